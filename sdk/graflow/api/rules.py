@@ -1,0 +1,61 @@
+"""What the API server checks by itself: CEL rules, with the words that users read."""
+
+from typing import TypeAlias
+
+from pydantic.config import JsonDict
+
+Rule: TypeAlias = JsonDict
+
+CHANGEABLE = (
+    "suspend",
+    "cancel",
+    "ttlSecondsAfterFinished",
+    "parallelism",
+    "activeDeadlineSeconds",
+)
+"""Fields of a Workflow's spec that may change after its creation."""
+
+FIXED = (
+    "tasks",
+    "groups",
+    "edges",
+    "bundle",
+    "start",
+    "input",
+    "pod",
+    "maxSteps",
+    "operator",
+)
+"""The other ones."""
+
+KINDS = ("function", "entrypoint", "script", "container")
+"""Fields of a task of which exactly one says what it runs."""
+
+
+def rule(expression: str, message: str) -> Rule:
+    """Return a validation rule as CRDs write it."""
+    return {"rule": expression, "message": message}
+
+
+def fixed(field: str) -> Rule:
+    """Return the rule that an optional or required field keeps what it was created with."""
+    return rule(
+        f"has(self.{field}) == has(oldSelf.{field})"
+        f" && (!has(self.{field}) || self.{field} == oldSelf.{field})",
+        f"spec.{field} cannot be changed; create another Workflow."
+        f" What can be changed is {', '.join(CHANGEABLE)}",
+    )
+
+
+EXACTLY_ONE_KIND = rule(
+    f"[{', '.join(f'has(self.{kind})' for kind in KINDS)}].exists_one(given, given)",
+    f"a task has exactly one of {', '.join(KINDS)}",
+)
+
+SPEC_RULES = (
+    *(fixed(field) for field in FIXED),
+    rule(
+        "!(has(oldSelf.cancel) && oldSelf.cancel) || (has(self.cancel) && self.cancel)",
+        "spec.cancel cannot be taken back; create another Workflow",
+    ),
+)

@@ -1,0 +1,288 @@
+"""The `Workflow` resource as users write it. The CRD is generated from these models."""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from graflow.api.model import PRESERVE, RULES, Id, ObjectName, ResourceModel, Sha256, SpecModel
+from graflow.api.pod import ContainerSpec, EnvVar, PodSettings, PullPolicy
+from graflow.api.rules import EXACTLY_ONE_KIND, SPEC_RULES, rule
+from graflow.api.workflow_status import (
+    Condition,
+    Counts,
+    Cursor,
+    TaskStatus,
+    Transition,
+    Waiting,
+    WorkflowStatus,
+)
+from graflow.machine.plan import DEFAULT_MAX_CYCLES, DEFAULT_MAX_STEPS
+
+__all__ = [
+    "BundleRef",
+    "Condition",
+    "ContainerSpec",
+    "Counts",
+    "Cursor",
+    "EnvVar",
+    "GroupPolicySpec",
+    "GroupSpec",
+    "ObjectMeta",
+    "PodSettings",
+    "PolicyType",
+    "PullPolicy",
+    "RetrySpec",
+    "TaskSpec",
+    "TaskStatus",
+    "Transition",
+    "Waiting",
+    "Workflow",
+    "WorkflowSpec",
+    "WorkflowStatus",
+]
+
+MAX_TASKS = 1000
+MAX_GROUPS = 1000
+
+
+class RetrySpec(SpecModel):
+    """How often and how patiently a failed task is tried again."""
+
+    max_attempts: int = Field(ge=1, le=100)
+    """Attempts in all, the first included; 1 means never retry."""
+
+    initial_seconds: float = Field(default=1.0, ge=0, le=86_400)
+    """Wait before the second attempt, in seconds."""
+
+    factor: float = Field(default=2.0, ge=1, le=100)
+    """What each further wait is multiplied by."""
+
+    max_seconds: float = Field(default=60.0, ge=0, le=86_400)
+    """Longest wait, in seconds."""
+
+
+class TaskSpec(SpecModel):
+    """One task: what it runs, after what, and how its pods look."""
+
+    model_config = ConfigDict(json_schema_extra={RULES: [EXACTLY_ONE_KIND]})
+
+    name: Id
+    """Id of the task, unique among the tasks and groups of the workflow. Pods get a DNS form of
+    it."""
+
+    after: tuple[Id, ...] = Field(default=(), max_length=MAX_TASKS)
+    """Ids of the tasks and groups that lead to this one. It starts when all those that can still
+    come to it have come. Loops are allowed."""
+
+    function: Id | None = None
+    """Id of a function in the workflow's bundle. The SDK writes this."""
+
+    entrypoint: str | None = Field(
+        default=None, min_length=3, max_length=500, pattern=r"^[^\s:]+:[^\s:]+$"
+    )
+    """A function that can be imported in the image, as package.module:name."""
+
+    script: str | None = Field(default=None, min_length=1, max_length=65_536)
+    """Python source, run as the body of a function: `return` gives the task's value, and the names
+    in `params` are variables."""
+
+    container: ContainerSpec | None = None
+    """A container of any image."""
+
+    params: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = Field(
+        default=(), max_length=100
+    )
+    """Names that the task takes: results of tasks of that name, keys of the input, or, for a
+    single one that is neither, the value of the task before."""
+
+    retry: RetrySpec | None = None
+    """How often to try again after a failure. When not given, never."""
+
+    timeout_seconds: float | None = Field(default=None, ge=0.001, le=31_536_000)
+    """Longest time of one attempt, in seconds. When not given, no limit."""
+
+    max_iterations: int = Field(default=DEFAULT_MAX_CYCLES, ge=1, le=1_000_000)
+    """Passes after which the task may not ask for one more iteration of itself."""
+
+    pod: PodSettings | None = None
+    """Pod settings of this task; each one replaces the workflow's, but `env`, `labels`,
+    `annotations` and `nodeSelector` are added to it."""
+
+
+class PolicyType(StrEnum):
+    """When a group succeeds."""
+
+    STRICT = "Strict"
+    BEST_EFFORT = "BestEffort"
+    AT_LEAST = "AtLeast"
+    CRITICAL = "Critical"
+
+
+class GroupPolicySpec(SpecModel):
+    """When a group succeeds, judged when all its branches have ended."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            RULES: [
+                rule(
+                    "(self.type == 'AtLeast') == has(self.minimum)",
+                    "policy.minimum goes with type AtLeast, and only with it",
+                ),
+                rule(
+                    "(self.type == 'Critical') == has(self.members)",
+                    "policy.members goes with type Critical, and only with it",
+                ),
+            ]
+        }
+    )
+
+    type: PolicyType
+    """Strict: all branches succeed. BestEffort: whatever they do. AtLeast: at least `minimum` of
+    them. Critical: those of `members`."""
+
+    minimum: int | None = Field(default=None, ge=0, le=MAX_TASKS)
+    """How many branches must succeed, for type AtLeast."""
+
+    members: tuple[Id, ...] | None = Field(default=None, min_length=1, max_length=MAX_TASKS)
+    """Members whose branches must succeed, for type Critical."""
+
+
+class GroupSpec(SpecModel):
+    """Tasks that run side by side, each with the chain behind it; a barrier for all of them."""
+
+    name: Id
+    """Id of the group, unique among the tasks and groups of the workflow."""
+
+    members: tuple[Id, ...] = Field(min_length=1, max_length=MAX_TASKS)
+    """Tasks or groups that begin the branches. What comes after a member runs in its branch."""
+
+    after: tuple[Id, ...] = Field(default=(), max_length=MAX_TASKS)
+    """Ids of the tasks and groups that lead to this group."""
+
+    policy: GroupPolicySpec | None = None
+    """When the group succeeds. When not given, Strict."""
+
+
+class BundleRef(SpecModel):
+    """The CodeBundle that holds the workflow's functions."""
+
+    name: ObjectName
+    """Name of the CodeBundle, in the same namespace."""
+
+    sha256: Sha256
+    """SHA-256 of its zip; checked before anything in it is used."""
+
+
+class WorkflowSpec(SpecModel):
+    """What to run.
+
+    Only suspend, cancel, ttlSecondsAfterFinished, parallelism and activeDeadlineSeconds can be
+    changed afterwards.
+    """
+
+    model_config = ConfigDict(json_schema_extra={RULES: [*SPEC_RULES]})
+
+    tasks: tuple[TaskSpec, ...] = Field(min_length=1, max_length=MAX_TASKS)
+    """The tasks, at most 1000. Their order is the order of declaration: of several ends, the one
+    declared last gives the workflow's result."""
+
+    groups: tuple[GroupSpec, ...] = Field(default=(), max_length=MAX_GROUPS)
+    """Groups of tasks that run side by side."""
+
+    edges: tuple[Annotated[tuple[Id, ...], Field(min_length=2, max_length=2)], ...] | None = Field(
+        default=None, max_length=20_000
+    )
+    """The edges that the `after` lists describe, as [from, to], in the order in which they were
+    drawn. The SDK writes this when that order differs from the order of the lists."""
+
+    bundle: BundleRef | None = None
+    """The code of the function tasks. The SDK writes this."""
+
+    start: tuple[Id, ...] = Field(default=(), max_length=MAX_TASKS)
+    """Where to begin. When not given, at every task and group that nothing leads to."""
+
+    input: Annotated[dict[str, Any], Field(json_schema_extra={PRESERVE: True})] | None = None
+    """Keys of the workflow's channel that are set before the start, with any JSON as value."""
+
+    pod: PodSettings | None = None
+    """Pod settings of all tasks."""
+
+    parallelism: int | None = Field(default=None, ge=1, le=100_000)
+    """Most pods at one time. When not given, no limit."""
+
+    max_steps: int = Field(default=DEFAULT_MAX_STEPS, ge=1, le=10_000_000)
+    """Task runs, retries not counted, after which the workflow fails with MaxStepsExceeded."""
+
+    active_deadline_seconds: int | None = Field(default=None, ge=1, le=2_147_483_647)
+    """Longest time of the whole run, in seconds; then it fails with DeadlineExceeded."""
+
+    ttl_seconds_after_finished: int | None = Field(default=None, ge=0, le=2_147_483_647)
+    """Delete the workflow and its pods this many seconds after its end. When not given, keep them.
+    A finished workflow that a GitOps tool applies again after that runs again."""
+
+    suspend: bool = False
+    """Start nothing more until this is false again. Pods that run go on."""
+
+    cancel: bool = False
+    """End the run now: its pods are stopped and its phase becomes Cancelled. Cannot be undone."""
+
+    operator: Annotated[
+        str, Field(max_length=63, pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$")
+    ] = ""
+    """Id of the operator installation that is to run this, where there are several."""
+
+
+class ObjectMeta(SpecModel):
+    """The part of an object's metadata that Graflow looks at."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: str = ""
+    """Name of the object."""
+
+    namespace: str = ""
+    """Namespace of the object."""
+
+    uid: str = ""
+    """Identity of the object; another one of the same name has another."""
+
+    generation: int = 0
+    """Counts the changes of the spec."""
+
+    resource_version: str = ""
+    """Changes with every change of the object."""
+
+    creation_timestamp: str | None = None
+    """When the object was created."""
+
+    deletion_timestamp: str | None = None
+    """When the object was asked to go; None while it is to stay."""
+
+    generate_name: str | None = None
+    """Beginning of the name that the API server is to choose."""
+
+    labels: dict[str, str] = Field(default_factory=dict)
+    """Labels of the object."""
+
+    annotations: dict[str, str] = Field(default_factory=dict)
+    """Annotations of the object."""
+
+
+class Workflow(ResourceModel):
+    """One execution of a workflow: its tasks run as pods, in the order that `after` gives."""
+
+    api_version: Literal["graflow.dev/v1alpha1"] = "graflow.dev/v1alpha1"
+    """Version of the API."""
+
+    kind: Literal["Workflow"] = "Workflow"
+    """Kind of the object."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    """Name, labels and the rest, as of every object."""
+
+    spec: WorkflowSpec
+    """What to run."""
+
+    status: WorkflowStatus | None = None
+    """How it goes; written by the operator."""

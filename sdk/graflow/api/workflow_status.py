@@ -1,0 +1,211 @@
+"""The status of a `Workflow`: a summary for people, and the cursor of the machine's state."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from graflow.api.model import Id, Sha256, StatusModel, Time, ValueRef
+
+MAX_MESSAGE = 8192
+_Reason = Field(default=None, max_length=100)
+_Message = Field(default=None, max_length=MAX_MESSAGE)
+
+
+class ConditionStatus(StrEnum):
+    """Whether a condition holds."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Condition(StatusModel):
+    """One thing about the run that is true, false, or not known yet."""
+
+    type: str = Field(max_length=100)
+    """Accepted: the spec makes sense and an operator took it. Succeeded: the run ended well.
+    Finished: the run ended, whichever way."""
+
+    status: ConditionStatus
+    """True, False or Unknown."""
+
+    reason: str = Field(max_length=100)
+    """One word, for programs."""
+
+    message: str = Field(default="", max_length=MAX_MESSAGE)
+    """A sentence, for people; for a failure with the traceback."""
+
+    last_transition_time: Time
+    """When `status` changed last."""
+
+    observed_generation: int | None = Field(default=None, ge=0)
+    """Generation of the spec that this was said of."""
+
+
+class TaskStatus(StatusModel):
+    """Where one activation of a task stands, or how it ended."""
+
+    name: Id
+    """Id of the task."""
+
+    phase: str = Field(max_length=20)
+    """Pending, Running, Waiting, Succeeded, Failed or Cancelled."""
+
+    iteration: int | None = Field(default=None, ge=0)
+    """Which run of this task in its branch it is, from 1."""
+
+    attempt: int | None = Field(default=None, ge=0)
+    """Number of the attempt, from 1."""
+
+    pod: str | None = Field(default=None, max_length=253)
+    """Pod of the attempt."""
+
+    node: str | None = Field(default=None, max_length=253)
+    """Node that the pod is on."""
+
+    start_time: Time | None = None
+    """When the runner took the task."""
+
+    completion_time: Time | None = None
+    """When it ended."""
+
+    result: ValueRef | None = None
+    """Its value: {json: …} or {pickle: base64} when small, {blob: …} when it is in the store."""
+
+    reason: str | None = _Reason
+    """Why it waits or failed, in one word."""
+
+    message: str | None = _Message
+    """Why it waits or failed, in a sentence; for a failure with the traceback."""
+
+
+class Waiting(StatusModel):
+    """Something that the run waits for."""
+
+    task: Id
+    """Id of the task that waits."""
+
+    reason: str = Field(max_length=100)
+    """What for, in one word."""
+
+    message: str | None = _Message
+    """What for, in a sentence."""
+
+    since: Time | None = None
+    """Since when."""
+
+
+class Counts(StatusModel):
+    """Activations by phase. A task in a loop counts once for each run of it."""
+
+    pending: int = Field(default=0, ge=0)
+    """Created; cannot start yet."""
+
+    starting: int = Field(default=0, ge=0)
+    """Have a pod, or should; its runner has not reported yet."""
+
+    running: int = Field(default=0, ge=0)
+    """Run now."""
+
+    waiting: int = Field(default=0, ge=0)
+    """Failed, and wait for the next attempt."""
+
+    succeeded: int = Field(default=0, ge=0)
+    """Tasks and groups that have succeeded, each counted once."""
+
+    failed: int = Field(default=0, ge=0)
+    """Failed for good."""
+
+    steps: int = Field(default=0, ge=0)
+    """Activations so far, whatever became of them."""
+
+
+class Transition(StatusModel):
+    """A change of one task's phase."""
+
+    time: Time
+    """When it was recorded."""
+
+    task: Id
+    """Id of the task."""
+
+    iteration: int | None = Field(default=None, ge=0)
+    """Which run of the task."""
+
+    attempt: int | None = Field(default=None, ge=0)
+    """Which attempt of it."""
+
+    phase: str = Field(max_length=20)
+    """The phase that it came to."""
+
+    reason: str | None = _Reason
+    """Why, in one word."""
+
+
+class Cursor(StatusModel):
+    """Where the state of the machine is. Written by the operator for itself."""
+
+    seq: int = Field(ge=0)
+    """Facts folded so far."""
+
+    state: str | None = Field(default=None, max_length=65_536)
+    """The state itself, when small: base64 of zlib of JSON."""
+
+    key: str | None = Field(default=None, max_length=1024)
+    """Otherwise its name in the store."""
+
+    sha256: Sha256 | None = None
+    """SHA-256 of what is there."""
+
+    size: int | None = Field(default=None, ge=0)
+    """Bytes of what is there."""
+
+
+class WorkflowStatus(StatusModel):
+    """How the run goes. At most 64 KiB in all, whatever the run does."""
+
+    phase: str | None = Field(default=None, max_length=20)
+    """Pending, Running, Succeeded, Failed or Cancelled."""
+
+    reason: str | None = _Reason
+    """Why it failed or was cancelled, in one word."""
+
+    message: str | None = _Message
+    """Why it failed or was cancelled, in a sentence."""
+
+    progress: str | None = Field(default=None, max_length=40)
+    """Tasks that have succeeded, of all tasks, as 3/7."""
+
+    conditions: tuple[Condition, ...] = Field(default=(), max_length=20)
+    """Accepted, Succeeded and Finished; `kubectl wait --for=condition=Finished` works."""
+
+    observed_generation: int | None = Field(default=None, ge=0)
+    """Generation of the spec that this status is about."""
+
+    start_time: Time | None = None
+    """When the run began."""
+
+    completion_time: Time | None = None
+    """When the run ended."""
+
+    waiting: tuple[Waiting, ...] = Field(default=(), max_length=20)
+    """What tasks wait for: a node with room, an image, a retry."""
+
+    tasks: tuple[TaskStatus, ...] = Field(default=(), max_length=100)
+    """At most 100 tasks: those that are active, then those that failed, then the newest."""
+
+    counts: Counts | None = None
+    """How many there are in each phase."""
+
+    transitions: tuple[Transition, ...] = Field(default=(), max_length=20)
+    """The last 20 changes of phase, newest last."""
+
+    result: ValueRef | None = None
+    """The run's value: {json: …} or {pickle: base64} when small, {blob: …} when it is in the
+    store."""
+
+    instance: str | None = Field(default=None, max_length=63)
+    """Id of the operator installation that runs this."""
+
+    cursor: Cursor | None = None
+    """Where the operator keeps the state of the run."""
