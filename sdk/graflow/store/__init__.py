@@ -1,0 +1,20 @@
+"""Objects by key: where values, outcomes and states too large for the cluster are kept."""
+
+from graflow.store.base import ObjectStore, require_conditional_put
+from graflow.store.errors import (
+    ObjectMissingError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
+    StoreUnfitError,
+)
+
+__all__ = [
+    "ObjectMissingError",
+    "ObjectStore",
+    "StoreError",
+    "StoreRefusedError",
+    "StoreUnavailableError",
+    "StoreUnfitError",
+    "require_conditional_put",
+]

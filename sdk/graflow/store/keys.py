@@ -1,0 +1,36 @@
+"""Names of objects. Every key of the product is built here, under `<namespace>/<run uid>/`."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RunKeys:
+    """The keys of one run. Uids are never used twice, so neither is a prefix."""
+
+    namespace: str
+    uid: str
+
+    @property
+    def prefix(self) -> str:
+        """What every key of this run begins with."""
+        return f"{self.namespace}/{self.uid}/"
+
+    def blob(self, sha256: str) -> str:
+        """Return where the value with this content is."""
+        return f"{self.prefix}blobs/{sha256}"
+
+    def outcome(self, activation: int, attempt: int) -> str:
+        """Return where an attempt that cannot reach the operator leaves its outcome."""
+        return f"{self.prefix}outcomes/{activation}/{attempt}"
+
+    def outcome_value(self, activation: int, attempt: int) -> str:
+        """Return where such an attempt leaves a value that its outcome has no room for."""
+        return f"{self.outcome(activation, attempt)}.value"
+
+    def state(self, seq: int, sha256: str) -> str:
+        """Return where a state too large for the Workflow's status is.
+
+        The content is part of the name: two writers of one sequence number never overwrite each
+        other, and only the status that names one of them makes it true.
+        """
+        return f"{self.prefix}state/{seq}-{sha256}"

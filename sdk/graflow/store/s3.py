@@ -1,0 +1,161 @@
+"""A store on anything that speaks S3. The only module that imports boto3."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+from graflow.store.base import Method
+from graflow.store.errors import (
+    ObjectMissingError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
+
+CHUNK_BYTES = 1 << 20
+CONNECT_TIMEOUT_S = 2
+READ_TIMEOUT_S = 10
+CONDITIONAL_TRIES = 5
+"""AWS answers 409 while another conditional write of the same key is under way: ask again."""
+
+
+@dataclass(frozen=True, slots=True)
+class S3Location:
+    """Where a bucket is. Credentials are found as boto3 finds them."""
+
+    bucket: str
+    endpoint: str = ""
+    """URL of the service; empty for AWS itself."""
+
+    region: str = "us-east-1"
+
+
+class S3Store:
+    """Objects in one bucket."""
+
+    def __init__(self, location: S3Location, *, connections: int = 16) -> None:
+        self._bucket = location.bucket
+        self._client: Any = boto3.client(
+            "s3",
+            endpoint_url=location.endpoint or None,
+            region_name=location.region,
+            config=Config(
+                signature_version="s3v4",
+                # Services beside AWS have no DNS name per bucket.
+                s3={"addressing_style": "path" if location.endpoint else "auto"},
+                connect_timeout=CONNECT_TIMEOUT_S,
+                read_timeout=READ_TIMEOUT_S,
+                retries={"total_max_attempts": 3, "mode": "standard"},
+                max_pool_connections=connections,
+                # Trailing checksums are an AWS invention that other services refuse.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+
+    def get(self, key: str) -> bytes:
+        """Return the object."""
+        with _explained(key):
+            data: bytes = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+            return data
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """Return the object piece by piece."""
+        with _explained(key):
+            body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"]
+            yield from body.iter_chunks(CHUNK_BYTES)
+
+    def size(self, key: str) -> int | None:
+        """Return the object's size in bytes; None if there is none."""
+        try:
+            with _explained(key):
+                head = self._client.head_object(Bucket=self._bucket, Key=key)
+        except ObjectMissingError:
+            return None
+        size: int = head["ContentLength"]
+        return size
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write the object."""
+        with _explained(key):
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=data)
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Write the object unless there is one."""
+        for _ in range(CONDITIONAL_TRIES):
+            try:
+                self._client.put_object(Bucket=self._bucket, Key=key, Body=data, IfNoneMatch="*")
+            except ClientError as error:
+                status = _status(error)
+                if status == HTTPStatus.PRECONDITION_FAILED:
+                    return False
+                if status != HTTPStatus.CONFLICT:
+                    raise _translated(key, error) from error
+            except BotoCoreError as error:
+                raise _translated(key, error) from error
+            else:
+                return True
+        raise StoreUnavailableError(f"object {key!r}: others kept writing it at the same moment")
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Return the keys that begin with the prefix, in order."""
+        pages = self._client.get_paginator("list_objects_v2")
+        with _explained(prefix):
+            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
+                for item in page.get("Contents", ()):
+                    yield item["Key"]
+
+    def delete(self, key: str) -> None:
+        """Remove the object."""
+        with _explained(key):
+            self._client.delete_object(Bucket=self._bucket, Key=key)
+
+    def presign(
+        self, method: Method, key: str, *, expires_s: int, only_if_absent: bool = False
+    ) -> str | None:
+        """Return a URL signed here, without asking the service."""
+        call = "get_object" if method == "GET" else "put_object"
+        params = {"Bucket": self._bucket, "Key": key}
+        if only_if_absent:
+            params["IfNoneMatch"] = "*"
+        with _explained(key):
+            url: str = self._client.generate_presigned_url(call, Params=params, ExpiresIn=expires_s)
+            return url
+
+
+@contextmanager
+def _explained(key: str) -> Iterator[None]:
+    """Turn what boto3 raises into the errors of a store."""
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise _translated(key, error) from error
+
+
+def _status(error: ClientError) -> int:
+    status: int = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status
+
+
+def _translated(key: str, error: Exception) -> StoreError:
+    """Return the store's error for one of boto3: by HTTP status, which all services agree on."""
+    words = f"object {key!r}: {error}"
+    if isinstance(error, NoCredentialsError):
+        return StoreRefusedError(f"{words}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+    if not isinstance(error, ClientError):
+        return StoreUnavailableError(words)
+    status = _status(error)
+    code = error.response.get("Error", {}).get("Code", "")
+    if code == "NoSuchBucket":
+        return StoreRefusedError(words)
+    if status == HTTPStatus.NOT_FOUND:
+        return ObjectMissingError(key)
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.BAD_REQUEST):
+        return StoreRefusedError(words)
+    return StoreUnavailableError(words)

@@ -1,0 +1,75 @@
+"""Every store keeps the same promises."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from graflow.store import (
+    ObjectMissingError,
+    StoreRefusedError,
+    StoreUnfitError,
+    require_conditional_put,
+)
+from graflow.store.folder import FolderStore
+from graflow.store.keys import RunKeys
+from graflow.store.memory import MemoryStore
+
+
+@pytest.fixture(params=["memory", "folder"])
+def store(request, tmp_path):
+    return MemoryStore() if request.param == "memory" else FolderStore(tmp_path)
+
+
+def test_what_was_put_is_what_one_gets(store):
+    store.put("ns/uid/blobs/x", b"one")
+    store.put("ns/uid/blobs/x", b"two")
+    assert store.get("ns/uid/blobs/x") == b"two"
+    assert b"".join(store.chunks("ns/uid/blobs/x")) == b"two"
+    assert store.size("ns/uid/blobs/x") == 3
+
+
+def test_a_missing_object_is_named_in_the_error(store):
+    with pytest.raises(ObjectMissingError, match="ns/uid/blobs/none"):
+        store.get("ns/uid/blobs/none")
+    assert store.size("ns/uid/blobs/none") is None
+    store.delete("ns/uid/blobs/none")
+
+
+def test_of_many_writers_that_must_not_replace_exactly_one_wins(store):
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(lambda n: store.put_if_absent("a/b", b"%d" % n), range(40)))
+    assert won.count(True) == 1
+    assert store.get("a/b") == b"%d" % won.index(True)
+
+
+def test_keys_are_listed_in_order_and_by_prefix(store):
+    for key in ("a/2", "a/1", "b/1"):
+        store.put(key, b"")
+    assert list(store.list("a/")) == ["a/1", "a/2"]
+
+
+def test_a_store_with_conditional_writes_is_accepted_and_left_clean(store):
+    require_conditional_put(store)
+    assert list(store.list("")) == []
+
+
+def test_a_store_without_conditional_writes_is_refused():
+    class Overwrites(MemoryStore):
+        def put_if_absent(self, key, data):
+            self.put(key, data)
+            return True
+
+    with pytest.raises(StoreUnfitError, match="If-None-Match"):
+        require_conditional_put(Overwrites())
+
+
+def test_no_key_leads_out_of_the_folder(tmp_path):
+    with pytest.raises(StoreRefusedError, match="outside the folder"):
+        FolderStore(tmp_path / "store").put("../elsewhere", b"")
+
+
+def test_every_key_of_a_run_is_under_its_namespace_and_uid():
+    keys = RunKeys("team", "u-1")
+    assert keys.outcome_value(3, 2) == "team/u-1/outcomes/3/2.value"
+    for key in (keys.blob("f" * 64), keys.outcome(3, 2), keys.state(7, "e" * 64)):
+        assert key.startswith(keys.prefix)
