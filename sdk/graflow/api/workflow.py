@@ -175,11 +175,7 @@ class BundleRef(SpecModel):
 
 
 class WorkflowSpec(SpecModel):
-    """What to run.
-
-    Only suspend, cancel, ttlSecondsAfterFinished, parallelism and activeDeadlineSeconds can be
-    changed afterwards.
-    """
+    """What to run."""
 
     model_config = ConfigDict(json_schema_extra={RULES: [*SPEC_RULES]})
 
@@ -282,7 +278,8 @@ class Workflow(ResourceModel):
     """Name, labels and the rest, as of every object."""
 
     spec: WorkflowSpec
-    """What to run."""
+    """What to run. Only suspend, cancel, ttlSecondsAfterFinished, parallelism and
+    activeDeadlineSeconds can be changed afterwards."""
 
     status: WorkflowStatus | None = None
     """How it goes; written by the operator."""
