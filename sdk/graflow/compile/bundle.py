@@ -1,0 +1,149 @@
+"""A code bundle: one zip with a program's functions and the files beside it."""
+
+import base64
+import hashlib
+import io
+import json
+import sys
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+from graflow.compile.errors import BundleTooLargeError, FilesError
+from graflow.compile.files import LeftOut, Selection
+
+FORMAT = 1
+FILES_ROOT = "files"
+KIB = 1024
+MAX_ZIP_BYTES = 512 * KIB
+MAX_RAW_BYTES = 64 * KIB * KIB
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can hold
+NAMED = 5  # files that an error about the size names
+
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A program's code as it travels."""
+
+    data: bytes
+    """The zip."""
+
+    functions: Mapping[str, str]
+    """sha256 of each task's pickle, by the task's id."""
+
+    files: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the zip, in hex."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """Name of the CodeBundle resource, the same for the same content."""
+        return f"code-{self.sha256[:40]}"
+
+    def resource(self) -> dict[str, Any]:
+        """Return the CodeBundle resource, without a namespace."""
+        return {
+            "apiVersion": "graflow.dev/v1alpha1",
+            "kind": "CodeBundle",
+            "metadata": {"name": self.name},
+            "spec": {
+                "sha256": self.sha256,
+                "size": len(self.data),
+                "pythonVersion": PYTHON,
+                "cloudpickleVersion": cloudpickle.__version__,
+                "zip": base64.b64encode(self.data).decode(),
+            },
+        }
+
+
+def pack(pickles: Mapping[str, bytes], selection: Selection, *, program: str) -> Bundle:
+    """Make the bundle of a program.
+
+    Args:
+        pickles: What the runner unpickles for each task, by the task's id.
+        selection: The files beside the program.
+        program: Name of the program's file, for people.
+
+    Raises:
+        BundleTooLargeError: If the zip is larger than a CodeBundle may be.
+        FilesError: If a file cannot be read.
+    """
+    raw = _sizes(selection)
+    if sum(raw.values()) > MAX_RAW_BYTES:
+        raise _too_large(sum(raw.values()), MAX_RAW_BYTES, raw)
+    functions = {task: hashlib.sha256(data).hexdigest() for task, data in pickles.items()}
+    by_hash = {functions[task]: data for task, data in pickles.items()}
+    manifest = {
+        "format": FORMAT,
+        "python": PYTHON,
+        "cloudpickle": cloudpickle.__version__,
+        "program": program,
+        "root": FILES_ROOT,
+        "functions": functions,
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        _write(archive, "manifest.json", json.dumps(manifest, indent=1).encode())
+        for name, data in sorted(by_hash.items()):
+            _write(archive, f"functions/{name}.pkl", data)
+        for file in selection.files:
+            path = selection.root / file
+            _write(archive, f"{FILES_ROOT}/{file}", _read(path), executable=_is_executable(path))
+    data = buffer.getvalue()
+    if len(data) > MAX_ZIP_BYTES:
+        pickled = {f"code of task {task!r}": len(data) for task, data in pickles.items()}
+        raise _too_large(len(data), MAX_ZIP_BYTES, raw | pickled)
+    return Bundle(data, functions, selection.files, selection.left_out)
+
+
+def size_text(size: int) -> str:
+    """Return a number of bytes for people, in the unit that fits."""
+    if size < KIB:
+        return f"{size} B"
+    return f"{size / KIB:.0f} KiB" if size < KIB * KIB else f"{size / KIB / KIB:.1f} MiB"
+
+
+def _write(archive: zipfile.ZipFile, name: str, data: bytes, *, executable: bool = False) -> None:
+    info = zipfile.ZipInfo(name, EPOCH)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info.create_system = 3  # Unix, on every system: the bytes are the same everywhere
+    info.external_attr = (0o100755 if executable else 0o100644) << 16
+    archive.writestr(info, data)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FilesError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _sizes(selection: Selection) -> dict[str, int]:
+    try:
+        return {file: (selection.root / file).stat().st_size for file in selection.files}
+    except OSError as error:
+        raise FilesError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
+def _is_executable(path: Path) -> bool:
+    return bool(path.stat().st_mode & 0o100)
+
+
+def _too_large(size: int, limit: int, parts: Mapping[str, int]) -> BundleTooLargeError:
+    largest = sorted(parts.items(), key=lambda part: -part[1])[:NAMED]
+    named = ", ".join(f"{name} ({size_text(part)})" for name, part in largest)
+    return BundleTooLargeError(
+        f"the code bundle has {size_text(size)}, more than the {size_text(limit)} that a "
+        f"CodeBundle holds; the largest: {named}. Name what no task reads in a .graflowignore "
+        f"file, put large data into an image or a bucket, or send no files with --no-files"
+    )
