@@ -1,0 +1,288 @@
+"""A state as JSON and back.
+
+Values and error details are passed through as they are: a host that persists states hands the
+machine nothing but JSON. What can be derived (arrivals, what is alive where, what is starting) is
+left out and made again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from graflow.machine.graph import scope_graph
+from graflow.machine.joins import Tracker
+from graflow.machine.plan import Plan
+from graflow.machine.shelf import Shelf
+from graflow.machine.state import (
+    Activation,
+    End,
+    Error,
+    Failure,
+    GroupFailure,
+    GroupValue,
+    Phase,
+    Result,
+    RunPhase,
+    Scope,
+    Sent,
+    State,
+    Token,
+)
+
+FORMAT: Final = 1
+"""Version of the layout; a state of another one is refused."""
+
+Json = Mapping[str, Any]
+
+
+class UnreadableStateError(ValueError):
+    """A persisted state is not of a format that this version reads."""
+
+
+def encode(state: State) -> dict[str, Any]:
+    """Return the state as plain JSON objects."""
+    return {
+        "format": FORMAT,
+        "phase": state.phase.value,
+        "reason": state.reason,
+        "message": state.message,
+        "seq": state.seq,
+        "steps": state.steps,
+        "completed": state.completed,
+        "value": encode_value(state.value),
+        "failure": _encode_failure(state.failure),
+        "startedAt": state.started_at,
+        "endedAt": state.ended_at,
+        "scopesMade": state.scopes_made,
+        "scopes": {str(number): _encode_scope(scope) for number, scope in state.scopes.items()},
+        "activations": [_encode_activation(a) for a in state.activations.values()],
+        "starting": list(state.starting),
+    }
+
+
+def decode(plan: Plan, data: Json) -> State:
+    """Return the state that `encode` was given.
+
+    Raises:
+        UnreadableStateError: If the data is of another format.
+    """
+    if data.get("format") != FORMAT:
+        raise UnreadableStateError(
+            f"the run's state has format {data.get('format')!r}, and this version reads {FORMAT}; "
+            "use the version that wrote it"
+        )
+    activations = {a.number: a for a in map(_decode_activation, data["activations"])}
+    return State(
+        phase=RunPhase(data["phase"]),
+        reason=data["reason"],
+        message=data["message"],
+        seq=data["seq"],
+        steps=data["steps"],
+        scopes={
+            int(number): _decode_scope(plan, int(number), scope, activations)
+            for number, scope in data["scopes"].items()
+        },
+        scopes_made=data["scopesMade"],
+        activations=activations,
+        starting=dict.fromkeys(data["starting"]),
+        backoff={a.number: None for a in activations.values() if a.phase is Phase.BACKOFF},
+        completed=data["completed"],
+        value=decode_value(data["value"]),
+        failure=_decode_failure(data["failure"]),
+        started_at=data["startedAt"],
+        ended_at=data["endedAt"],
+    )
+
+
+def encode_value(value: Any) -> Any:  # noqa: ANN401  the host's own JSON passes through
+    """Return a value with group values turned into JSON."""
+    if isinstance(value, GroupValue):
+        return {"group": {member: encode_value(inner) for member, inner in value.branches}}
+    return value
+
+
+def decode_value(data: Any) -> Any:  # noqa: ANN401  the host's own JSON passes through
+    """Return what `encode_value` was given."""
+    if isinstance(data, Mapping) and set(data) == {"group"}:
+        return GroupValue(tuple((m, decode_value(inner)) for m, inner in data["group"].items()))
+    return data
+
+
+def _encode_scope(scope: Scope) -> dict[str, Any]:
+    results = [
+        [task, result.seq, encode_value(result.value)]
+        for task, found in scope.results.items()
+        for result in found
+    ]
+    return {
+        "path": [list(pair) for pair in scope.path],
+        "parent": scope.parent,
+        "owner": scope.owner,
+        "asOf": scope.as_of,
+        "children": scope.children,
+        "tokens": [
+            [token.node, token.round, _encode_sent(token.sent)]
+            for tokens in scope.tokens.values()
+            for token in tokens
+        ],
+        "counts": dict(sorted(scope.counts.items())),
+        "results": sorted(results, key=lambda row: (row[1], row[0])),
+        "end": _encode_end(scope.end),
+        "failure": _encode_failure(scope.failure),
+        "ended": scope.ended,
+    }
+
+
+def _decode_scope(
+    plan: Plan, number: int, data: Json, activations: Mapping[int, Activation]
+) -> Scope:
+    results: dict[str, tuple[Result, ...]] = {}
+    for task, seq, value in data["results"]:
+        results[task] = (*results.get(task, ()), Result(decode_value(value), seq))
+    tokens: dict[str, tuple[Token, ...]] = {}
+    for node, round_, sent in data["tokens"]:
+        tokens[node] = (*tokens.get(node, ()), Token(node, round_, _decode_sent(sent)))
+    queues: dict[str, tuple[int, ...]] = {}
+    for activation in activations.values():
+        if activation.scope == number:
+            queues[activation.node] = (*queues.get(activation.node, ()), activation.number)
+    scope = Scope(
+        path=tuple((group, member) for group, member in data["path"]),
+        parent=data["parent"],
+        owner=data["owner"],
+        as_of=data["asOf"],
+        children=data["children"],
+        tokens=tokens,
+        queues=Shelf(queues),
+        counts=Shelf(data["counts"]),
+        results=Shelf(results),
+        end=_decode_end(data["end"]),
+        failure=_decode_failure(data["failure"]),
+        ended=data["ended"],
+    )
+    return _with_arrivals(plan, scope, number, activations)
+
+
+def _with_arrivals(
+    plan: Plan, scope: Scope, number: int, activations: Mapping[int, Activation]
+) -> Scope:
+    tracker = Tracker(scope_graph(plan, scope.path), scope.alive, scope.arrivals)
+    for tokens in scope.tokens.values():
+        for token in tokens:
+            tracker.appear(token.node, token.round)
+    for activation in activations.values():
+        if activation.scope == number:
+            tracker.appear(activation.node, activation.round)
+    return replace(scope, alive=tracker.alive, arrivals=tracker.arrivals)
+
+
+def _encode_activation(activation: Activation) -> dict[str, Any]:
+    full = {
+        "number": activation.number,
+        "scope": activation.scope,
+        "node": activation.node,
+        "round": activation.round,
+        "iteration": activation.iteration,
+        "sent": _encode_sent(activation.sent),
+        "phase": activation.phase.value,
+        "attempt": activation.attempt,
+        "failures": activation.failures,
+        "losses": activation.losses,
+        "claim": activation.claim,
+        "notBefore": activation.not_before,
+        "error": _encode_error(activation.error),
+        "since": activation.since,
+        "branches": list(activation.branches),
+    }
+    return {key: value for key, value in full.items() if value or key == "number"}
+
+
+def _decode_activation(data: Json) -> Activation:
+    return Activation(
+        number=data["number"],
+        scope=data.get("scope", 0),
+        node=data.get("node", ""),
+        round=data.get("round", 0),
+        iteration=data.get("iteration", 0),
+        sent=_decode_sent(data.get("sent", ())),
+        phase=Phase(data["phase"]),
+        attempt=data.get("attempt", 1),
+        failures=data.get("failures", 0),
+        losses=data.get("losses", 0),
+        claim=data.get("claim", ""),
+        not_before=data.get("notBefore", 0.0),
+        error=_decode_error(data.get("error")),
+        since=data.get("since", 0.0),
+        branches=tuple(data.get("branches", ())),
+    )
+
+
+def _encode_sent(sent: Sequence[Sent]) -> list[list[Any]]:
+    return [[one.sender, encode_value(one.value)] for one in sent]
+
+
+def _decode_sent(data: Sequence[Sequence[Any]]) -> tuple[Sent, ...]:
+    return tuple(Sent(sender, decode_value(value)) for sender, value in data)
+
+
+def _encode_end(end: End | None) -> list[Any] | None:
+    if end is None:
+        return None
+    return [end.order, end.round, end.iteration, end.node, encode_value(end.value)]
+
+
+def _decode_end(data: Sequence[Any] | None) -> End | None:
+    if data is None:
+        return None
+    order, round_, iteration, node, value = data
+    return End(order, round_, iteration, node, decode_value(value))
+
+
+def _encode_failure(failure: Failure | None) -> dict[str, Any] | None:
+    if failure is None:
+        return None
+    return {
+        "node": failure.node,
+        "iteration": failure.iteration,
+        "attempt": failure.attempt,
+        "failures": failure.failures,
+        "error": _encode_error(failure.error),
+        "seq": failure.seq,
+    }
+
+
+def _decode_failure(data: Json | None) -> Failure | None:
+    if data is None:
+        return None
+    error = _decode_error(data["error"])
+    if error is None:
+        raise UnreadableStateError("a failure in the run's state has no error")
+    return Failure(
+        data["node"], data["iteration"], data["attempt"], data["failures"], error, data["seq"]
+    )
+
+
+def _encode_error(error: Error | None) -> dict[str, Any] | None:
+    if error is None:
+        return None
+    detail: Any = error.detail
+    if isinstance(detail, GroupFailure):
+        failed = [[member, _encode_error(inner)] for member, inner in detail.failed]
+        detail = {"groupFailure": [detail.group, failed, list(detail.succeeded)]}
+    return {
+        "reason": error.reason,
+        "message": error.message,
+        "detail": detail,
+        "retryable": error.retryable,
+    }
+
+
+def _decode_error(data: Json | None) -> Error | None:
+    if data is None:
+        return None
+    detail = data["detail"]
+    if isinstance(detail, Mapping) and set(detail) == {"groupFailure"}:
+        group, failed, succeeded = detail["groupFailure"]
+        inner = tuple((member, error) for member, e in failed if (error := _decode_error(e)))
+        detail = GroupFailure(group, inner, tuple(succeeded))
+    return Error(data["reason"], data["message"], detail, data["retryable"])

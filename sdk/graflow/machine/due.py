@@ -1,0 +1,34 @@
+"""What a host must make true, derived from the state alone.
+
+A host that was restarted derives again whatever its predecessor committed and did not live to do.
+"""
+
+from graflow.machine.commands import Command, FinishRun, StartAttempt, StopAttempt, WakeAt
+from graflow.machine.plan import Plan
+from graflow.machine.state import Phase, State
+
+
+def due(plan: Plan, state: State) -> tuple[Command, ...]:
+    """Return every command whose effect is not known to the state yet, starts in their order."""
+    del plan  # part of the interface of every rule; what is due today follows from the state
+    if state.phase.ended:
+        return (*_stops(state), FinishRun())
+    starts = [StartAttempt(n, state.activations[n].attempt) for n in state.starting]
+    wakes = [state.activations[n].not_before for n in state.backoff]
+    return (*starts, *([WakeAt(min(wakes))] if wakes else ()))
+
+
+def next_start(state: State) -> StartAttempt | None:
+    """Return the first start that is due: all that a host that runs one task at a time asks."""
+    if state.phase.ended or not state.starting:
+        return None
+    number = next(iter(state.starting))
+    return StartAttempt(number, state.activations[number].attempt)
+
+
+def _stops(state: State) -> list[StopAttempt]:
+    return [
+        StopAttempt(activation.number, activation.attempt)
+        for activation in state.activations.values()
+        if activation.phase in (Phase.STARTING, Phase.RUNNING) and not activation.branches
+    ]

@@ -1,0 +1,94 @@
+"""Facts that hosts report to the machine.
+
+Each may come late, twice or never: a fact about an attempt that is not the current one of a live
+activation changes nothing. Times are seconds since the epoch, read once by the host.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from graflow.machine.state import Error, Value
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """The run was accepted; its start nodes are to be activated."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptClaimed:
+    """A runner took the attempt. The first claim of an attempt holds; others change nothing."""
+
+    activation: int
+    attempt: int
+    claim: str
+    """Who claimed, in words of the host: on a cluster the pod's uid and its nonce."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSucceeded:
+    """User code returned."""
+
+    activation: int
+    attempt: int
+    value: Value
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """User code raised, or ended in a way that is its own fault. Spends a retry."""
+
+    activation: int
+    attempt: int
+    error: Error
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptLost:
+    """The infrastructure took the attempt away. Spends no retry, but the budget of losses."""
+
+    activation: int
+    attempt: int
+    error: Error
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """Time has passed; what waited for a moment up to `at` may go on."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """Somebody wants the run to end now."""
+
+    message: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunFailed:
+    """The host cannot go on with this run, for a reason that is no task's."""
+
+    error: Error
+    at: float
+
+
+Event: TypeAlias = (
+    RunStarted
+    | AttemptClaimed
+    | AttemptSucceeded
+    | AttemptFailed
+    | AttemptLost
+    | TimerFired
+    | CancelRequested
+    | RunFailed
+)

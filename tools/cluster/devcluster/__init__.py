@@ -1,0 +1,1 @@
+"""A real Kubernetes on one machine, from nothing but Go modules and Debian packages."""

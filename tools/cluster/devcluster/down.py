@@ -1,0 +1,149 @@
+"""Stopping a cluster and putting the machine back as it was."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from devcluster import cache, network, node, owner, processes
+from devcluster.console import answer, say
+from devcluster.errors import ClusterError
+from devcluster.layout import CONTAINERD_SOCKET, NETWORK, RUN, Layout
+from devcluster.processes import Book
+
+_DRIVERS = ("kubelet", "kube-scheduler", "kube-controller-manager")
+"""What would start pods anew."""
+
+_CNI_RESULTS = Path("/var/lib/cni/results")
+"""Where the CNI library keeps what it did; there is no setting for it."""
+
+_SHIM_SOCKETS = Path("/run/containerd/s")
+_SETTLE_S = 15.0
+
+
+def down(layout: Layout) -> None:
+    """Stop this checkout's cluster and prove that nothing is left."""
+    owner.refuse_another(layout)
+    with owner.exclusive():
+        marked = owner.read()
+        if not layout.state.exists() and not (marked and marked.layout == layout):
+            answer("no cluster runs from this checkout")
+            return
+        if os.geteuid() != 0:
+            raise ClusterError("stopping the cluster needs root, as starting it did")
+        clear(layout)
+    answer(f"cluster is gone; its programs stay in {cache.root()}")
+
+
+def clear(layout: Layout) -> None:
+    """Stop and remove all that a cluster of this checkout started and made.
+
+    Raises:
+        ClusterError: If something is left afterwards, with a line for each.
+    """
+    before = network.Snapshot.load(layout.before) if layout.before.exists() else None
+    _stop_processes(layout)
+    _unmount(layout)
+    if before:
+        network.tear_down(before)
+    _settle(layout, before)
+    _remove_files(layout)
+    left = _left_over(layout, before)
+    if left:
+        raise ClusterError("the cluster is stopped, but this is left:\n  " + "\n  ".join(left))
+    say("no process, mount, link, rule or cgroup of it is left")
+
+
+def _stop_processes(layout: Layout) -> None:
+    started = Book(layout.pids).processes()
+    processes.stop(process for process in started if process.name in _DRIVERS)
+    with contextlib.suppress(ClusterError):
+        _delete_containers()
+    processes.stop(reversed(started))
+    say(f"stopped {', '.join(process.name for process in started) or 'nothing'}")
+    # What a containerd that was killed before its time has left behind.
+    until = time.monotonic() + _SETTLE_S
+    while (pids := _shims() | node.pids_in_cgroups()) and time.monotonic() < until:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.1)
+
+
+def _delete_containers() -> None:
+    """End all containers; their shims go with them."""
+    tasks = node.ctr("tasks", "list", "--quiet").split()
+    if tasks:
+        say(f"ending {len(tasks)} containers")
+        node.ctr("tasks", "delete", "--force", *tasks)
+    containers = node.ctr("containers", "list", "--quiet").split()
+    if containers:
+        node.ctr("containers", "delete", *containers)
+
+
+def _shims() -> set[int]:
+    """Return the shims of our containerd: their command line names its socket."""
+    ours = set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            shim = Path(os.fsdecode(words[0])).name == "containerd-shim-runc-v2"
+            if shim and os.fsencode(CONTAINERD_SOCKET) in words:
+                ours.add(int(entry.name))
+    return ours
+
+
+def _mounts(layout: Layout) -> Iterator[Path]:
+    """Yield the mount points in our folders, inner ones first."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    for line in reversed(lines):
+        # Blanks and the like are written as octal numbers.
+        text = re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), line.split()[4])
+        path = Path(text)
+        if path.is_relative_to(RUN) or path.is_relative_to(layout.state):
+            yield path
+
+
+def _unmount(layout: Layout) -> None:
+    for path in list(_mounts(layout)):
+        done = subprocess.run(["umount", path], capture_output=True, check=False)
+        if done.returncode:
+            subprocess.run(["umount", "--lazy", path], capture_output=True, check=False)
+
+
+def _settle(layout: Layout, before: network.Snapshot | None) -> None:
+    """Wait for what the kernel takes away in its own time: links and cgroups of dead pods."""
+    until = time.monotonic() + _SETTLE_S
+    node.remove_cgroups()
+    while _left_over(layout, before) and time.monotonic() < until:
+        time.sleep(0.1)
+        _unmount(layout)
+        if before:
+            network.tear_down(before)
+        node.remove_cgroups()
+
+
+def _remove_files(layout: Layout) -> None:
+    if any(_mounts(layout)):
+        return  # removing would reach into what is mounted
+    for file in _CNI_RESULTS.glob(f"{NETWORK}-*"):
+        file.unlink()
+    for folder in (_SHIM_SOCKETS, _SHIM_SOCKETS.parent):
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # only when empty: another containerd may use it
+    cache.remove(layout.state)
+    cache.remove(RUN)
+
+
+def _left_over(layout: Layout, before: network.Snapshot | None) -> list[str]:
+    found = [f"process {p.name} ({p.pid})" for p in Book(layout.pids).processes() if p.alive]
+    found += [f"process {pid}, of a pod" for pid in sorted(_shims() | node.pids_in_cgroups())]
+    found += [f"mount {path}" for path in _mounts(layout)]
+    found += [f"cgroup {path}" for path in node.cgroups()]
+    if before:
+        found += network.left_over(before)
+    return found

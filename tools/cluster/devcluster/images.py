@@ -1,0 +1,193 @@
+"""Our images: built from their Dockerfiles by buildah, kept as archives in the cache."""
+
+import json
+import os
+import shutil
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from devcluster import cache, layout
+from devcluster.console import say
+from devcluster.processes import run, run_visibly
+
+_CONTEXT = ("LICENSE", "README.md", "pyproject.toml", "requirements.lock", ".dockerignore",
+            "sdk/graflow", "operator/graflow_operator", "runner-image/graflow_runner")  # fmt: skip
+_PIP = ("DEFAULT_TIMEOUT", "EXTRA_INDEX_URL", "INDEX_URL", "NO_INDEX", "RETRIES", "TRUSTED_HOST")
+_CA_IN_BUILD = "/run/build-ca.pem"
+_MOST_IMAGES = 30
+
+_SUITE = "bookworm"
+_PACKAGES = "python3,python3-venv,ca-certificates"
+_STRIPPED = (
+    "dev/*",
+    "usr/share/info/*",
+    "usr/share/lintian/*",
+    "usr/share/locale/*",
+    "usr/share/man/*",
+    "var/cache/apt/*",
+    "var/cache/debconf/*-old",
+    "var/lib/apt/lists/*",
+    "var/log/*",
+)
+"""What no container needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image of ours: its short name, its Dockerfile, and the name it gets."""
+
+    short: str
+    dockerfile: str
+    name: str
+
+
+OPERATOR = Image("operator", "operator/Dockerfile", "localhost/graflow-operator:dev")
+RUNNER = Image("runner", "runner-image/Dockerfile", "localhost/graflow-runner:dev")
+
+
+def build(image: Image, base: str) -> Path:
+    """Return an OCI archive of the image, building it unless the inputs are those of before.
+
+    Args:
+        image: What to build.
+        base: The image to build on; "" means a small Debian made on this machine.
+    """
+    root = layout.of_this_checkout().checkout
+    inputs = [path.relative_to(root) for path in _inputs(root, image)]
+    contents = [part for path in inputs for part in (str(path), (root / path).read_bytes())]
+    key = cache.digest(image.name, base or _base_key(), *contents)
+    archive = cache.root() / "images" / f"{image.short}-{key}.tar"
+    if archive.exists():
+        say(f"{image.name}: unchanged, {_size(archive)}")
+        return archive
+    with cache.locked("images"):
+        if not archive.exists():
+            _build(image, base or _debian_base(), root, archive)
+    return archive
+
+
+def _inputs(root: Path, image: Image) -> Iterator[Path]:
+    yield root / image.dockerfile
+    for name in _CONTEXT:
+        path = root / name
+        if path.is_dir():
+            files = (file for file in path.rglob("*") if file.is_file())
+            yield from sorted(file for file in files if "__pycache__" not in file.parts)
+        else:
+            yield path
+
+
+def _build(image: Image, base: str, root: Path, archive: Path) -> None:
+    say(f"{image.name}: building {image.dockerfile} on {base}")
+    log = cache.root() / f"image-{image.short}.log"
+    command: list[str | Path] = [
+        "build",
+        "--layers",
+        "--file",
+        root / image.dockerfile,
+        "--tag",
+        image.name,
+    ]
+    command += ["--build-arg", f"BASE={base}", *_pip_settings(), root]
+    run_visibly(f"the build of {image.name}", [*_store(), *command], log, _CHROOT)
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    temporary = archive.with_suffix(".unfinished")
+    temporary.unlink(missing_ok=True)
+    # Not compressed: it only travels across this machine.
+    target = f"oci-archive:{temporary}:{image.name}"
+    _buildah("push", "--quiet", "--disable-compression", image.name, target)
+    for older in archive.parent.glob(f"{image.short}-*"):
+        older.unlink()
+    temporary.rename(archive)
+    _forget_old_layers()
+    say(f"{image.name}: built, {_size(archive)}")
+
+
+_CHROOT = {"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": "vfs"}
+"""Works in containers too, where there are neither namespaces nor overlays to be had."""
+
+
+def _store() -> list[str | Path]:
+    store = cache.root() / "buildah"
+    return ["buildah", "--root", store / "root", "--runroot", store / "run"]
+
+
+def _buildah(*arguments: str | Path) -> str:
+    return run(*_store(), *arguments, env=_CHROOT)
+
+
+def _pip_settings() -> Iterator[str]:
+    """Yield the flags that let pip inside the build reach what pip here reaches.
+
+    They are arguments and mounts of the first stage: the image knows nothing of them.
+    """
+    for name in _PIP:
+        if f"PIP_{name}" in os.environ:
+            yield from ("--build-arg", f"PIP_{name}={os.environ[f'PIP_{name}']}")
+    ca = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE")
+    if ca:
+        yield from (
+            "--volume",
+            f"{ca}:{_CA_IN_BUILD}:ro",
+            "--build-arg",
+            f"PIP_CERT={_CA_IN_BUILD}",
+        )
+    wheels = os.environ.get("PIP_FIND_LINKS", "")
+    if Path(wheels).is_dir() and wheels:
+        yield from ("--volume", f"{wheels}:{wheels}:ro", "--build-arg", f"PIP_FIND_LINKS={wheels}")
+
+
+def _forget_old_layers() -> None:
+    """Empty the build's store when it has grown: without overlays each layer is a whole copy."""
+    images = json.loads(_buildah("images", "--all", "--json") or "[]")
+    if len(images) > _MOST_IMAGES:
+        _buildah("rmi", "--prune", "--force")
+
+
+def _size(archive: Path) -> str:
+    return f"{archive.stat().st_size / 1e6:.0f} MB"
+
+
+def _base_key() -> str:
+    return cache.digest(_SUITE, _PACKAGES, *_STRIPPED)
+
+
+def _debian_base() -> str:
+    """Return the name of a small Debian with Python in buildah's store, made if need be."""
+    name = f"localhost/graflow-base:{_base_key()}"
+    present = json.loads(_buildah("images", "--json") or "[]")
+    if any(name in (image.get("names") or []) for image in present):
+        return name
+    say(f"{name}: making a small Debian with Python, about 2 min, once")
+    folder = cache.root() / "base"
+    with cache.filling(folder) as target:
+        tree, log = target / "tree", cache.root() / "base.log"
+        command: list[str | Path] = [
+            "debootstrap",
+            "--variant=minbase",
+            f"--include={_PACKAGES}",
+            _SUITE,
+            tree,
+        ]
+        run_visibly("debootstrap", command, log, {})
+        _strip(tree)
+        with tarfile.open(target / "rootfs.tar", "w") as archive:
+            archive.add(tree, arcname="")
+        (target / "Dockerfile").write_text("FROM scratch\nADD rootfs.tar /\n")
+        shutil.rmtree(tree)
+        _buildah("build", "--quiet", "--tag", name, target)
+    size = _size(folder / "rootfs.tar")
+    cache.remove(folder)
+    say(f"{name}: made, {size}")
+    return name
+
+
+def _strip(tree: Path) -> None:
+    for pattern in _STRIPPED:
+        for path in tree.glob(pattern):
+            cache.remove(path)
+    for path in tree.glob("usr/share/doc/*/*"):
+        if path.name != "copyright":
+            cache.remove(path)

@@ -1,0 +1,3 @@
+module graflow.dev/cluster/pause
+
+go 1.21
