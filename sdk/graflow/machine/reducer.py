@@ -144,6 +144,8 @@ def _current(
     activation = fold.activations.get(event.activation)
     if activation is None or activation.attempt != event.attempt:
         return None
+    if isinstance(fold.plan.by_id[activation.node], GroupPlan):
+        return None  # a group has branches, and no attempts
     # A Pending or waiting activation's current attempt has not begun, so nothing is known of it.
     return activation if activation.phase in (Phase.STARTING, Phase.RUNNING) else None
 

@@ -1,0 +1,270 @@
+"""Any plan, any news in any order, repeated, late or lost, and a crash after any fold."""
+
+import json
+
+from graflow.machine.codec import decode, encode
+from graflow.machine.commands import FinishRun, StartAttempt, StopAttempt, WakeAt
+from graflow.machine.due import due, next_start
+from graflow.machine.events import (
+    AttemptClaimed,
+    AttemptFailed,
+    AttemptLost,
+    AttemptSucceeded,
+    CancelRequested,
+    Event,
+    RunStarted,
+    TimerFired,
+)
+from graflow.machine.graph import scope_graph
+from graflow.machine.plan import GroupPlan, Plan
+from graflow.machine.reducer import reduce
+from graflow.machine.state import RUN_SCOPE, Error, Phase, RunPhase, Scope, State
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from property.strategies import plans
+
+BOOM = Error("TaskFailed", "boom")
+
+
+def least_loops(plan: Plan, scope: Scope, start: str) -> dict[str, int]:
+    """For every node that edges lead to from `start`: the least number of loop edges on the way."""
+    after = scope_graph(plan, scope.path).after
+    found: dict[str, int] = {}
+    todo = [(start, 0)]
+    while todo:
+        node, loops = todo.pop()
+        for successor, weight in after.get(node, ()):
+            if loops + weight < found.get(successor, 10**6):
+                found[successor] = loops + weight
+                todo.append((successor, loops + weight))
+    return found
+
+
+def may_still_come(plan: Plan, state: State, number: int, node: str, round_: int) -> list[str]:
+    """R3 by its words: what is alive in the scope and may come to the node by that round."""
+    scope = state.scopes[number]
+    alive = [(a.node, a.round) for a in state.activations.values() if a.scope == number] + [
+        (t.node, t.round)
+        for tokens in scope.tokens.values()
+        for t in tokens
+        if (t.node, t.round) != (node, round_)
+    ]
+    return [
+        at
+        for at, q in alive
+        if q <= round_ and least_loops(plan, scope, at).get(node, 10**6) <= round_ - q
+    ]
+
+
+def halted(state: State, number: int) -> bool:
+    while not state.scopes[number].failure:
+        if number == RUN_SCOPE:
+            return False
+        number = state.scopes[number].parent
+    return True
+
+
+class AnyNewsInAnyOrder(RuleBasedStateMachine):
+    """Every rule of sections 2 and 3 as an invariant of every reachable state."""
+
+    @initialize(plan=plans())
+    def begin(self, plan: Plan) -> None:
+        self.plan = plan
+        self.now = 100.0
+        self.committed: set[int] = set()
+        self.state = State()
+        self.hear(RunStarted(self.now))
+
+    def hear(self, event: Event) -> None:
+        before = self.state
+        self.state = reduce(self.plan, before, event)
+        again = reduce(self.plan, self.state, event)
+        assert again is self.state, "repeated news changed the state"
+        if before.phase.ended:
+            assert self.state is before, "news changed a run that had ended"
+        changed = self.state is not before
+        assert self.state.seq == before.seq + changed
+
+    @rule(data=st.data())
+    def something_is_said_of_any_attempt(self, data: st.DataObject) -> None:
+        activation = data.draw(st.integers(1, self.state.steps + 1))
+        attempt = data.draw(st.integers(1, 4))
+        kind = data.draw(st.sampled_from(["claimed", "succeeded", "failed", "lost"]))
+        before = self.state
+        current = before.activations.get(activation)
+        self.say(kind, activation, attempt)
+        if current is None or current.attempt != attempt or activation in self.committed:
+            assert self.state is before, "news of an attempt that is not current changed the state"
+        if kind == "succeeded" and self.state is not before:
+            assert activation not in self.committed, "an activation was committed twice"
+            self.committed.add(activation)
+
+    @rule(data=st.data(), kind=st.sampled_from(["claimed", "succeeded", "succeeded", "failed"]))
+    def a_due_attempt_goes_on(self, data: st.DataObject, kind: str) -> None:
+        live = [
+            a
+            for a in self.state.activations.values()
+            if a.phase in (Phase.STARTING, Phase.RUNNING) and not a.branches
+        ]
+        if not live or self.state.phase.ended:
+            return
+        activation = data.draw(st.sampled_from(live))
+        before = self.state
+        self.say(kind, activation.number, activation.attempt)
+        if kind == "succeeded":
+            assert self.state is not before, "the success of a current attempt was not recorded"
+            self.committed.add(activation.number)
+
+    def say(self, kind: str, activation: int, attempt: int) -> None:
+        match kind:
+            case "claimed":
+                self.hear(AttemptClaimed(activation, attempt, f"pod-{attempt}", self.now))
+            case "succeeded":
+                self.hear(AttemptSucceeded(activation, attempt, f"v{activation}", self.now))
+            case "failed":
+                self.hear(AttemptFailed(activation, attempt, BOOM, self.now))
+            case "lost":
+                self.hear(AttemptLost(activation, attempt, BOOM, self.now))
+
+    @rule(seconds=st.sampled_from([0.5, 1.0, 40.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.hear(TimerFired(self.now))
+
+    @rule()
+    def the_host_crashes_and_reads_what_was_committed(self) -> None:
+        data = json.loads(json.dumps(encode(self.state)))
+        back = decode(self.plan, data)
+        assert encode(back) == data
+        assert due(self.plan, back) == due(self.plan, self.state)
+        for number, scope in self.state.scopes.items():
+            assert dict(back.scopes[number].alive) == dict(scope.alive)
+            assert known(back.scopes[number]) == known(scope)
+        self.state = back
+
+    @invariant()
+    def one_activation_of_a_node_runs_in_a_scope(self) -> None:
+        running = [
+            (a.scope, a.node)
+            for a in self.state.activations.values()
+            if a.phase in (Phase.STARTING, Phase.RUNNING, Phase.BACKOFF)
+        ]
+        assert len(running) == len(set(running))
+
+    @invariant()
+    def tokens_wait_exactly_while_something_may_still_come(self) -> None:
+        if self.state.phase.ended:
+            return
+        for number, scope in self.state.scopes.items():
+            if halted(self.state, number):
+                continue
+            for tokens in scope.tokens.values():
+                for token in tokens:
+                    assert may_still_come(self.plan, self.state, number, token.node, token.round), (
+                        f"nothing can come to {token.node!r} any more, and it does not start"
+                    )
+
+    @invariant()
+    def a_run_that_goes_on_has_something_to_do(self) -> None:
+        if self.state.phase is not RunPhase.RUNNING:
+            return
+        busy = [
+            a
+            for a in self.state.activations.values()
+            if a.phase is Phase.RUNNING and not a.branches
+        ]
+        assert busy or due(self.plan, self.state), "nothing runs, nothing is due, and no end"
+
+    @invariant()
+    def nothing_starts_in_a_scope_that_failed(self) -> None:
+        for number in self.state.starting:
+            assert not halted(self.state, self.state.activations[number].scope)
+
+    @invariant()
+    def steps_stay_within_their_bound(self) -> None:
+        assert self.state.steps <= self.plan.max_steps
+
+    @invariant()
+    def what_is_due_follows_from_the_phase(self) -> None:
+        for command in due(self.plan, self.state):
+            match command:
+                case StartAttempt(activation=number, attempt=attempt):
+                    live = self.state.activations[number]
+                    assert (live.phase, live.attempt) == (Phase.STARTING, attempt)
+                case StopAttempt() | FinishRun():
+                    assert self.state.phase.ended
+                case WakeAt(at=at):
+                    assert at in {a.not_before for a in self.state.activations.values()}
+
+
+def known(scope: Scope) -> dict[str, int]:
+    """The arrivals that are not `never`, without how often each can be had."""
+    return {node: arrival for node, (arrival, support) in scope.arrivals.items() if support}
+
+
+TestAnyNewsInAnyOrder = AnyNewsInAnyOrder.TestCase
+TestAnyNewsInAnyOrder.settings = settings(stateful_step_count=30, deadline=None)
+
+
+def drive(plan: Plan, order: st.DataObject | None = None) -> tuple[State, list[tuple[int, str]]]:
+    """Run a plan to its end, all attempts succeeding; any due attempt first when `order` draws."""
+    state = reduce(plan, State(), RunStarted(0.0))
+    ran = []
+    while start := next_start(state):
+        if order:
+            starts = [c for c in due(plan, state) if isinstance(c, StartAttempt)]
+            start = order.draw(st.sampled_from(starts))
+        activation = state.activations[start.activation]
+        ran.append((activation.scope, activation.node))
+        value = f"{activation.node}#{activation.iteration}"
+        state = reduce(plan, state, AttemptSucceeded(start.activation, start.attempt, value, 1.0))
+    return state, ran
+
+
+@given(plan=plans(), data=st.data())
+@settings(deadline=None)
+def test_the_order_in_which_attempts_end_changes_neither_what_runs_nor_the_result(
+    plan: Plan, data: st.DataObject
+) -> None:
+    first, ran = drive(plan)
+    other, ran_other = drive(plan, data)
+    assert first.phase.ended
+    assert other.phase is first.phase
+    if first.phase is RunPhase.SUCCEEDED:
+        names = sorted(node for _, node in ran)
+        assert sorted(node for _, node in ran_other) == names
+        assert other.value == first.value
+        assert visible_results(other) == visible_results(first)
+
+
+def visible_results(state: State) -> dict[str, object]:
+    return {task: found[-1].value for task, found in state.scopes[RUN_SCOPE].results.items()}
+
+
+@given(plan=plans())
+@settings(deadline=None)
+def test_every_acyclic_node_runs_at_most_once_in_a_scope(plan: Plan) -> None:
+    state, ran = drive(plan)
+    looping = {
+        node
+        for path in {s.path for s in state.scopes.values()}
+        for node, edges in scope_graph(plan, path).after.items()
+        if any(weight for _, weight in edges)
+    }
+    if not looping and not any(isinstance(n, GroupPlan) for n in plan.nodes):
+        assert len(ran) == len(set(ran))
+
+
+@given(plan=plans())
+@settings(deadline=None)
+def test_a_cancelled_run_stops_what_runs_and_hears_nothing_more(plan: Plan) -> None:
+    state = reduce(plan, State(), RunStarted(0.0))
+    start = next_start(state)
+    state = reduce(plan, state, CancelRequested("enough", 2.0))
+    assert state.phase is RunPhase.CANCELLED
+    assert FinishRun() in due(plan, state)
+    if start:
+        assert StopAttempt(start.activation, start.attempt) in due(plan, state)
+        late = AttemptSucceeded(start.activation, start.attempt, "late", 3.0)
+        assert reduce(plan, state, late) is state
