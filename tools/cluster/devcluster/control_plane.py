@@ -122,6 +122,8 @@ def api_server(layout: Layout) -> Command:
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={config / 'service-account.key'}",
         f"--service-account-signing-key-file={config / 'service-account.key'}",
+        # Also published in a ConfigMap that the controllers would look for in vain.
+        f"--client-ca-file={config / 'kubelet-client.crt'}",
         "--kubelet-preferred-address-types=InternalIP",
         f"--kubelet-client-certificate={config / 'kubelet-client.crt'}",
         f"--kubelet-client-key={config / 'kubelet-client.key'}",
@@ -141,6 +143,7 @@ def controller_manager(layout: Layout) -> Command:
         "--use-service-account-credentials",
         f"--service-account-private-key-file={layout.config / 'service-account.key'}",
         f"--root-ca-file={ca(layout)}",
+        f"--flex-volume-plugin-dir={layout.data / 'volume-plugins'}",
         f"--cert-dir={layout.config / 'controller-manager'}",
     ]
 

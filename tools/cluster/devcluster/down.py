@@ -15,11 +15,20 @@ from devcluster.errors import ClusterError
 from devcluster.layout import CONTAINERD_SOCKET, NETWORK, RUN, Layout
 from devcluster.processes import Book
 
-_DRIVERS = ("kubelet", "kube-scheduler", "kube-controller-manager")
+_FIRST = ("kubelet", "kube-scheduler", "kube-controller-manager")
 """What would start pods anew."""
+
+_LAST = ("etcd", "containerd", "versitygw")
+"""What the others need to end in good order."""
 
 _CNI_RESULTS = Path("/var/lib/cni/results")
 """Where the CNI library keeps what it did; there is no setting for it."""
+
+_LOG_LINKS = Path("/var/log/containers")
+"""Where the kubelet keeps links to its containers' logs; there is no setting for it."""
+
+_DEVICE_PLUGINS = Path("/var/lib/kubelet/device-plugins")
+"""Where the kubelet keeps a socket and its notes on devices; there is no setting for it."""
 
 _SHIM_SOCKETS = Path("/run/containerd/s")
 _SETTLE_S = 15.0
@@ -60,10 +69,11 @@ def clear(layout: Layout) -> None:
 
 def _stop_processes(layout: Layout) -> None:
     started = Book(layout.pids).processes()
-    processes.stop(process for process in started if process.name in _DRIVERS)
+    processes.stop(process for process in started if process.name in _FIRST)
     with contextlib.suppress(ClusterError):
         _delete_containers()
-    processes.stop(reversed(started))
+    processes.stop(process for process in started if process.name not in _LAST)
+    processes.stop(started)
     say(f"stopped {', '.join(process.name for process in started) or 'nothing'}")
     # What a containerd that was killed before its time has left behind.
     until = time.monotonic() + _SETTLE_S
@@ -131,10 +141,22 @@ def _remove_files(layout: Layout) -> None:
     if any(_mounts(layout)):
         return  # removing would reach into what is mounted
     for file in _CNI_RESULTS.glob(f"{NETWORK}-*"):
-        file.unlink()
-    for folder in (_SHIM_SOCKETS, _SHIM_SOCKETS.parent):
+        container = file.name.removeprefix(f"{NETWORK}-").partition("-")[0]
+        for its in _CNI_RESULTS.glob(f"*-{container}-*"):  # also that of its loopback
+            its.unlink()
+    listening = Path("/proc/net/unix").read_text()
+    for socket in _SHIM_SOCKETS.glob("*"):
+        if str(socket) not in listening:
+            socket.unlink()
+    for name in ("kubelet.sock", "kubelet_internal_checkpoint", "DEPRECATION"):
+        (_DEVICE_PLUGINS / name).unlink(missing_ok=True)
+    for link in _LOG_LINKS.glob("*"):
+        if link.is_symlink() and link.readlink().is_relative_to(layout.state):
+            link.unlink()
+    used = (_SHIM_SOCKETS, _CNI_RESULTS, _DEVICE_PLUGINS)
+    for folder in (_LOG_LINKS, *used, *(folder.parent for folder in used)):
         with contextlib.suppress(OSError):
-            folder.rmdir()  # only when empty: another containerd may use it
+            folder.rmdir()  # only when empty: others may use it
     cache.remove(layout.state)
     cache.remove(RUN)
 

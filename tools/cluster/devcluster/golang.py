@@ -61,7 +61,9 @@ def _stamps() -> str:
     """Return the linker's flags without which clients see version 0.0."""
     major, minor, _ = KUBERNETES.split(".")
     values = {"gitVersion": f"v{KUBERNETES}", "gitMajor": major, "gitMinor": minor}
-    return " ".join(f"-X k8s.io/component-base/version.{k}={v}" for k, v in values.items())
+    # Two of them: what a component says it is, and what its requests say.
+    places = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    return " ".join(f"-X {place}.{k}={v}" for place in places for k, v in values.items())
 
 
 KUBE = Program("kube", ("kube",), 9, source="kube", link=f"-s -w {_stamps()}")

@@ -98,7 +98,7 @@ def _build(image: Image, base: str, root: Path, archive: Path) -> None:
     # Not compressed: it only travels across this machine.
     target = f"oci-archive:{temporary}:{image.name}"
     _buildah("push", "--quiet", "--disable-compression", image.name, target)
-    for older in archive.parent.glob(f"{image.short}-*"):
+    for older in archive.parent.glob(f"{image.short}-*.tar"):
         older.unlink()
     temporary.rename(archive)
     _forget_old_layers()
