@@ -1,0 +1,71 @@
+.DEFAULT_GOAL := help
+SHELL := bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NAMED_CLUSTER := $(KUBECONFIG)
+export KUBECONFIG ?= $(CURDIR)/.cluster/kubeconfig
+
+##@ Develop
+venv: $(VENV)/.installed  ## Make .venv with the exact versions of requirements-dev.lock
+$(VENV)/.installed: requirements-dev.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable . && touch $@
+
+fmt: venv  ## Format code and sort imports
+	$(BIN)/ruff check --fix-only --quiet . && $(BIN)/ruff format .
+
+lint: venv  ## Check style, types, layers, sizes and generated files
+	$(BIN)/ruff format --check . && $(BIN)/ruff check .
+	$(BIN)/mypy && $(BIN)/lint-imports
+	$(BIN)/python tools/sizes.py && $(MAKE) --no-print-directory check-generated
+
+crds: venv  ## Generate crds/, the chart's copy and docs/reference from the models
+	$(BIN)/python -m graflow.api.crd
+	$(BIN)/python tools/reference.py
+
+check-generated: venv  ## Fail if a generated file is out of date
+	$(BIN)/python -m graflow.api.crd --check
+	$(BIN)/python tools/reference.py --check
+
+lock: venv  ## Choose the newest versions that pyproject.toml allows
+	$(BIN)/python tools/lock.py
+
+##@ Test
+test: lint test-unit test-e2e  ## Everything, on a real cluster too
+
+test-unit: venv  ## Unit, property and golden tests; no cluster, under a minute
+	$(BIN)/pytest
+
+test-e2e: install  ## Programs as pods on the cluster, each compared with its local run
+	$(BIN)/pytest tests/e2e
+
+golden: venv  ## Rewrite golden files; review the diff
+	$(BIN)/pytest tests/golden --update-golden
+
+bench: install  ## Seconds a hop, API writes a task; a table and .bench/latest.json
+	$(BIN)/python tools/bench.py
+
+##@ Run
+cluster:  ## A whole Kubernetes and an S3 server on this machine; the first time builds them
+	KUBECONFIG=$(NAMED_CLUSTER) $(PYTHON) tools/cluster/cluster.py up
+
+cluster-down:  ## Stop what `make cluster` started, and nothing else
+	$(PYTHON) tools/cluster/cluster.py down
+
+images: cluster  ## Build the operator's and the runner's image and give them to the cluster
+	KUBECONFIG=$(NAMED_CLUSTER) $(PYTHON) tools/images.py load
+
+install: venv images  ## Install the chart into the cluster
+	$(BIN)/python tools/install.py
+
+demo: install  ## From nothing to the first program's result, printed by a pod
+	$(BIN)/python tools/demo.py
+
+##@ General
+help:  ## Show this list
+	@awk 'BEGIN {FS = ":.*  ## "} /^##@/ {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)} \
+	  /^[a-z0-9-]+:.*  ## / {sub(/:.*/, "", $$1); printf "  \033[36m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: $(shell awk -F: '/^[a-z0-9-]+:/ {print $$1}' $(firstword $(MAKEFILE_LIST)))
