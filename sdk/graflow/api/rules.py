@@ -52,6 +52,15 @@ EXACTLY_ONE_KIND = rule(
     f"a task has exactly one of {', '.join(KINDS)}",
 )
 
+POLICY_MINIMUM = rule(
+    "(self.type == 'AtLeast') == has(self.minimum)",
+    "policy.minimum goes with type AtLeast, and only with it",
+)
+POLICY_MEMBERS = rule(
+    "(self.type == 'Critical') == has(self.members)",
+    "policy.members goes with type Critical, and only with it",
+)
+
 SPEC_RULES = (
     *(fixed(field) for field in FIXED),
     rule(

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 
 from graflow.api.model import PRESERVE, RULES, Id, ObjectName, ResourceModel, Sha256, SpecModel
 from graflow.api.pod import ContainerSpec, EnvVar, PodSettings, PullPolicy
-from graflow.api.rules import EXACTLY_ONE_KIND, SPEC_RULES, rule
+from graflow.api.rules import EXACTLY_ONE_KIND, POLICY_MEMBERS, POLICY_MINIMUM, SPEC_RULES
 from graflow.api.workflow_status import (
     Condition,
     Counts,
@@ -122,20 +122,7 @@ class PolicyType(StrEnum):
 class GroupPolicySpec(SpecModel):
     """When a group succeeds, judged when all its branches have ended."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            RULES: [
-                rule(
-                    "(self.type == 'AtLeast') == has(self.minimum)",
-                    "policy.minimum goes with type AtLeast, and only with it",
-                ),
-                rule(
-                    "(self.type == 'Critical') == has(self.members)",
-                    "policy.members goes with type Critical, and only with it",
-                ),
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={RULES: [POLICY_MINIMUM, POLICY_MEMBERS]})
 
     type: PolicyType
     """Strict: all branches succeed. BestEffort: whatever they do. AtLeast: at least `minimum` of
@@ -162,6 +149,10 @@ class GroupSpec(SpecModel):
 
     policy: GroupPolicySpec | None = None
     """When the group succeeds. When not given, Strict."""
+
+    position: int | None = Field(default=None, ge=0, le=MAX_TASKS + MAX_GROUPS)
+    """Place of the group in the order of declaration of tasks and groups together, from 0. When not
+    given, groups come after all tasks. The SDK writes this."""
 
 
 class BundleRef(SpecModel):

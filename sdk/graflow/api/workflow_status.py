@@ -54,6 +54,10 @@ class TaskStatus(StatusModel):
     iteration: int | None = Field(default=None, ge=0)
     """Which run of this task in its branch it is, from 1."""
 
+    activation: int | None = Field(default=None, ge=0)
+    """Number of this run among all of the workflow's; the label graflow.dev/activation of its
+    pods."""
+
     attempt: int | None = Field(default=None, ge=0)
     """Number of the attempt, from 1."""
 

@@ -1,0 +1,94 @@
+"""The conditions of a run: Accepted, Succeeded, Finished."""
+
+from collections.abc import Iterable
+
+from graflow.api import cut
+from graflow.api.entries import View, traceback_of
+from graflow.api.errors import sentence
+from graflow.api.moment import rfc3339
+from graflow.api.workflow_status import Condition, ConditionStatus, WorkflowStatus
+from graflow.machine import reasons
+from graflow.machine.check import Problem
+from graflow.machine.plan import Plan, TaskPlan
+from graflow.machine.state import RunPhase, State
+
+ACCEPTED, SUCCEEDED, FINISHED = "Accepted", "Succeeded", "Finished"
+_REFUSAL_BYTES = 4096
+_YES, _NO, _UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
+
+
+def conditions(generation: int, view: View, *, traceback_bytes: int) -> tuple[Condition, ...]:
+    """Return the conditions of a run that was accepted."""
+    phase = view.state.phase
+    message, traceback = failure_of(view.plan, view.state)
+    text = cut.cut_ends(message, traceback, traceback_bytes)
+    succeeded = {RunPhase.SUCCEEDED: _YES, RunPhase.FAILED: _NO, RunPhase.CANCELLED: _NO}
+    reason = cut.cut(view.state.reason, 100) or phase.value
+    made = (
+        (ACCEPTED, _YES, ACCEPTED, ""),
+        (SUCCEEDED, succeeded.get(phase, _UNKNOWN), reason, text),
+        (FINISHED, _YES if phase.ended else _NO, phase.value, ""),
+    )
+    return _dated(made, view.previous, generation, view.now)
+
+
+def refused(
+    generation: int, problems: Iterable[Problem], previous: WorkflowStatus | None, *, now: float
+) -> WorkflowStatus:
+    """Return the status of a Workflow that makes no sense: Failed, with every problem in words.
+
+    Args:
+        generation: `metadata.generation` of the Workflow.
+        problems: What is wrong with it.
+        previous: What was told last.
+        now: Seconds since the epoch.
+    """
+    text = cut.cut("; ".join(sentence(problem) for problem in problems), _REFUSAL_BYTES)
+    made = (
+        (ACCEPTED, _NO, reasons.INVALID, text),
+        (SUCCEEDED, _NO, reasons.INVALID, text),
+        (FINISHED, _YES, RunPhase.FAILED.value, ""),
+    )
+    return WorkflowStatus(
+        phase=RunPhase.FAILED.value,
+        reason=reasons.INVALID,
+        message=text,
+        conditions=_dated(made, previous or WorkflowStatus(), generation, now),
+        observed_generation=generation,
+        completion_time=(previous and previous.completion_time) or rfc3339(now),
+    )
+
+
+def failure_of(plan: Plan, state: State) -> tuple[str, str]:
+    """Return why a run ended other than well: a sentence, and what the host knows besides."""
+    failure = state.failure
+    if failure is None:
+        return state.message, ""
+    message = failure.error.message
+    if failure.attempt and isinstance(plan.by_id.get(failure.node), TaskPlan):
+        tries = f" after {failure.attempt} attempts" if failure.attempt > 1 else ""
+        message = f"task {failure.node!r} failed{tries}: {message}"
+    return message, traceback_of(failure.error)
+
+
+def _dated(
+    made: Iterable[tuple[str, ConditionStatus, str, str]],
+    previous: WorkflowStatus,
+    generation: int,
+    now: float,
+) -> tuple[Condition, ...]:
+    """Return conditions, each with the time when its status changed last."""
+    before = {condition.type: condition for condition in previous.conditions}
+    return tuple(
+        Condition(
+            type=kind,
+            status=status,
+            reason=reason,
+            message=message,
+            last_transition_time=before[kind].last_transition_time
+            if kind in before and before[kind].status is status
+            else rfc3339(now) or "",
+            observed_generation=generation,
+        )
+        for kind, status, reason, message in made
+    )

@@ -1,0 +1,69 @@
+"""Making texts and values fit into a status, whose size is counted in bytes of JSON."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from graflow.machine.state import GroupValue, Value
+
+_MAX_DEPTH = 30
+_GLUE = 6
+"""Bytes of two line ends and two quotes."""
+
+
+def size_of(value: object) -> int:
+    """Return the bytes that a JSON value takes in an object that is sent or stored."""
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def cut(text: str, limit: int) -> str:
+    """Return the text, or as much of its beginning as takes at most `limit` bytes as JSON."""
+    return _cut(text, limit, tail=False)
+
+
+def cut_ends(message: str, more: str, limit: int) -> str:
+    """Return a message and what there is to it, in at most `limit` bytes as JSON.
+
+    When that is too much, the end of `more` stays: a traceback says there what happened.
+    """
+    if not more:
+        return cut(message, limit)
+    head = cut(message, limit // 2)
+    rest = _cut(more, limit - size_of(head) - _GLUE, tail=True)
+    return f"{head}\n\n{rest}"
+
+
+def _cut(text: str, limit: int, *, tail: bool) -> str:
+    text = text.encode(errors="replace").decode()  # half characters cannot be sent
+    if size_of(text) <= limit:
+        return text
+    fits, over = 0, min(len(text), limit)
+    while over - fits > 1:
+        middle = (fits + over) // 2
+        if size_of(_with_mark(text, middle, tail=tail)) <= limit:
+            fits = middle
+        else:
+            over = middle
+    return _with_mark(text, fits, tail=tail)
+
+
+def _with_mark(text: str, length: int, *, tail: bool) -> str:
+    return f"…{text[len(text) - length :]}" if tail else f"{text[:length]}…"
+
+
+def value_ref(value: Value, limit: int) -> dict[str, Any] | None:
+    """Return a value of the machine as a ValueRef, or None when it takes more than `limit` bytes.
+
+    On a cluster the machine's values are ValueRefs, and groups of them.
+    """
+    found = _ref(value, _MAX_DEPTH)
+    return found if found is not None and size_of(found) <= limit else None
+
+
+def _ref(value: Value, depth: int) -> dict[str, Any] | None:
+    if depth == 0:
+        return None
+    if isinstance(value, GroupValue):
+        members = {member: _ref(part, depth - 1) for member, part in value.branches}
+        return {"group": members} if None not in members.values() else None
+    return dict(value) if isinstance(value, Mapping) else None

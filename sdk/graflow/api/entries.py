@@ -1,0 +1,234 @@
+"""What there is to tell about each task of a run: the live ones, and how the others ended."""
+
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from graflow.api import cut
+from graflow.api.moment import rfc3339
+from graflow.api.workflow_status import TaskStatus, WorkflowStatus
+from graflow.machine import reasons
+from graflow.machine.plan import GroupPlan, Plan
+from graflow.machine.state import Activation, Error, GroupFailure, Phase, Result, State, Value
+
+PENDING, RUNNING, WAITING = "Pending", "Running", "Waiting"
+SUCCEEDED, FAILED, CANCELLED = "Succeeded", "Failed", "Cancelled"
+ENDED = frozenset({SUCCEEDED, FAILED, CANCELLED})
+_SHOWN = {
+    Phase.PENDING: PENDING,
+    Phase.STARTING: PENDING,
+    Phase.RUNNING: RUNNING,
+    Phase.BACKOFF: WAITING,
+    Phase.FAILED: FAILED,
+}
+_NAME = 253
+_GROUPS_DEEP = 20
+
+
+@dataclass(frozen=True, slots=True)
+class PodNote:
+    """What is known of an attempt's pod, or why there is none yet."""
+
+    name: str = ""
+    """Name of the pod; empty while there is none."""
+
+    node: str = ""
+    phase: str = ""
+    reason: str = ""
+    """Why it does not run yet, or why it ended: a word of `graflow.machine.reasons`."""
+
+    message: str = ""
+
+
+PodNotes: TypeAlias = Mapping[tuple[int, int], PodNote]
+"""By activation and attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the status: what is short already, and what has yet to be cut."""
+
+    status: TaskStatus
+    """Without message and result."""
+
+    message: str = ""
+    traceback: str = ""
+    value: Value = None
+    since: float = 0.0
+    """When it came to its phase; 0 when that is not known."""
+
+    fresh: bool = False
+    """Whether it came to its phase after the status was written last."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that a status is made from."""
+
+    plan: Plan
+    state: State
+    previous: WorkflowStatus
+    pods: PodNotes
+    now: float
+
+
+def entries(view: View) -> tuple[Entry, ...]:
+    """Return all entries: live and failed ones by number, then the others, the newest first."""
+    live = [*_live(view)]
+    named = {entry.status.name for entry in live}
+    known = {task.name: task for task in view.previous.tasks if task.name not in named}
+    succeeded = _succeeded(view, known, besides=named)
+    named = {entry.status.name for entry in succeeded}
+    gone = (_gone(view, task) for name, task in known.items() if name not in named)
+    return (*live, *succeeded, *gone)
+
+
+def _live(view: View) -> Iterator[Entry]:
+    known = {task.activation: task for task in view.previous.tasks}
+    for number, activation in sorted(view.state.activations.items()):
+        is_group = isinstance(view.plan.by_id[activation.node], GroupPlan)
+        if not is_group or activation.phase is Phase.FAILED:
+            note = view.pods.get((number, activation.attempt), PodNote())
+            yield _of_activation(view.state, activation, note, known.get(number))
+
+
+def _of_activation(
+    state: State, activation: Activation, note: PodNote, before: TaskStatus | None
+) -> Entry:
+    phase, since = _SHOWN[activation.phase], activation.since
+    if state.phase.ended and activation.phase is not Phase.FAILED:
+        phase, since = CANCELLED, state.ended_at
+    reason, message = ("", "") if phase == CANCELLED else _why(state, activation, note)
+    same = before if before and before.attempt == activation.attempt else None
+    began = same.start_time if same else None
+    status = TaskStatus(
+        name=activation.node,
+        phase=phase,
+        iteration=activation.iteration,
+        activation=activation.number,
+        attempt=activation.attempt,
+        pod=note.name[:_NAME] or (same.pod if same else None),
+        node=note.node[:_NAME] or (same.node if same else None),
+        start_time=rfc3339(since) if phase == RUNNING else began,
+        completion_time=rfc3339(since) if phase in ENDED else None,
+        reason=cut.cut(reason, 100) or None,
+    )
+    failed = phase == FAILED and activation.error is not None
+    return Entry(
+        status,
+        message=message,
+        traceback=traceback_of(activation.error) if failed and activation.error else "",
+        since=since,
+        fresh=same is None or same.phase != phase,
+    )
+
+
+def _why(state: State, activation: Activation, note: PodNote) -> tuple[str, str]:
+    """Return why an activation does not run, as reason and message; both empty when it does."""
+    error = activation.error
+    match activation.phase:
+        case Phase.STARTING:
+            return note.reason or reasons.POD_PENDING, note.message
+        case Phase.BACKOFF:
+            last = f"; the last one failed: {error.message}" if error else ""
+            when = rfc3339(activation.not_before)
+            return reasons.BACKOFF, f"attempt {activation.attempt} starts at {when}{last}"
+        case Phase.FAILED if error:
+            return error.reason, error.message
+        case Phase.PENDING if not _has_turn(state, activation):
+            return reasons.WAITING_FOR_TURN, "another run of this task comes first"
+        case _:
+            return "", ""
+
+
+def _has_turn(state: State, activation: Activation) -> bool:
+    queue = state.scopes[activation.scope].queues.get(activation.node, ())
+    return queue[:1] == (activation.number,)
+
+
+def traceback_of(error: Error, deep: int = _GROUPS_DEEP) -> str:
+    """Return what the host knows of an error beyond its message, as text."""
+    match error.detail:
+        case {"traceback": str(text)} | str(text):
+            return text
+        case GroupFailure(failed=failed) if deep:
+            return "\n".join(
+                f"{member}: {inner.message}\n{traceback_of(inner, deep - 1)}".rstrip()
+                for member, inner in failed
+            )
+        case _:
+            return ""
+
+
+def _succeeded(
+    view: View, known: Mapping[str, TaskStatus], *, besides: Container[str]
+) -> tuple[Entry, ...]:
+    """Return an entry for each task that has a result, the newest first."""
+    last_seq = view.previous.cursor.seq if view.previous.cursor else 0
+    latest: dict[str, tuple[Result, int]] = {}
+    for scope in view.state.scopes.values():
+        for name, results in scope.results.items():
+            if name not in latest or latest[name][0].seq < results[-1].seq:
+                latest[name] = (results[-1], scope.counts.get(name, 0))
+    newest = sorted(latest.items(), key=lambda item: (-item[1][0].seq, item[0]))
+    return tuple(
+        _success(view, name, result, iteration, known.get(name), is_new=result.seq > last_seq)
+        for name, (result, iteration) in newest
+        if name not in besides and not isinstance(view.plan.by_id.get(name), GroupPlan)
+    )
+
+
+def _success(  # noqa: PLR0913 - the parts that an entry is made of
+    view: View,
+    name: str,
+    result: Result,
+    iteration: int,
+    before: TaskStatus | None,
+    *,
+    is_new: bool,
+) -> Entry:
+    if before is None:
+        status = TaskStatus(
+            name=name,
+            phase=SUCCEEDED,
+            iteration=iteration or None,
+            completion_time=rfc3339(view.now) if is_new else None,
+        )
+        return Entry(status, value=result.value, since=view.now, fresh=is_new)
+    if before.phase == SUCCEEDED and iteration in (0, before.iteration):
+        return Entry(_bare(before), value=result.value)
+    ended = _end(view, before, SUCCEEDED, "")
+    status = ended.model_copy(update={"iteration": iteration or before.iteration})
+    return Entry(status, value=result.value, since=view.now, fresh=True)
+
+
+def _gone(view: View, before: TaskStatus) -> Entry:
+    """Return what became of a task that is not live any more and has no result.
+
+    It was part of a branch that failed and that its group got over; or it was, with its result,
+    and is remembered from the last status.
+    """
+    if before.phase in ENDED:
+        return Entry(_bare(before), message=before.message or "", value=before.result)
+    note = view.pods.get((before.activation or 0, before.attempt or 0), PodNote())
+    status = _end(view, before, FAILED, note.reason or reasons.TASK_FAILED)
+    message = note.message or "it failed, and its group went on without it"
+    return Entry(status, message=message, since=view.now, fresh=True)
+
+
+def _bare(task: TaskStatus) -> TaskStatus:
+    return task.model_copy(update={"message": None, "result": None})
+
+
+def _end(view: View, before: TaskStatus, phase: str, reason: str) -> TaskStatus:
+    """Return what was told of an activation, as one that has ended now."""
+    note = view.pods.get((before.activation or 0, before.attempt or 0), PodNote())
+    return _bare(before).model_copy(
+        update={
+            "phase": phase,
+            "reason": reason or None,
+            "pod": note.name[:_NAME] or before.pod,
+            "node": note.node[:_NAME] or before.node,
+            "completion_time": rfc3339(view.now),
+        }
+    )

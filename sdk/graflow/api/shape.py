@@ -1,0 +1,83 @@
+"""What is wrong with the single parts of a spec, each looked at by itself."""
+
+import json
+from collections.abc import Iterator
+
+from graflow.api.pod import EnvVar, PodSettings
+from graflow.api.rules import EXACTLY_ONE_KIND, KINDS, POLICY_MEMBERS, POLICY_MINIMUM
+from graflow.api.workflow import GroupPolicySpec, PolicyType, TaskSpec, WorkflowSpec
+from graflow.machine.check import Problem
+
+MAX_SPEC_BYTES = 128 * 1024
+_OURS_ENV = "GRAFLOW_"
+_OURS_LABEL = "graflow.dev/"
+
+
+def shape_problems(spec: WorkflowSpec) -> Iterator[Problem]:
+    """Yield what is wrong with tasks, policies and pod settings, apart from how they connect."""
+    size = len(json.dumps(spec.manifest(), ensure_ascii=False).encode())
+    if size > MAX_SPEC_BYTES:
+        yield Problem(
+            "spec",
+            f"takes {size} bytes and may take {MAX_SPEC_BYTES}, since the cluster keeps it again"
+            " with every change of the status; move scripts and data into the image or a bundle",
+        )
+    for number, task in enumerate(spec.tasks):
+        yield from _task(spec, task, f"spec.tasks[{number}]")
+    for number, group in enumerate(spec.groups):
+        if group.policy:
+            yield from _policy(group.policy, f"spec.groups[{number}].policy")
+    if spec.pod:
+        yield from _pod(spec.pod, "spec.pod")
+
+
+def _task(spec: WorkflowSpec, task: TaskSpec, field: str) -> Iterator[Problem]:
+    given = [kind for kind in KINDS if getattr(task, kind) is not None]
+    if len(given) != 1:
+        has = f"has {' and '.join(given)}" if given else "has none of them"
+        yield Problem(field, f"{EXACTLY_ONE_KIND['message']}; task {task.name!r} {has}")
+    if task.function is not None and spec.bundle is None:
+        yield Problem(
+            f"{field}.function",
+            f"task {task.name!r} runs the function {task.function!r} of a bundle, and the workflow"
+            " has none; set spec.bundle, or use script, entrypoint or container",
+        )
+    if task.pod:
+        yield from _pod(task.pod, f"{field}.pod")
+    if task.container:
+        yield from _env(task.container.env or (), f"{field}.container.env")
+        if task.pod and task.pod.image:
+            yield Problem(
+                f"{field}.pod.image",
+                "is not used for a container task; its image is container.image",
+            )
+
+
+def _policy(policy: GroupPolicySpec, field: str) -> Iterator[Problem]:
+    if (policy.type is PolicyType.AT_LEAST) != (policy.minimum is not None):
+        yield Problem(f"{field}.minimum", str(POLICY_MINIMUM["message"]))
+    if (policy.type is PolicyType.CRITICAL) != (policy.members is not None):
+        yield Problem(f"{field}.members", str(POLICY_MEMBERS["message"]))
+
+
+def _pod(pod: PodSettings, field: str) -> Iterator[Problem]:
+    yield from _env(pod.env or (), f"{field}.env")
+    for kind, mapping in (("labels", pod.labels), ("annotations", pod.annotations)):
+        for key in mapping or {}:
+            if key.startswith(_OURS_LABEL):
+                yield Problem(
+                    f"{field}.{kind}",
+                    f"{key!r}: {kind} under {_OURS_LABEL} are the operator's own; choose another",
+                )
+
+
+def _env(variables: tuple[EnvVar, ...], field: str) -> Iterator[Problem]:
+    for number, variable in enumerate(variables):
+        if variable.name.startswith(_OURS_ENV):
+            yield Problem(
+                f"{field}[{number}].name",
+                f"{variable.name!r}: names that begin with {_OURS_ENV} are the runner's own;"
+                " choose another",
+            )
+        if variable.value is not None and variable.value_from is not None:
+            yield Problem(f"{field}[{number}]", "has value or valueFrom, not both")

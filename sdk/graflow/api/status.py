@@ -1,0 +1,183 @@
+"""From the state of the machine to the status that people read. Pure, and bounded in size."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from graflow.api import cut
+from graflow.api.conditions import conditions, failure_of
+from graflow.api.entries import ENDED, FAILED, Entry, PodNote, PodNotes, View, entries
+from graflow.api.moment import rfc3339
+from graflow.api.workflow_status import Counts, TaskStatus, Transition, Waiting, WorkflowStatus
+from graflow.machine.plan import Plan, TaskPlan
+from graflow.machine.state import Phase, RunPhase, State
+
+__all__ = ["MAX_SUMMARY_BYTES", "PodNote", "PodNotes", "summarize"]
+
+MAX_SUMMARY_BYTES = 32 * 1024
+MAX_RESULT_BYTES = 16 * 1024
+_FAILED_FIRST = 20
+"""How many of the failed tasks come before the active ones, when there are very many of these."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Detail:
+    """How much is said: numbers of entries, and for texts bytes of JSON."""
+
+    tasks: int
+    others: int
+    message: int
+    traceback: int
+    result: int
+
+
+_DETAILS = (
+    _Detail(tasks=100, others=20, message=1024, traceback=4096, result=1200),
+    _Detail(tasks=100, others=20, message=200, traceback=4096, result=120),
+    _Detail(tasks=50, others=20, message=120, traceback=4096, result=0),
+    _Detail(tasks=20, others=10, message=120, traceback=3072, result=0),
+    _Detail(tasks=8, others=4, message=120, traceback=2048, result=0),
+    _Detail(tasks=1, others=1, message=120, traceback=1024, result=0),
+)
+"""From the fullest to the shortest, which fits whatever is in the run."""
+
+
+def summarize(  # noqa: PLR0913 - the parts that a status is made from
+    spec_generation: int,
+    plan: Plan,
+    state: State,
+    previous_status: WorkflowStatus | None,
+    *,
+    now: float,
+    pods: PodNotes,
+) -> WorkflowStatus:
+    """Return what people are told about a run, in at most 32 KiB; without instance and cursor.
+
+    Args:
+        spec_generation: `metadata.generation` of the Workflow.
+        plan: The run's plan.
+        state: Where the run is.
+        previous_status: What was told last; times and history are taken over from it.
+        now: Seconds since the epoch.
+        pods: What is known of the attempts' pods. Of an attempt that has no pod yet, a note
+            without a name says why. The note of an attempt that has just ended is of use once more.
+    """
+    view = View(plan, state, previous_status or WorkflowStatus(), pods, now)
+    found = entries(view)
+    shown = tuple(_by_importance(found))
+    status = WorkflowStatus()
+    for detail in _DETAILS:
+        status = _status(spec_generation, view, found, shown, detail)
+        if cut.size_of(status.manifest()) <= MAX_SUMMARY_BYTES:
+            break
+    return status
+
+
+def _status(
+    generation: int, view: View, found: tuple[Entry, ...], shown: tuple[Entry, ...], detail: _Detail
+) -> WorkflowStatus:
+    state = view.state
+    result = cut.value_ref(state.value, MAX_RESULT_BYTES)
+    message = failure_of(view.plan, state)[0]
+    if state.phase is RunPhase.SUCCEEDED and result is None:
+        message = f"the result takes more than {MAX_RESULT_BYTES} bytes and is not shown here"
+    return WorkflowStatus(
+        phase=state.phase.value,
+        reason=cut.cut(state.reason, 100) or None,
+        message=cut.cut(message, 1024) or None,
+        progress=_progress(view),
+        conditions=conditions(generation, view, traceback_bytes=detail.traceback),
+        observed_generation=generation,
+        start_time=rfc3339(state.started_at),
+        completion_time=rfc3339(state.ended_at),
+        waiting=tuple(_waiting(found, detail)),
+        tasks=tuple(_tasks(view, shown, detail)),
+        counts=_counts(view),
+        transitions=_transitions(view, found, detail.others),
+        result=result if state.phase is RunPhase.SUCCEEDED else None,
+    )
+
+
+def _by_importance(found: tuple[Entry, ...]) -> Iterator[Entry]:
+    """Yield the entries in the order in which they get a place."""
+    failed = [entry for entry in found if entry.status.phase == FAILED]
+    yield from failed[:_FAILED_FIRST]
+    yield from (entry for entry in found if entry.status.phase not in ENDED)
+    yield from failed[_FAILED_FIRST:]
+    yield from (entry for entry in found if entry.status.phase in ENDED - {FAILED})
+
+
+def _tasks(view: View, shown: tuple[Entry, ...], detail: _Detail) -> Iterator[TaskStatus]:
+    """Yield the tasks that have a place; the first failure of the run with its traceback."""
+    first = view.state.failure
+    told = False
+    for entry in shown[: detail.tasks]:
+        task = entry.status
+        is_first = first is not None and not told and task.name == first.node
+        told = told or is_first
+        limit = detail.traceback if is_first else detail.message
+        yield task.model_copy(
+            update={
+                "message": cut.cut_ends(entry.message, entry.traceback, limit) or None,
+                "result": cut.value_ref(entry.value, detail.result) if entry.value else None,
+            }
+        )
+
+
+def _waiting(found: Iterable[Entry], detail: _Detail) -> Iterator[Waiting]:
+    waits = [e for e in found if e.status.reason and not e.status.completion_time]
+    waits.sort(key=lambda entry: entry.since)
+    for entry in waits[: detail.others]:
+        yield Waiting(
+            task=entry.status.name,
+            reason=entry.status.reason or "",
+            message=cut.cut(entry.message, detail.message) or None,
+            since=rfc3339(entry.since),
+        )
+
+
+def _progress(view: View) -> str:
+    """Return how many tasks have succeeded, of those that the flow can come to."""
+    plan = view.plan
+    in_flow = {node for edge in plan.edges for node in edge} | {*plan.start, *plan.group_of}
+    tasks = {n.id for n in plan.nodes if isinstance(n, TaskPlan) and n.id in in_flow}
+    done = {name for scope in view.state.scopes.values() for name in scope.results}
+    return f"{len(done & tasks)}/{len(tasks)}"
+
+
+def _counts(view: View) -> Counts:
+    state = view.state
+    phases = dict.fromkeys(Phase, 0)
+    for activation in state.activations.values():
+        if isinstance(view.plan.by_id[activation.node], TaskPlan):
+            phases[activation.phase] += 1
+    ended = state.phase.ended
+    live = {phase: 0 if ended else count for phase, count in phases.items()}
+    return Counts(
+        pending=live[Phase.PENDING],
+        starting=live[Phase.STARTING],
+        running=live[Phase.RUNNING],
+        waiting=live[Phase.BACKOFF],
+        succeeded=state.completed,
+        failed=phases[Phase.FAILED],
+        steps=state.steps,
+    )
+
+
+def _transitions(view: View, found: Iterable[Entry], limit: int) -> tuple[Transition, ...]:
+    """Return the last changes of phase: those told before, then the new ones."""
+    told = {(t.task, t.iteration, t.attempt, t.phase) for t in view.previous.transitions}
+    new = [
+        Transition(
+            time=rfc3339(entry.since or view.now) or "",
+            task=entry.status.name,
+            iteration=entry.status.iteration,
+            attempt=entry.status.attempt,
+            phase=entry.status.phase,
+            reason=entry.status.reason,
+        )
+        for entry in found
+        if entry.fresh
+    ]
+    new = [t for t in new if (t.task, t.iteration, t.attempt, t.phase) not in told]
+    new.sort(key=lambda transition: transition.time)
+    return (*view.previous.transitions, *new)[-limit:]
