@@ -1,0 +1,151 @@
+"""One call of a task's function: find its arguments, make it, await it. Every host uses this."""
+
+import contextvars
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from inspect import Parameter, iscoroutine
+from typing import Any
+
+from graflow.dsl import current
+from graflow.dsl.arguments import Incoming, Names, NoNames, resolve
+from graflow.dsl.context import TaskExecutionContext, TaskFacts
+from graflow.dsl.current import Surface
+from graflow.dsl.lone import LoneBackend
+from graflow.dsl.retry import RetryPolicy, is_retryable
+from graflow.dsl.signature import Signature
+from graflow.exceptions import ArgumentError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Callee:
+    """What is called when a task runs."""
+
+    func: Callable[..., Any]
+    inject_context: bool = False
+    inject_llm_client: bool = False
+    inject_llm_agent: str | None = None
+    resolve_keyword_args: bool = True
+    bound: Mapping[str, object] = field(default_factory=dict)
+    retry_policy: RetryPolicy | None = None
+
+    @cached_property
+    def signature(self) -> Signature:
+        """The parameters of the function, the context apart."""
+        return Signature.of(self.func, inject_context=self.inject_context)
+
+    def portable(self) -> dict[str, Any]:
+        """Return the callee as a dict of its fields."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @classmethod
+    def from_portable(cls, portable: Mapping[str, Any]) -> "Callee":
+        """Return the callee of a dict made by this or another release; unknown keys are ignored."""
+        known = {f.name for f in fields(cls)}
+        return cls(**{key: value for key, value in portable.items() if key in known})
+
+    def may_retry(self, error: BaseException) -> bool:
+        """Return whether another attempt may help after an error of this call."""
+        if isinstance(error, ArgumentError):
+            return False
+        return is_retryable(error, self.retry_policy)
+
+
+def run_call(
+    callee: Callee,
+    context: TaskExecutionContext,
+    *,
+    sent: Sequence[Incoming] = (),
+    names: Names | None = None,
+    given: Mapping[str, object] | None = None,
+    injected: Mapping[str, object] | None = None,
+    drawing: Surface | None = None,
+    workflow: Surface | None = None,
+) -> Any:  # noqa: ANN401 - whatever the function returns
+    """Call a task's function in a context of its own and return its value, awaited if need be.
+
+    Args:
+        callee: What to call.
+        context: The task's context, given to the function if it asks for it.
+        sent: What came with the tokens that the activation was made of.
+        names: Results, channel keys and tasks that parameters may be named after.
+        given: Arguments given to `run`.
+        injected: `llm_client` and `llm_agent`, where the host has them.
+        drawing: Where operators in the function draw; None: on the thread's ambient workflow.
+        workflow: What `current_workflow_context()` gives in the function.
+
+    Raises:
+        ArgumentError: A parameter has no value; user code has not been called.
+        BaseException: Whatever user code raises.
+    """
+    signature = callee.signature
+    arguments = resolve(
+        context.task_id,
+        signature,
+        bound=callee.bound,
+        sent=sent,
+        names=(names or NoNames()) if callee.resolve_keyword_args else NoNames(),
+        given=given or {},
+        injected=_injected(callee, injected or {}),
+    )
+    leading: list[object] = [context] if callee.inject_context else []
+    for name, parameter in signature.parameters.items():
+        if parameter.kind is Parameter.POSITIONAL_ONLY and name in arguments:
+            leading.append(arguments.pop(name))
+
+    def call() -> Any:  # noqa: ANN401
+        if drawing is None or workflow is None:
+            return _finish(callee.func(*leading, **arguments))
+        with current.task_running(drawing, workflow):
+            return _finish(callee.func(*leading, **arguments))
+
+    return contextvars.copy_context().run(call)
+
+
+def run_alone(
+    task_id: str, callee: Callee, args: Sequence[object], kwargs: Mapping[str, object]
+) -> Any:  # noqa: ANN401 - whatever the function returns
+    """Call a task's function with no workflow at all: `task.run(…)`."""
+    signature = callee.signature
+    if len(args) > len(signature.parameters):
+        raise TypeError(
+            f"task {task_id!r} takes {len(signature.parameters)} arguments, {len(args)} were given"
+        )
+    given = dict(zip(signature.parameters, args, strict=False))
+    for name, value in kwargs.items():
+        if name in given:
+            raise TypeError(f"task {task_id!r} is given {name!r} twice")
+        given[name] = value
+    context = TaskExecutionContext(TaskFacts(task_id=task_id), LoneBackend())
+    return run_call(callee, context, given=given)
+
+
+def _injected(callee: Callee, offered: Mapping[str, object]) -> dict[str, object]:
+    wanted = []
+    if callee.inject_llm_client:
+        wanted.append("llm_client")
+    if callee.inject_llm_agent is not None:
+        wanted.append("llm_agent")
+    return {name: offered[name] for name in wanted if name in offered}
+
+
+def _finish(value: Any) -> Any:  # noqa: ANN401
+    """Return the value of a call, of `async def` functions too."""
+    if not iscoroutine(value):
+        return value
+    return _await(value)
+
+
+def _await(coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401
+    # Imported here: 30 ms that most tasks never need.
+    import asyncio  # noqa: PLC0415
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    # The program itself runs in an event loop, as in a notebook: a loop of its own, elsewhere.
+    context = contextvars.copy_context()
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(context.run, asyncio.run, coroutine).result()

@@ -1,0 +1,134 @@
+"""Which workflow operators draw on, and which one a running task belongs to.
+
+Three layers, the first that applies: the innermost `with workflow(…)` of this context; what the
+running task builds; the thread's ambient workflow, which an operator brings into being.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Node(Protocol):
+    """What can stand in a graph."""
+
+    @property
+    def task_id(self) -> str:
+        """Name of the node in its workflow."""
+
+
+class Surface(Protocol):
+    """What tasks and operators ask of the workflow that they are drawn on."""
+
+    def register(self, node: Node, /) -> None:
+        """Make the node part of the workflow, unless it is already."""
+
+    def connect(self, before: Node, after: Node, /) -> None:
+        """Draw an edge between two nodes of the workflow."""
+
+    def has_edges(self, node: Node, /, *, outgoing_only: bool) -> bool:
+        """Return whether edges begin (or also end) at the node."""
+
+    def has_node(self, task_id: str, /) -> bool:
+        """Return whether the id is taken."""
+
+    def rename_node(self, old: str, new: str, /) -> None:
+        """Give a node another id."""
+
+    def remove_node(self, task_id: str, /) -> None:
+        """Take out a node that has no edges."""
+
+    def get_next_group_name(self) -> str:
+        """Return the next free `ParallelGroup_<n>`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the present code stands."""
+
+    drawing: Surface
+    """Where new tasks and edges go."""
+
+    workflow: Surface
+    """What `current_workflow_context()` gives: inside a task, the workflow of its run."""
+
+
+_place: ContextVar[Place | None] = ContextVar("graflow_place", default=None)
+_running: ContextVar[bool] = ContextVar("graflow_running", default=False)
+_thread = threading.local()
+_new_surface: list[Callable[[], Surface]] = []
+
+
+def set_ambient_factory(factory: Callable[[], Surface]) -> None:
+    """Say how an ambient workflow is made; called once, by the module that defines workflows."""
+    _new_surface[:] = [factory]
+
+
+def set_ambient(surface: Surface | None) -> None:
+    """Set or clear the ambient workflow of this thread."""
+    _thread.ambient = surface
+
+
+def ambient(*, create: bool) -> Surface | None:
+    """Return the ambient workflow of this thread."""
+    found: Surface | None = getattr(_thread, "ambient", None)
+    if found is None and create:
+        found = _new_surface[0]()
+        set_ambient(found)
+    return found
+
+
+def drawing() -> Surface | None:
+    """Return where new tasks belong, if anywhere."""
+    place = _place.get()
+    return place.drawing if place else ambient(create=False)
+
+
+def must_draw() -> Surface:
+    """Return where an operator draws; outside everything, the thread's ambient workflow."""
+    place = _place.get()
+    found = place.drawing if place else ambient(create=True)
+    if found is None:
+        raise LookupError("no workflow to draw on, and none could be made")
+    return found
+
+
+def workflow(*, create: bool) -> Surface | None:
+    """Return the workflow that the present code belongs to."""
+    place = _place.get()
+    return place.workflow if place else ambient(create=create)
+
+
+def in_running_task() -> bool:
+    """Return whether the present code was called by a running task."""
+    return _running.get()
+
+
+def place() -> Place | None:
+    """Return where the present code stands, None outside of everything."""
+    return _place.get()
+
+
+def set_place(where: Place | None) -> None:
+    """Move the present context; what `with workflow` does on its way in and out."""
+    _place.set(where)
+
+
+@contextmanager
+def task_running(drawing: Surface, workflow: Surface) -> Iterator[None]:
+    """Make the present context that of a running task.
+
+    Args:
+        drawing: Where what the task builds goes; never the run's own graph.
+        workflow: The workflow of the run.
+    """
+    place_token = _place.set(Place(drawing, workflow))
+    running_token = _running.set(True)
+    try:
+        yield
+    finally:
+        _running.reset(running_token)
+        _place.reset(place_token)

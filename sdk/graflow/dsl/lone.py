@@ -1,0 +1,29 @@
+"""The context of a task that runs with no workflow at all: `task.run(…)`."""
+
+from graflow.dsl.channel import Channel
+from graflow.dsl.graph import TaskGraph
+from graflow.dsl.memory_channel import MemoryChannel
+from graflow.dsl.missing import MISSING
+
+
+class LoneBackend:
+    """No results, a channel of its own, an empty graph."""
+
+    def __init__(self) -> None:
+        self._channel = MemoryChannel()
+        self._graph = TaskGraph()
+
+    def result(self, task_id: str, /) -> object:
+        """Return `MISSING`."""
+        del task_id
+        return MISSING
+
+    @property
+    def channel(self) -> Channel:
+        """A channel that nobody else sees."""
+        return self._channel
+
+    @property
+    def graph(self) -> TaskGraph:
+        """A graph without nodes."""
+        return self._graph

@@ -1,0 +1,85 @@
+"""What a task asks of the pod that runs it, and the checks of a task's options."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from graflow.dsl.retry import RetryPolicy
+from graflow.exceptions import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodOptions:
+    """What a task asks of its pod. The local host ignores all of it."""
+
+    profile: str | None = None
+    """Name of a RunnerProfile."""
+
+    image: str | None = None
+    """Image with a Graflow runner in it, instead of the standard one."""
+
+    resources: Mapping[str, object] = field(default_factory=dict)
+    """Requests and limits as in a pod, `{"requests": {"cpu": "1"}, "limits": {…}}`, or short,
+    `{"cpu": "1", "memory": "2Gi"}`, which are requests and limits at once."""
+
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    """Labels that the node must have."""
+
+    tolerations: Sequence[Mapping[str, object]] = ()
+    """Taints that the pod puts up with, in the words of the Kubernetes API."""
+
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables of user code."""
+
+    def __post_init__(self) -> None:
+        for name in ("profile", "image"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, str) or not value):
+                raise ConfigError(f"{name} is {value!r}; give a name")
+        for name in ("node_selector", "env"):
+            _texts(name, getattr(self, name))
+        if not isinstance(self.resources, Mapping):
+            raise ConfigError(
+                f"resources is {self.resources!r}; give a dict such as {{'cpu': '1'}}"
+            )
+        if isinstance(self.tolerations, (str, Mapping)) or not all(
+            isinstance(toleration, Mapping) for toleration in self.tolerations
+        ):
+            raise ConfigError(f"tolerations is {self.tolerations!r}; give a list of dicts")
+
+
+def check_options(
+    *,
+    timeout: float | None,
+    max_cycles: int | None,
+    max_retries: int | None,
+    retry_policy: RetryPolicy | None,
+) -> None:
+    """Refuse values that cannot work.
+
+    Raises:
+        ConfigError: Names the option and its value.
+    """
+    if timeout is not None and not (_number(timeout) and timeout > 0):
+        raise ConfigError(f"timeout is {timeout!r}; it must be a number of seconds above 0")
+    if max_cycles is not None and not (_whole(max_cycles) and max_cycles >= 1):
+        raise ConfigError(f"max_cycles is {max_cycles!r}; it must be a whole number from 1")
+    if max_retries is not None and not (_whole(max_retries) and max_retries >= 0):
+        raise ConfigError(f"max_retries is {max_retries!r}; it must be a whole number from 0")
+    if retry_policy is not None and not isinstance(retry_policy, RetryPolicy):
+        raise ConfigError(f"retry_policy is {retry_policy!r}; give a RetryPolicy")
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _texts(name: str, value: object) -> None:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{name} is {value!r}; give a dict")
+    for key, text in value.items():
+        if not isinstance(key, str) or not isinstance(text, str):
+            raise ConfigError(f"{name}[{key!r}] is {text!r}; names and values are texts")

@@ -1,0 +1,88 @@
+"""How often and how patiently a failed task is tried again."""
+
+from dataclasses import dataclass
+
+from graflow.exceptions import ConfigError, NonRetryableError
+from graflow.machine.plan import Retry
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """What to do when a task fails. Times are seconds."""
+
+    max_retries: int = 0
+    """Attempts after the first one."""
+
+    initial_interval: float = 1.0
+    """Wait before the second attempt."""
+
+    backoff_factor: float = 2.0
+    """What each further wait is multiplied by."""
+
+    max_interval: float = 60.0
+    """Longest wait."""
+
+    jitter: bool = False
+    """Accepted for programs that set it. Waits are not spread: a replay must give the same times."""
+
+    retry_on: tuple[type[BaseException], ...] = ()
+    """Only these exceptions are worth another attempt; empty: all are."""
+
+    give_up_on: tuple[type[BaseException], ...] = ()
+    """These exceptions are not worth another attempt."""
+
+    def __post_init__(self) -> None:
+        _whole("max_retries", self.max_retries)
+        for name, least in (("initial_interval", 0.0), ("backoff_factor", 1.0)):
+            if not getattr(self, name) >= least:
+                raise ConfigError(f"{name} is {getattr(self, name)!r}; it must be at least {least}")
+        if not self.max_interval >= 0:
+            raise ConfigError(f"max_interval is {self.max_interval!r}; it must be at least 0")
+        for name in ("retry_on", "give_up_on"):
+            object.__setattr__(self, name, _classes(name, getattr(self, name)))
+
+    def is_worth_another(self, error: BaseException) -> bool:
+        """Return whether another attempt may help after this error."""
+        if isinstance(error, self.give_up_on):
+            return False
+        return not self.retry_on or isinstance(error, self.retry_on)
+
+
+def is_retryable(error: BaseException, policy: RetryPolicy | None) -> bool:
+    """Return whether another attempt may help after an error of user code."""
+    if isinstance(error, NonRetryableError):
+        return False
+    return policy is None or policy.is_worth_another(error)
+
+
+def plan_retry(max_retries: int | None, policy: RetryPolicy | None, default: int = 0) -> Retry:
+    """Return the machine's form of a task's retry options.
+
+    Args:
+        max_retries: The task's own number; it wins over the policy's. Alone it means no wait.
+        policy: The task's policy.
+        default: Number for tasks that say nothing.
+    """
+    if policy is None:
+        retries = default if max_retries is None else max_retries
+        return Retry(max_attempts=retries + 1)
+    retries = policy.max_retries if max_retries is None else max_retries
+    return Retry(
+        max_attempts=retries + 1,
+        initial_s=policy.initial_interval,
+        factor=policy.backoff_factor,
+        max_s=policy.max_interval,
+    )
+
+
+def _whole(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ConfigError(f"{name} is {value!r}; it must be a whole number from 0")
+
+
+def _classes(name: str, given: object) -> tuple[type[BaseException], ...]:
+    classes = given if isinstance(given, (list, tuple)) else (given,)
+    for found in classes:
+        if not (isinstance(found, type) and issubclass(found, BaseException)):
+            raise ConfigError(f"{name} has {found!r}; give exception classes")
+    return tuple(classes)

@@ -1,0 +1,178 @@
+"""Every error a user of Graflow can meet.
+
+* GraflowError
+  + ConfigError                      an option has a value that cannot work
+  + GraphCompilationError            the workflow as drawn cannot run; the message says what to draw
+  + DuplicateTaskError               two tasks of one workflow have the same id
+  + UnknownTaskError                 a name that no task of the workflow has; also a KeyError
+  + TaskError                        base for errors that tasks raise on purpose
+    - NonRetryableError              raised by user code: another attempt cannot help
+  + GraflowRuntimeError              a run failed; the original error is `.cause` and `__cause__`
+    - ArgumentError                  a parameter of a task found no value; not tried again
+    - RetryLimitExceededError        a task failed in its last attempt as well
+    - CycleLimitExceededError        a task asked for more passes than its `max_cycles`
+    - MaxStepsExceededError          the run took more steps than its `max_steps`
+    - ParallelGroupError             the policy of a parallel group was not met
+    - GraflowWorkflowCanceledError   the run was cancelled
+"""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+class GraflowError(Exception):
+    """Base of all errors raised by Graflow."""
+
+
+class ConfigError(GraflowError):
+    """An option has a value that cannot work."""
+
+
+class GraphCompilationError(GraflowError):
+    """The workflow as drawn cannot run."""
+
+
+class DuplicateTaskError(GraflowError):
+    """Two tasks of one workflow have the same id."""
+
+
+class TaskError(GraflowError):
+    """Base for errors that tasks raise on purpose."""
+
+
+class NonRetryableError(TaskError):
+    """Raised by user code to say that another attempt cannot help."""
+
+
+class UnknownTaskError(GraflowError, KeyError):
+    """A name that no task of the workflow has."""
+
+    def __init__(self, name: str, known: Iterable[str] = (), where: str = "the workflow") -> None:
+        self.name = name
+        self.known = tuple(known)
+        self.where = where
+        super().__init__(f"task {name!r} is not in {where}; {hint(name, self.known)}")
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.name, self.known, self.where)
+
+
+class GraflowRuntimeError(GraflowError):
+    """A run failed. The original error, if there was one, is `.cause` and `__cause__`."""
+
+    def __init__(self, message: str, cause: BaseException | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.cause = cause
+        self.__cause__ = cause
+
+    def __str__(self) -> str:
+        return f"{self.message} (caused by {self.cause})" if self.cause else self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.message, self.cause)
+
+
+class ArgumentError(GraflowRuntimeError):
+    """A parameter of a task found no value. Another attempt would find none either."""
+
+
+class MaxStepsExceededError(GraflowRuntimeError):
+    """The run took more steps than its `max_steps`."""
+
+
+class RetryLimitExceededError(GraflowRuntimeError):
+    """A task failed in its last attempt as well."""
+
+    def __init__(
+        self,
+        task_id: str,
+        retry_count: int,
+        max_retries: int,
+        last_error: BaseException | None = None,
+    ) -> None:
+        super().__init__(
+            f"Task {task_id!r} failed in all of its {max_retries + 1} attempts", last_error
+        )
+        self.task_id = task_id
+        self.retry_count = retry_count
+        self.max_retries = max_retries
+        self.last_error = last_error
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.task_id, self.retry_count, self.max_retries, self.last_error)
+
+
+class CycleLimitExceededError(GraflowRuntimeError):
+    """A task asked for more passes than its `max_cycles`."""
+
+    def __init__(self, task_id: str, cycle_count: int, max_cycles: int) -> None:
+        super().__init__(
+            f"Task {task_id!r} has made {cycle_count} passes; its max_cycles is {max_cycles}"
+        )
+        self.task_id = task_id
+        self.cycle_count = cycle_count
+        self.max_cycles = max_cycles
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.task_id, self.cycle_count, self.max_cycles)
+
+
+class ParallelGroupError(GraflowRuntimeError):
+    """The policy of a parallel group was not met."""
+
+    def __init__(
+        self,
+        message: str,
+        group_id: str,
+        failed_tasks: Sequence[tuple[str, str]],
+        successful_tasks: Sequence[str],
+        cause: BaseException | None = None,
+    ) -> None:
+        super().__init__(message, cause)
+        self.group_id = group_id
+        self.failed_tasks = list(failed_tasks)
+        """(member, message) of each branch that failed, in the order of the members."""
+        self.successful_tasks = list(successful_tasks)
+        """Members whose branches succeeded, in their order."""
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (
+            self.message,
+            self.group_id,
+            self.failed_tasks,
+            self.successful_tasks,
+            self.cause,
+        )
+
+
+class GraflowWorkflowCanceledError(GraflowRuntimeError):
+    """The run was cancelled, by a task or from outside."""
+
+    def __init__(self, message: str, task_id: str | None = None) -> None:
+        super().__init__(message)
+        self.task_id = task_id
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.message, self.task_id)
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """Return the way out of a wrong name: the nearest one, or those that there are.
+
+    >>> hint("fecth", ["fetch", "load"])
+    "did you mean 'fetch'?"
+    >>> hint("x", ["fetch", "load"])
+    'there are: fetch, load'
+    """
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"there are: {', '.join(names)}" if names else "there are none"
