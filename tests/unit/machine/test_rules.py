@@ -1,6 +1,7 @@
 """The rules of running (R) and of groups (G), each by its number in docs/concepts."""
 
 import pytest
+
 from graflow.machine import reasons
 from graflow.machine.check import infer_start, named_start, problems
 from graflow.machine.events import (
@@ -270,6 +271,30 @@ def test_f1_each_activation_has_its_own_count_of_attempts_and_backs_off():
     host.end("a")
     host.end("b")
     assert (host.find("a").attempt, host.find("a").failures) == (1, 0)
+
+
+def test_f1_max_attempts_counts_the_first_attempt():
+    plan = plan_of("a", retry=Retry(max_attempts=2))
+    host = Host(plan, failing=["a"])
+    host.end("a")
+    assert (host.find("a").attempt, host.starting()) == (2, ["a"])
+    host.end("a")
+    assert host.state.phase is RunPhase.FAILED
+    assert (host.state.failure.attempt, host.state.failure.failures) == (2, 2)
+
+
+def test_r7_a_retry_that_a_failed_scope_forbids_burns_the_number_of_the_attempt():
+    plan = plan_of("a >> b; a >> c", retry=Retry(max_attempts=2))
+    host = Host(plan)
+    host.end("a")
+    b, c = host.find("b"), host.find("c")
+    host.state = reduce(plan, host.state, AttemptClaimed(c.number, 1, "pod", 0.0))
+    given_up = Error("TaskFailed", "for good", retryable=False)
+    host.state = reduce(plan, host.state, AttemptFailed(b.number, 1, given_up, 0.0))
+    again = Error("TaskFailed", "once more?")
+    host.state = reduce(plan, host.state, AttemptFailed(c.number, 1, again, 0.0))
+    assert host.state.phase is RunPhase.FAILED
+    assert (host.find("c").phase, host.find("c").attempt) == (Phase.PENDING, 2)
 
 
 def test_f1_an_error_that_cannot_be_retried_ends_the_activation_at_once():

@@ -1,0 +1,119 @@
+"""A real cluster: a namespace per test, kubectl and graflow as users call them."""
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAMS = Path(__file__).parent / "programs"
+EXAMPLES = ROOT / "examples"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+            item.add_marker(pytest.mark.timeout(300))
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a user has: a kubeconfig, a namespace, kubectl and graflow."""
+
+    kubectl_path: str
+    namespace: str
+
+    def run(self, *words: str, stdin: str | None = None) -> Ran:
+        done = subprocess.run(
+            words, input=stdin, capture_output=True, text=True, cwd=ROOT, timeout=280, check=False
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    def kubectl(self, *words: str, stdin: str | None = None, check: bool = True) -> str:
+        ran = self.run(self.kubectl_path, "-n", self.namespace, *words, stdin=stdin)
+        if check:
+            assert ran.code == 0, f"kubectl {' '.join(words)}: {ran.err}"
+        return ran.out if ran.code == 0 else ran.err
+
+    def get(self, kind: str, name: str = "", *more: str) -> Any:
+        return json.loads(self.kubectl("get", kind, *([name] if name else []), *more, "-o", "json"))
+
+    def graflow(self, *words: str) -> Ran:
+        return self.run(sys.executable, "-m", "graflow", *words)
+
+    def submit(self, program: Path, *more: str) -> Ran:
+        return self.graflow("submit", str(program), "--wait", "-n", self.namespace, *more)
+
+    def apply(self, manifest: dict[str, Any]) -> Ran:
+        text = json.dumps(manifest)
+        return self.run(self.kubectl_path, "-n", self.namespace, "apply", "-f", "-", stdin=text)
+
+    def wait(self, name: str, condition: str = "Finished", seconds: int = 120) -> dict[str, Any]:
+        """Wait for a condition of a Workflow and return the whole object."""
+        which = f"workflows.graflow.dev/{name}"
+        self.kubectl("wait", f"--for=condition={condition}", which, f"--timeout={seconds}s")
+        found: dict[str, Any] = self.get("workflows.graflow.dev", name)
+        return found
+
+    def pods(self, workflow: str) -> list[dict[str, Any]]:
+        selector = f"graflow.dev/workflow={workflow}"
+        items: list[dict[str, Any]] = self.get("pods", "", "-l", selector)["items"]
+        return items
+
+
+@pytest.fixture(scope="session")
+def kubectl_path() -> str:
+    os.environ.setdefault("KUBECONFIG", str(ROOT / ".cluster" / "kubeconfig"))
+    own = ROOT / ".cluster" / "bin" / "kubectl"
+    found = str(own) if own.exists() else shutil.which("kubectl")
+    assert found, "no kubectl: `make test-e2e` starts a cluster that brings one"
+    return found
+
+
+@pytest.fixture
+def cluster(kubectl_path: str) -> Iterator[Cluster]:
+    name = f"e2e-{secrets.token_hex(4)}"
+    subprocess.run([kubectl_path, "create", "namespace", name], check=True, capture_output=True)
+    yield Cluster(kubectl_path, name)
+    subprocess.run(
+        [kubectl_path, "delete", "namespace", name, "--wait=false"], check=True, capture_output=True
+    )
+
+
+@pytest.fixture
+def workflow() -> Callable[..., dict[str, Any]]:
+    """Make a hand-written Workflow: a name, tasks, and whatever else its spec has."""
+
+    def make(name: str, tasks: list[dict[str, Any]], **spec: Any) -> dict[str, Any]:
+        return {
+            "apiVersion": "graflow.dev/v1alpha1",
+            "kind": "Workflow",
+            "metadata": {"name": name},
+            "spec": {"tasks": tasks, **spec},
+        }
+
+    return make
+
+
+def condition(workflow: dict[str, Any], kind: str) -> dict[str, Any]:
+    """Return a condition of a Workflow by its type."""
+    found: dict[str, Any] = next(c for c in workflow["status"]["conditions"] if c["type"] == kind)
+    return found

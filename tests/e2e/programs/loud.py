@@ -1,0 +1,18 @@
+"""A task that prints 100 MB."""
+
+from graflow import task, workflow
+
+LINE = "x" * 1023
+
+
+@task
+def shout():
+    for _ in range(100 * 1024):
+        print(LINE)
+    return "done"
+
+
+if __name__ == "__main__":
+    with workflow("loud") as wf:
+        shout  # noqa: B018
+        print(wf.execute("shout"))

@@ -1,0 +1,164 @@
+"""Hand-written Workflows under `kubectl apply`: four kinds of task, and what is refused."""
+
+import base64
+import hashlib
+import io
+import json
+import zipfile
+
+import pytest
+
+from e2e.conftest import Cluster, condition
+
+RUNNER_IMAGE = "localhost/graflow-runner:dev"
+
+
+def test_tasks_of_script_entrypoint_and_container_pass_values_on(
+    cluster: Cluster, workflow
+) -> None:
+    manifest = workflow(
+        "kinds",
+        [
+            {"name": "extract", "script": 'return {"data": [1, 2, 3]}'},
+            {
+                "name": "describe",
+                "after": ["extract"],
+                "entrypoint": "json:dumps",
+                "params": ["obj"],
+            },
+            {
+                "name": "shell",
+                "after": ["describe"],
+                "container": {
+                    "image": RUNNER_IMAGE,
+                    "command": ["sh", "-c"],
+                    "args": [
+                        'echo "got $GRAFLOW_INPUT_DESCRIBE"; '
+                        'printf %s "$GRAFLOW_INPUT_DESCRIBE" > /dev/termination-log'
+                    ],
+                },
+            },
+            {"name": "load", "after": ["shell"], "params": ["shell"], "script": "return shell"},
+        ],
+    )
+    assert cluster.apply(manifest).code == 0
+    found = cluster.wait("kinds", "Succeeded")
+    assert found["status"]["phase"] == "Succeeded"
+    result = cluster.graflow("result", "kinds", "-n", cluster.namespace, "-o", "json")
+    assert json.loads(result.out) in ({"data": [1, 2, 3]}, '{"data": [1, 2, 3]}'), result.err
+    listed = cluster.kubectl("get", "workflows.graflow.dev", "kinds")
+    assert "Succeeded" in listed
+    assert "4/4" in listed
+
+
+def test_input_gives_channel_keys_and_a_group_joins(cluster: Cluster, workflow) -> None:
+    manifest = workflow(
+        "grouped",
+        [
+            {"name": "a", "script": "return n + 1", "params": ["n"]},
+            {"name": "b", "script": "return n * 10", "params": ["n"]},
+            {"name": "join", "after": ["G"], "params": ["G"], "script": "return sorted(G.items())"},
+        ],
+        groups=[{"name": "G", "members": ["a", "b"]}],
+        input={"n": 3},
+    )
+    assert cluster.apply(manifest).code == 0
+    found = cluster.wait("grouped", "Succeeded")
+    assert found["status"]["phase"] == "Succeeded"
+    result = cluster.graflow("result", "grouped", "-n", cluster.namespace, "-o", "json")
+    assert json.loads(result.out) in ([["a", 4], ["b", 30]],), result.out + result.err
+
+
+def test_two_tasks_of_one_name_are_refused_with_words(cluster: Cluster, workflow) -> None:
+    ran = cluster.apply(
+        workflow("twice", [{"name": "a", "script": "return 1"}, {"name": "a", "script": "pass"}])
+    )
+    refused(cluster, "twice", ran.code, ran.err, "'a'")
+
+
+def test_an_unknown_task_in_after_is_refused_with_the_field_and_the_nearest_name(
+    cluster: Cluster, workflow
+) -> None:
+    tasks = [
+        {"name": "fetch", "script": "return 1"},
+        {"name": "load", "after": ["fecth"], "script": "return 2"},
+    ]
+    ran = cluster.apply(workflow("unknown", tasks))
+    refused(cluster, "unknown", ran.code, ran.err, "did you mean 'fetch'", "spec.tasks[1].after[0]")
+
+
+def test_a_cycle_without_a_root_is_refused_with_the_way_out(cluster: Cluster, workflow) -> None:
+    tasks = [
+        {"name": "a", "after": ["b"], "script": "return 1"},
+        {"name": "b", "after": ["a"], "script": "return 2"},
+    ]
+    ran = cluster.apply(workflow("cycle", tasks))
+    refused(cluster, "cycle", ran.code, ran.err, "start")
+
+
+def test_two_kinds_in_one_task_are_refused_by_the_api_server(cluster: Cluster, workflow) -> None:
+    tasks = [{"name": "a", "script": "return 1", "entrypoint": "json:dumps"}]
+    ran = cluster.apply(workflow("both", tasks))
+    assert ran.code != 0
+    assert "exactly one of" in ran.err
+
+
+def test_a_bundle_whose_sha256_is_wrong_is_refused_and_no_pod_is_made(
+    cluster: Cluster, workflow
+) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as bundle:
+        bundle.writestr("manifest.json", json.dumps({"format": 1}))
+    claimed = hashlib.sha256(b"something else").hexdigest()
+    name = f"code-{claimed[:40]}"
+    code = {
+        "apiVersion": "graflow.dev/v1alpha1",
+        "kind": "CodeBundle",
+        "metadata": {"name": name},
+        "spec": {
+            "sha256": claimed,
+            "size": len(packed.getvalue()),
+            "pythonVersion": "3.11",
+            "cloudpickleVersion": "3.1.3",
+            "zip": base64.b64encode(packed.getvalue()).decode(),
+        },
+    }
+    assert cluster.apply(code).code == 0
+    manifest = workflow(
+        "forged", [{"name": "a", "function": "a"}], bundle={"name": name, "sha256": claimed}
+    )
+    ran = cluster.apply(manifest)
+    refused(cluster, "forged", ran.code, ran.err, "sha256")
+
+
+def refused(cluster: Cluster, name: str, code: int, err: str, *words: str) -> None:
+    """The API server refuses it, or the run ends at once; in the same words, and without a pod."""
+    if code == 0:
+        found = cluster.wait(name)
+        assert found["status"]["phase"] == "Failed"
+        accepted = condition(found, "Accepted")
+        assert accepted["status"] == "False"
+        err = accepted["message"]
+    for word in words:
+        assert word in err
+    assert cluster.get("pods")["items"] == []
+
+
+@pytest.mark.parametrize("field", ["tasks", "bundle"])
+def test_the_spec_of_a_run_cannot_be_changed(cluster: Cluster, workflow, field: str) -> None:
+    manifest = workflow("fixed", [{"name": "a", "script": "return 1"}])
+    assert cluster.apply(manifest).code == 0
+    changed = {
+        "tasks": {"tasks": [{"name": "b", "script": "return 2"}]},
+        "bundle": {"bundle": {"name": "code-x", "sha256": "0" * 64}},
+    }[field]
+    ran = cluster.kubectl(
+        "patch",
+        "workflows.graflow.dev",
+        "fixed",
+        "--type=merge",
+        "-p",
+        json.dumps({"spec": changed}),
+        check=False,
+    )
+    assert "immutable" in ran or "cannot be changed" in ran
