@@ -46,16 +46,16 @@ def structural(model: type[BaseModel], *, given: Mapping[str, Schema] | None = N
     Raises:
         SchemaError: If a field cannot be expressed, or lacks a description or a bound.
     """
-    source = model.model_json_schema(by_alias=True)
+    whole = model.model_json_schema(by_alias=True)
+    defs = whole.get("$defs", {})
+    source = defs.get(model.__name__, whole)  # a model that contains itself is in its own defs
     given = given or {}
-    names = list(source["properties"])
-    source["properties"] = {
-        name: value for name, value in source["properties"].items() if name not in given
-    }
+    listed = source["properties"]
+    own = {name: value for name, value in listed.items() if name not in given}
     schema = _convert(
-        source, source.get("$defs", {}), path=model.__name__, inside=(model.__name__,)
+        source | {"properties": own}, defs, path=model.__name__, inside=(model.__name__,)
     )
-    schema["properties"] = {name: given.get(name) or schema["properties"][name] for name in names}
+    schema["properties"] = {name: given.get(name) or schema["properties"][name] for name in listed}
     return schema
 
 

@@ -22,6 +22,13 @@ def shape_problems(spec: WorkflowSpec) -> Iterator[Problem]:
             f"takes {size} bytes and may take {MAX_SPEC_BYTES}, since the cluster keeps it again"
             " with every change of the status; move scripts and data into the image or a bundle",
         )
+    for key in ("true", "false"):
+        if key in (spec.input or {}):
+            yield Problem(
+                f"spec.input.{key}",
+                f"{key!r} is how kubectl reads the keys y, n, yes, no, on and off;"
+                " write the key in quotes, or choose another",
+            )
     for number, task in enumerate(spec.tasks):
         yield from _task(spec, task, f"spec.tasks[{number}]")
     for number, group in enumerate(spec.groups):

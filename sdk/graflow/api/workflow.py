@@ -190,7 +190,9 @@ class WorkflowSpec(SpecModel):
     """Where to begin. When not given, at every task and group that nothing leads to."""
 
     input: Annotated[dict[str, Any], Field(json_schema_extra={PRESERVE: True})] | None = None
-    """Keys of the workflow's channel that are set before the start, with any JSON as value."""
+    """Keys of the workflow's channel that are set before the start, with any JSON as value. Write
+    the keys n, y, no, yes, off and on in quotes: without them YAML takes them for false and
+    true."""
 
     pod: PodSettings | None = None
     """Pod settings of all tasks."""
