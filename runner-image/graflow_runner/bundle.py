@@ -1,0 +1,141 @@
+"""The code bundle: checked, then unpacked where the program believes its files to be."""
+
+import hashlib
+import io
+import json
+import os
+import stat
+import sys
+import zipfile
+from collections.abc import Mapping
+from typing import Any, Final
+
+from graflow.machine import reasons
+from graflow_runner.claim import cloudpickle_version
+from graflow_runner.errors import BundleError
+
+FORMAT: Final = 1
+MAX_RAW_BYTES: Final = 64 * 1024 * 1024
+"""Most that a bundle may hold unpacked; the SDK refuses to make larger ones."""
+
+PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+class Bundle:
+    """A code bundle whose bytes are what the Workflow names.
+
+    Args:
+        data: The zip.
+        sha256: What its hash must be, in hex; checked before anything else is done with it.
+
+    Raises:
+        BundleError: If it is another zip, none at all, or of a later format.
+    """
+
+    def __init__(self, data: bytes, *, sha256: str) -> None:
+        found = hashlib.sha256(data).hexdigest()
+        if found != sha256:
+            raise BundleError(
+                f"the code bundle's sha256 is {found}, and the Workflow names {sha256}; "
+                "make both anew with `graflow compile` or `graflow submit`"
+            )
+        try:
+            self._zip = zipfile.ZipFile(io.BytesIO(data))
+            self._manifest: Mapping[str, Any] = json.loads(self._zip.read("manifest.json"))
+            version = self._manifest["format"]
+        except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+            raise BundleError(f"the code bundle is no zip with a manifest: {error}") from error
+        if version != FORMAT:
+            raise BundleError(
+                f"the code bundle has format {version!r} and this runner reads format {FORMAT}; "
+                "use a runner image of the version that made the bundle"
+            )
+
+    @property
+    def program(self) -> str:
+        """Name of the program's file, for people."""
+        return str(self._manifest.get("program", ""))
+
+    def unpack(self, folder: str) -> None:
+        """Write the files beside the program to a folder.
+
+        Raises:
+            BundleError: If a name leads out of the folder, or there is too much.
+        """
+        root = str(self._manifest.get("root", "files")).strip("/") + "/"
+        entries = self._zip.infolist()
+        if sum(entry.file_size for entry in entries) > MAX_RAW_BYTES:
+            raise BundleError(f"the code bundle holds more than {MAX_RAW_BYTES >> 20} MiB unpacked")
+        for entry in entries:
+            _check(entry.filename)
+        os.makedirs(folder, exist_ok=True)  # noqa: PTH103  # pathlib is not imported at start-up
+        try:
+            for entry in entries:
+                if entry.filename.startswith(root) and not entry.is_dir():
+                    self._write(entry, folder + "/" + entry.filename.removeprefix(root))
+        except zipfile.BadZipFile as error:
+            raise BundleError(f"the code bundle is damaged: {error}") from error
+
+    def _write(self, entry: zipfile.ZipInfo, path: str) -> None:
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120  # as above
+        with open(path, "wb") as file:  # noqa: PTH123  # as above
+            file.write(self._zip.read(entry))
+        if (entry.external_attr >> 16) & stat.S_IXUSR:
+            os.chmod(path, 0o755)  # noqa: PTH101, S103  # as above; a script that runs here too
+
+    def function(self, sha256: str) -> Any:  # noqa: ANN401  # whatever was pickled
+        """Return the unpickled function with this hash.
+
+        Raises:
+            BundleError: If it is not there, damaged, or made by another Python.
+            Exception: What unpickling raised, as when a module is missing in the image.
+        """
+        self._check_versions()
+        try:
+            data = self._zip.read(f"functions/{sha256}.pkl")
+        except KeyError:
+            raise BundleError(
+                f"the code bundle holds no function {sha256}; it was made of another program. "
+                "Make Workflow and CodeBundle together"
+            ) from None
+        except zipfile.BadZipFile as error:
+            raise BundleError(f"the code bundle is damaged: {error}") from error
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise BundleError(f"the code bundle's function {sha256} has other bytes than its name")
+        import cloudpickle  # noqa: PLC0415  # entry points and scripts do without
+
+        return cloudpickle.loads(data)
+
+    def _check_versions(self) -> None:
+        """Refuse pickles that this interpreter may misread. Patch versions do not matter."""
+        made = str(self._manifest.get("python", ""))
+        if made != PYTHON:
+            raise BundleError(
+                f"the program's functions were pickled by Python {made}, and this image has "
+                f"Python {PYTHON}; submit with Python {PYTHON}, or give the task an image with "
+                f"Python {made}",
+                reason=reasons.PYTHON_VERSION_MISMATCH,
+            )
+        made, here = str(self._manifest.get("cloudpickle", "")), cloudpickle_version()
+        if made.split(".")[:2] != here.split(".")[:2]:
+            raise BundleError(
+                f"the program's functions were pickled by cloudpickle {made}, and this image has "
+                f"cloudpickle {here}; install cloudpickle {made} in the image, or {here} where "
+                "you submit",
+                reason=reasons.PYTHON_VERSION_MISMATCH,
+            )
+
+
+def _check(name: str) -> None:
+    parts = name.split("/")
+    if name.startswith("/") or "\\" in name or "\0" in name or ".." in parts or ":" in parts[0]:
+        raise BundleError(
+            f"the code bundle holds {name!r}, a path that leads out of its folder; nothing was unpacked"
+        )
+
+
+def enter(folder: str) -> None:
+    """Make a folder the working directory and the first place where modules are looked for."""
+    os.makedirs(folder, exist_ok=True)  # noqa: PTH103  # pathlib is not imported at start-up
+    os.chdir(folder)
+    sys.path.insert(0, folder)

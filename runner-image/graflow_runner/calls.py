@@ -1,0 +1,141 @@
+"""Calls of one attempt to the operator: signed with the attempt's key, repeated until answered."""
+
+import hashlib
+import hmac
+import itertools
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from graflow.machine import reasons
+from graflow_runner.environment import Settings
+from graflow_runner.errors import AttemptError, Fenced
+from graflow_runner.retries import GaveUpError, Patience, refusal, until_answered, words
+from graflow_runner.wire import Answer, Endpoint
+
+OK: Final = 200
+FENCED: Final = 409
+PREFIX: Final = "/runner/v1"
+
+
+class Signer:
+    """Signs what one attempt says.
+
+    Args:
+        key: The attempt's key, hex.
+        run: Uid of the Workflow.
+        activation: Number of the activation.
+        attempt: Number of the attempt.
+        claim: "<pod uid>/<nonce>".
+    """
+
+    def __init__(self, key: str, *, run: str, activation: int, attempt: int, claim: str) -> None:
+        self._key = bytes.fromhex(key)
+        self._run = run
+        self.activation = activation
+        self.attempt = attempt
+        self.claim = claim
+
+    def headers(self, method: str, path: str, body: bytes, number: int) -> dict[str, str]:
+        """Return the headers that prove who sends this request."""
+        text = f"{method}\n{path}\n{self.claim}\n{number}\n{hashlib.sha256(body).hexdigest()}"
+        return {
+            "Content-Type": "application/json",
+            "X-Graflow-Run": self._run,
+            "X-Graflow-Activation": str(self.activation),
+            "X-Graflow-Attempt": str(self.attempt),
+            "X-Graflow-Claim": self.claim,
+            "X-Graflow-Number": str(number),
+            "X-Graflow-Mac": self._mac(text.encode()),
+        }
+
+    def sealed(self, report: Mapping[str, Any]) -> bytes:
+        """Return an outcome as it is left in the store and in the pod's termination message."""
+        outcome = {
+            "v": 1,
+            "activation": self.activation,
+            "attempt": self.attempt,
+            "claim": self.claim,
+            "report": report,
+        }
+        return _canonical({**outcome, "mac": self._mac(_canonical(outcome))})
+
+    def _mac(self, data: bytes) -> str:
+        return hmac.new(self._key, data, hashlib.sha256).hexdigest()
+
+
+def _canonical(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+class Operator:
+    """The operator as one attempt sees it.
+
+    Args:
+        endpoint: Where it is.
+        signer: Signs for the attempt.
+        settings: How patient to be.
+        sleep: Waits between tries.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        signer: Signer,
+        settings: Settings,
+        sleep: Callable[[float], object],
+    ) -> None:
+        self._endpoint = endpoint
+        self._signer = signer
+        self._settings = settings
+        self._sleep = sleep
+        self._numbers = itertools.count(1)
+
+    def prepared(self, method: str, call: str, body: bytes = b"") -> Callable[[], Answer]:
+        """Return one numbered call, which may be sent as often as needed; it is one call for both.
+
+        The result raises `Fenced` when the attempt is over, and `UnreachableError`.
+        """
+        path = f"{PREFIX}/{call}"
+        headers = self._signer.headers(method, path, body, next(self._numbers))
+
+        def send() -> Answer:
+            answer = self._endpoint.send(method, path, body=body, headers=headers)
+            if answer.status == FENCED:
+                raise Fenced(words(answer))
+            return answer
+
+        return send
+
+    def bundle(self, sha256: str) -> bytes:
+        """Return the bytes of a code bundle."""
+        what = "fetch the code bundle"
+        return self._ask("GET", f"bundle/{sha256}", b"", what).body
+
+    def results(self, names: list[str], *, source: str) -> Mapping[str, Any]:
+        """Return what names stand for: results only, or names of parameters.
+
+        Args:
+            names: Ids of tasks, or names of parameters.
+            source: "results" or "names".
+        """
+        body = json.dumps({"names": names, "from": source}).encode()
+        answer = self._ask("POST", "results", body, f"ask for {', '.join(names)}")
+        found: Mapping[str, Any] = json.loads(answer.body)["names"]
+        return found
+
+    def _ask(self, method: str, call: str, body: bytes, what: str) -> Answer:
+        patience = Patience(what, self._settings.report_patience_s, self._settings, self._sleep)
+        try:
+            answer = until_answered(self.prepared(method, call, body), patience)
+        except GaveUpError as error:
+            raise AttemptError(
+                reasons.RUNNER_FAILED, f"could not {what}: {error}", retryable=True
+            ) from None
+        if answer.status != OK:
+            reason, message = refusal(answer)
+            raise AttemptError(
+                reason or reasons.RUNNER_FAILED,
+                f"the operator refused to let the task {what}: {message or words(answer)}",
+            )
+        return answer

@@ -1,0 +1,67 @@
+"""References to values, as they stand in orders and answers, made into values."""
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from graflow import values
+from graflow.machine import reasons
+from graflow_runner.environment import Settings
+from graflow_runner.errors import AttemptError
+from graflow_runner.retries import GaveUpError, Patience, until_answered
+from graflow_runner.wire import bare, exchange
+
+_OK: Final = 200
+
+Fetch = Callable[[Mapping[str, Any]], bytes]
+"""Returns the bytes that a blob reference names, checked."""
+
+
+def value_of(ref: Mapping[str, Any], fetch: Fetch) -> Any:  # noqa: ANN401  # a user's value
+    """Return the value that a reference stands for; a new object at each call.
+
+    Raises:
+        AttemptError: If its bytes cannot be had, or the reference has an unknown form.
+        Exception: What unpickling raised, as when a module is missing in the image.
+    """
+    match ref:
+        case {"json": value}:
+            return value
+        case {"pickle": str(text)}:
+            return values.decode("pickle", base64.b64decode(text))
+        case {"blob": {"encoding": str(encoding)} as blob}:
+            return values.decode(encoding, fetch(blob))
+        case {"group": {**members}}:
+            return {member: value_of(inner, fetch) for member, inner in members.items()}
+        case _:
+            raise AttemptError(
+                reasons.RUNNER_FAILED,
+                f"a value came in the unknown form {sorted(ref)}; "
+                "use a runner image of the operator's version",
+            )
+
+
+def fetcher(settings: Settings, pause: Callable[[float], object]) -> Fetch:
+    """Return how blobs are fetched: by the presigned URL beside them, again and again."""
+
+    def fetch(blob: Mapping[str, Any]) -> bytes:
+        url = str(blob["url"])
+        patience = Patience("fetch a value", settings.report_patience_s, settings, pause)
+        try:
+            answer = until_answered(lambda: exchange("GET", url), patience)
+        except GaveUpError as error:
+            raise _unreadable(url, str(error)) from None
+        if answer.status != _OK:
+            raise _unreadable(url, f"the store answered HTTP {answer.status}")
+        if hashlib.sha256(answer.body).hexdigest() != blob["sha256"]:
+            raise _unreadable(url, "its bytes do not have the sha256 that was recorded")
+        return answer.body
+
+    return fetch
+
+
+def _unreadable(url: str, why: str) -> AttemptError:
+    return AttemptError(
+        reasons.RUNNER_FAILED, f"the value at {bare(url)} cannot be read: {why}", retryable=True
+    )

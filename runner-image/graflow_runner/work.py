@@ -1,0 +1,132 @@
+"""A task's work: its code, its arguments, its call, its value."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from graflow import values
+from graflow.dsl.arguments import Incoming
+from graflow.dsl.call import Callee, run_call
+from graflow.dsl.context import TaskExecutionContext, TaskFacts
+from graflow.dsl.signature import Signature
+from graflow.machine import reasons
+from graflow_runner import bundle
+from graflow_runner.calls import Operator
+from graflow_runner.code import callee_of
+from graflow_runner.environment import Settings
+from graflow_runner.errors import AttemptError
+from graflow_runner.lookup import ParameterNames, RunBackend
+from graflow_runner.refs import fetcher, value_of
+
+
+class Work:
+    """What an order asks for.
+
+    Args:
+        order: The operator's order.
+        operator: Whom to ask for code and results.
+        settings: Where code is unpacked.
+        pause: Waits between tries.
+    """
+
+    def __init__(
+        self,
+        order: Mapping[str, Any],
+        operator: Operator,
+        settings: Settings,
+        pause: Callable[[float], object],
+    ) -> None:
+        self._order = order
+        self._operator = operator
+        self._settings = settings
+        self._fetch = fetcher(settings, pause)
+        self._task = str(order["task"]["id"])
+        self._callee: Callee | None = None
+
+    def run(self) -> values.EncodedValue:
+        """Get the code, call it, and return its value, ready to travel.
+
+        Raises:
+            AttemptError: If one of these cannot be done.
+            BaseException: Whatever user code raises.
+        """
+        code = self._code()
+        self._callee = callee_of(self._order["call"], code, task=self._task)
+        value = run_call(
+            self._callee,
+            TaskExecutionContext(self._facts(), RunBackend(self._operator, self._fetch)),
+            sent=self._sent(),
+            names=self._names(self._callee),
+        )
+        return _encoded(value)
+
+    def may_retry(self, error: BaseException) -> bool:
+        """Return whether the task thinks that another attempt may help after an error."""
+        return self._callee is None or self._callee.may_retry(error)
+
+    def _code(self) -> bundle.Bundle | None:
+        """Return the run's code, unpacked; what user code sees of the process fits it then."""
+        named = self._order["bundle"]
+        if named is None:
+            sys.path.insert(0, os.getcwd())  # noqa: PTH109  # pathlib is not imported at start-up
+            sys.argv[:] = ["graflow"]
+            return None
+        code = bundle.Bundle(self._operator.bundle(named["sha256"]), sha256=named["sha256"])
+        code.unpack(self._settings.code_dir)
+        bundle.enter(self._settings.code_dir)
+        sys.argv[:] = [code.program or "graflow"]
+        return code
+
+    def _facts(self) -> TaskFacts:
+        task, run = self._order["task"], self._order["run"]
+        return TaskFacts(
+            task_id=self._task,
+            session_id=run["uid"],
+            trace_id=run["uid"],
+            cycle_count=task["iteration"],
+            max_cycles=task["maxCycles"],
+            retry_count=task["failures"],
+            max_retries=task["maxAttempts"] - 1,
+        )
+
+    def _sent(self) -> list[Incoming]:
+        """Return what came with the tokens. Of several senders only the names are known."""
+        if not self._order["sent"]:
+            return [Incoming(sender, _nothing) for sender in self._order["senders"]]
+        return [
+            Incoming(one["task"], lambda ref=one["value"]: value_of(ref, self._fetch))  # type: ignore[misc]  # mypy does not infer lambdas with defaults
+            for one in self._order["sent"]
+        ]
+
+    def _names(self, callee: Callee) -> ParameterNames:
+        signature = Signature.of(callee.func, inject_context=callee.inject_context)
+        return ParameterNames(
+            self._order["names"],
+            wanted=[name for name in signature.parameters if name not in callee.bound],
+            senders=self._order["senders"],
+            operator=self._operator,
+            fetch=self._fetch,
+        )
+
+
+def _nothing() -> object:
+    return None
+
+
+def _encoded(value: object) -> values.EncodedValue:
+    try:
+        return values.encode(value)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001  # user objects raise what they like when pickled
+        from graflow_runner.culprit import place_of  # noqa: PLC0415  # failures only
+
+        place, part = place_of(value, values.encode)
+        what = f"its part {place}" if place else "it"
+        raise AttemptError(
+            reasons.VALUE_NOT_SERIALIZABLE,
+            f"the task returned a value that cannot go to another process: {what} is a "
+            f"{type(part).__module__}.{type(part).__qualname__} ({type(error).__name__}: {error}). "
+            "Return data, and make such objects again in the task that needs them",
+        ) from error
