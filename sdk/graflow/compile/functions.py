@@ -1,7 +1,9 @@
 """Functions of a program as pickles that a pod can load."""
 
 import io
+import sys
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from pathlib import PurePath
 from types import CellType, FunctionType
 from typing import Any
@@ -10,8 +12,9 @@ import cloudpickle
 
 from graflow.compile.captured import blame
 from graflow.compile.files import Selection
-from graflow.compile.modules import own_modules, pickled_by_value
+from graflow.compile.modules import MAIN, own_modules, pickled_by_value
 from graflow.compile.relocation import Relocation
+from graflow.dsl.task import TaskWrapper
 
 Dump = Callable[[object], bytes]
 
@@ -47,6 +50,26 @@ def _pickle(task: str, form: object, dump: Dump) -> bytes:
         raise blame(task, form, dump, error) from error
 
 
+def _of_imported_task(func: FunctionType) -> tuple[Any, ...] | None:
+    """Reduce the function of a task in an importable module to a look-up of that task.
+
+    The decorator has put the task where the function was, so that no import finds the function.
+    None when it is no such function.
+    """
+    module = sys.modules.get(func.__module__)
+    name = func.__qualname__
+    by_value = {*MAIN, *cloudpickle.list_registry_pickle_by_value()}
+    if module is None or module.__name__ in by_value or "<locals>" in name:
+        return None
+    try:
+        found = attrgetter(name)(module)
+    except AttributeError:
+        return None
+    if not isinstance(found, TaskWrapper) or found.func is not func:
+        return None
+    return attrgetter(f"{name}.func"), (module,)
+
+
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ships no types
     """cloudpickle that moves paths of the program's folder to where they are in a pod.
 
@@ -65,6 +88,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ships 
             return NotImplemented if moved is obj else moved.__reduce__()
         if type(obj) is CellType and (moved_cell := self._moved_cell(obj)):
             return moved_cell
+        if type(obj) is FunctionType and (found := _of_imported_task(obj)):
+            return found
         return super().reducer_override(obj)
 
     def _moved_cell(self, cell: CellType) -> tuple[Any, ...] | None:

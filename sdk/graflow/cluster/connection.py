@@ -1,0 +1,53 @@
+"""How the API server is found: by a kubeconfig, or from the pod we are in."""
+
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from graflow.cluster.apiserver import ApiServer
+from graflow.cluster.errors import UnreachableError
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+def connect(context: str | None = None, namespace: str | None = None) -> ApiServer:
+    """Return the API server that KUBECONFIG, `~/.kube/config` or the pod we are in names.
+
+    Args:
+        context: One of the kubeconfig's contexts; the current one when not given.
+        namespace: The one to use; the context's, or the pod's own, when not given.
+
+    Raises:
+        UnreachableError: If nothing says where an API server is.
+    """
+    # By name and when needed: it ships no types, and takes a second.
+    config: Any = import_module("kubernetes.config")
+    configuration: Any = import_module("kubernetes.client").Configuration()
+    in_pod = context is None and "KUBECONFIG" not in os.environ and (ACCOUNT / "token").exists()
+    try:
+        if in_pod:
+            config.load_incluster_config(client_configuration=configuration)
+            own = (ACCOUNT / "namespace").read_text().strip()
+        else:
+            config.load_kube_config(context=context, client_configuration=configuration)
+            own = _namespace(config, context)
+    except (config.ConfigException, OSError, TypeError) as error:
+        raise UnreachableError(
+            f"nothing says where a cluster is: {str(error).rstrip('.')}; set KUBECONFIG to a "
+            f"kubeconfig file, or run the program on this machine with `graflow run`"
+        ) from error
+
+    def token() -> str:
+        value = configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        return str(value or "").removeprefix("Bearer ")
+
+    client: Any = import_module("kubernetes.client.rest").RESTClientObject(configuration)
+    url = str(configuration.host).rstrip("/")
+    return ApiServer(url, client.pool_manager, token=token, namespace=namespace or own)
+
+
+def _namespace(config: Any, context: str | None) -> str:  # noqa: ANN401 - a module without types
+    contexts, current = config.list_kube_config_contexts()
+    chosen = next((one for one in contexts if one["name"] == context), current)
+    return str(chosen["context"].get("namespace") or "default")

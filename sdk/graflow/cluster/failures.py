@@ -1,0 +1,96 @@
+"""From how a run ended on a cluster to the exception that a program sees."""
+
+from collections.abc import Mapping
+
+from graflow.api.workflow_status import ConditionStatus, TaskStatus, WorkflowStatus
+from graflow.cluster.errors import RefusedError
+from graflow.exceptions import (
+    ArgumentError,
+    GraflowError,
+    GraflowRuntimeError,
+    GraflowWorkflowCanceledError,
+    MaxStepsExceededError,
+    ParallelGroupError,
+)
+from graflow.machine import reasons
+from graflow.machine.state import RunPhase
+
+
+BY_REASON: Mapping[str, type[GraflowRuntimeError]] = {
+    reasons.ARGUMENTS_MISSING: ArgumentError,
+    reasons.MAX_STEPS_EXCEEDED: MaxStepsExceededError,
+}
+
+
+class RemoteTaskError(Exception):
+    """What a task raised in its pod, as text: its type need not exist on this machine."""
+
+
+def is_over(status: WorkflowStatus) -> bool:
+    """Whether a run will never change again: it has ended, or was never accepted."""
+    return refusal(status) is not None or _phase(status).ended
+
+
+def succeeded(status: WorkflowStatus) -> bool:
+    """Whether a run has ended well."""
+    return _phase(status) is RunPhase.SUCCEEDED
+
+
+def refusal(status: WorkflowStatus) -> str | None:
+    """Return why the operator did not accept a workflow; None when it did or may still."""
+    for condition in status.conditions:
+        if condition.type == "Accepted" and condition.status is ConditionStatus.FALSE:
+            return condition.message or condition.reason
+    return None
+
+
+def failed_task(status: WorkflowStatus) -> TaskStatus | None:
+    """Return the task that a failed run failed by: the first one that has failed for good."""
+    failed = [task for task in status.tasks if task.phase == "Failed"]
+    return min(failed, key=lambda task: task.completion_time or "9", default=None)
+
+
+def failure(name: str, status: WorkflowStatus) -> GraflowError | None:
+    """Return the exception of a run that did not end well; None for one that did or goes on.
+
+    Args:
+        name: Name of the Workflow.
+        status: Its status.
+    """
+    if (refused := refusal(status)) is not None:
+        return RefusedError(f"workflow {name!r} was not accepted: {refused}")
+    phase = _phase(status)
+    if phase not in (RunPhase.FAILED, RunPhase.CANCELLED):
+        return None
+    task = failed_task(status)
+    message = status.message or _condition_message(status) or status.reason or phase
+    if phase is RunPhase.CANCELLED:
+        return GraflowWorkflowCanceledError(message, task.name if task else None)
+    if status.reason == reasons.PARALLEL_GROUP_FAILED:
+        return _group_failure(message, status)
+    error = BY_REASON.get(status.reason or "", GraflowRuntimeError)(message)
+    if task and task.message:
+        # Not as .cause too: str() would say it again, and the message has the traceback already.
+        error.__cause__ = RemoteTaskError(task.message)
+    return error
+
+
+def _phase(status: WorkflowStatus) -> RunPhase:
+    try:
+        return RunPhase(status.phase or RunPhase.PENDING)
+    except ValueError:  # a newer operator's word
+        return RunPhase.PENDING
+
+
+def _condition_message(status: WorkflowStatus) -> str:
+    return next((one.message for one in status.conditions if one.type == "Succeeded"), "")
+
+
+def _group_failure(message: str, status: WorkflowStatus) -> ParallelGroupError:
+    by_phase: dict[str, list[TaskStatus]] = {}
+    for task in status.tasks:
+        by_phase.setdefault(task.phase, []).append(task)
+    failed = [(task.name, task.message or "") for task in by_phase.get("Failed", ())]
+    succeeded = [task.name for task in by_phase.get("Succeeded", ())]
+    group = next((task.name for task in by_phase.get("Failed", ()) if not task.pod), "")
+    return ParallelGroupError(message, group, failed, succeeded)

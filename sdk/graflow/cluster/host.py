@@ -1,0 +1,161 @@
+"""The host of a program that `graflow submit` runs: its `execute()` goes to a cluster."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from graflow.api.workflow_status import TaskStatus, WorkflowStatus
+from graflow.cluster.errors import ClusterError, ValueLostError
+from graflow.cluster.run import Run
+from graflow.cluster.submit import Target, send
+from graflow.compile.program import Compiled, Options, compile_program
+from graflow.dsl.channel import Channel
+from graflow.dsl.execution import ExecutionContext
+from graflow.dsl.missing import MISSING
+from graflow.dsl.program import Program
+
+MAX_STATUS_TASKS = 100
+
+
+class ProgramStopped(BaseException):
+    """Ends a program at its `execute()`: no `except Exception` of its own may hold it up."""
+
+
+class ClusterHost:
+    """Sends what a program executes to a cluster."""
+
+    def __init__(
+        self,
+        target: Target,
+        options: Options,
+        *,
+        begun: Callable[[Compiled, Run], None],
+        wait: Callable[[Run], WorkflowStatus] | None,
+    ) -> None:
+        """Take where programs go and what is done about their runs.
+
+        Args:
+            target: Where they go.
+            options: What their sender chose.
+            begun: Called when a run was created.
+            wait: Waits for a run and returns its last status. None: the program ends where it
+                would wait.
+        """
+        self._target = target
+        self._options = options
+        self._begun = begun
+        self._wait = wait
+
+    def execute(
+        self,
+        program: Program,
+        *,
+        initial_channel: Mapping[str, object] | None,
+        ret_context: bool,
+    ) -> Any:  # noqa: ANN401 - the value of the run
+        """Send a program, and return its value once it has ended.
+
+        Raises:
+            ProgramStopped: If nobody waits for the end.
+            GraflowRuntimeError: If the run fails; with the remote traceback.
+            GraflowError: If the program cannot be sent.
+        """
+        compiled = compile_program(program, self._options, initial_channel=initial_channel)
+        exact = self._options.name is not None
+        run = send(compiled, self._target.workflows(), exact=exact)
+        self._begun(compiled, run)
+        if self._wait is None:
+            raise ProgramStopped
+        status = self._wait(run)
+        # The program made the run itself: it trusts what it pickled.
+        value = run.result_in(status, unpickle=True)
+        if not ret_context:
+            return value
+        return value, ExecutionContext.of_run(program, ClusterOutcome(run, status, program))
+
+
+class CapturingHost:
+    """Takes what a program executes first, and ends the program there."""
+
+    def __init__(self) -> None:
+        self.program: Program | None = None
+        self.initial_channel: Mapping[str, object] | None = None
+
+    def execute(
+        self,
+        program: Program,
+        *,
+        initial_channel: Mapping[str, object] | None,
+        ret_context: bool,
+    ) -> Any:  # noqa: ANN401 - never returns
+        """Keep the program.
+
+        Raises:
+            ProgramStopped: Always.
+        """
+        del ret_context
+        self.program, self.initial_channel = program, initial_channel
+        raise ProgramStopped
+
+
+@dataclass(frozen=True)
+class ClusterOutcome:
+    """What is known here of a run that has ended on a cluster."""
+
+    run: Run
+    status: WorkflowStatus
+    program: Program
+
+    @property
+    def session_id(self) -> str:
+        """Uid of the Workflow."""
+        return self.run.uid
+
+    @property
+    def channel(self) -> Channel:
+        """Not to be had: it stays with the run.
+
+        Raises:
+            ClusterError: Always.
+        """
+        raise ClusterError(
+            f"the channel of workflow {self.run.name!r} stays on the cluster; return what the "
+            f"program needs as the result of a task"
+        )
+
+    @property
+    def completed_tasks(self) -> Sequence[str]:
+        """Ids of the tasks that succeeded, in the order of their latest completion."""
+        done = [task for task in self.status.tasks if task.phase == "Succeeded"]
+        done.sort(key=_completion)
+        return list(dict.fromkeys(task.name for task in reversed(done)))[::-1]
+
+    @property
+    def steps(self) -> int:
+        """How many activations there were."""
+        return self.status.counts.steps if self.status.counts else 0
+
+    def result(self, task_id: str, /) -> object:
+        """Return the latest result of a task, or `MISSING`.
+
+        Raises:
+            ValueLostError: If the run had more tasks than its status lists, and not this one.
+        """
+        done = [t for t in self.status.tasks if t.name == task_id and t.phase == "Succeeded"]
+        if done:
+            latest = max(done, key=_completion)
+            return (
+                None
+                if latest.result is None
+                else self.run.values().open(latest.result, unpickle=True)
+            )
+        if len(self.status.tasks) >= MAX_STATUS_TASKS and task_id in self.program.tasks:
+            raise ValueLostError(
+                f"the status of workflow {self.run.name!r} lists {MAX_STATUS_TASKS} tasks, and "
+                f"{task_id!r} is not among them; return what is needed from the last task"
+            )
+        return MISSING
+
+
+def _completion(task: TaskStatus) -> tuple[str, int]:
+    return task.completion_time or "", task.iteration or 0

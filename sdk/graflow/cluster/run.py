@@ -1,0 +1,152 @@
+"""One run on a cluster, seen from this machine."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from graflow.api.workflow_status import WorkflowStatus
+from graflow.cluster import logs
+from graflow.cluster.errors import NotFinishedError, NotFoundError, WaitTimeoutError
+from graflow.cluster.failures import failure, is_over
+from graflow.cluster.values import Values
+from graflow.cluster.workflows import Object, Workflows
+
+Progress = Callable[[WorkflowStatus], None]
+
+
+def status_of(found: Object) -> WorkflowStatus:
+    """Return the status of a Workflow object; an empty one before any operator has seen it."""
+    return WorkflowStatus.model_validate(found.get("status") or {})
+
+
+class Run:
+    """One execution of a workflow on a cluster."""
+
+    def __init__(self, workflows: Workflows, name: str, uid: str) -> None:
+        """Refer to a run; `submit` and `Run.named` make these."""
+        self._workflows = workflows
+        self.name = name
+        """Name of the Workflow resource."""
+        self.uid = uid
+        """Tells it from others that had this name before."""
+
+    @classmethod
+    def named(cls, workflows: Workflows, name: str) -> "Run":
+        """Return a run that exists already.
+
+        Raises:
+            NotFoundError: If there is no Workflow of that name.
+        """
+        return cls(workflows, name, str(workflows.get(name)["metadata"]["uid"]))
+
+    @property
+    def namespace(self) -> str:
+        """Namespace of the Workflow resource."""
+        return self._workflows.namespace
+
+    def status(self) -> WorkflowStatus:
+        """Return where the run stands now.
+
+        Raises:
+            ClusterError: If that cannot be known.
+        """
+        return status_of(self._mine(self._workflows.get(self.name)))
+
+    def changes(self, timeout_s: float | None = None) -> Iterator[WorkflowStatus]:
+        """Yield where the run stands now and after each change, until it is over.
+
+        Raises:
+            WaitTimeoutError: If it is not over after this many seconds.
+            ClusterError: If it is deleted meanwhile, or the API server stays away.
+        """
+        limit = math.inf if timeout_s is None else timeout_s
+        end = time.monotonic() + limit
+        for found in self._workflows.changes(self.name, timeout_s=limit):
+            status = status_of(self._mine(found))
+            yield status
+            if is_over(status):
+                return
+            if time.monotonic() >= end:
+                break
+        raise WaitTimeoutError(
+            f"workflow {self.name!r} has not ended after {limit:g} seconds; it goes on, and "
+            f"`graflow status {self.name} -n {self.namespace}` shows how it stands"
+        )
+
+    def wait(
+        self, timeout_s: float | None = None, on_progress: Progress | None = None
+    ) -> WorkflowStatus:
+        """Wait until the run is over, whichever way, and return its last status.
+
+        Args:
+            timeout_s: How long to wait, in seconds; without end when not given.
+            on_progress: Called with the status now and after each change.
+
+        Raises:
+            WaitTimeoutError: If the time is over and the run is not.
+            ClusterError: If it is deleted meanwhile, or the API server stays away.
+        """
+        status = WorkflowStatus()
+        for status in self.changes(timeout_s):
+            if on_progress:
+                on_progress(status)
+        return status
+
+    def result(self, *, unpickle: bool = False) -> Any:  # noqa: ANN401 - whatever the run gives
+        """Return the run's value.
+
+        Args:
+            unpickle: Whether to open a value that is no JSON, which runs code that the run has
+                written. Otherwise such a value comes back as `Pickled`.
+
+        Raises:
+            NotFinishedError: If the run has not ended; `wait` first.
+            GraflowRuntimeError: If it failed; with the remote traceback.
+            RefusedError: If it was never accepted.
+            ClusterError: If the value cannot be read.
+        """
+        return self.result_in(self.status(), unpickle=unpickle)
+
+    def result_in(self, status: WorkflowStatus, *, unpickle: bool) -> Any:  # noqa: ANN401 - as above
+        """Return the run's value, given its last status."""
+        if error := failure(self.name, status):
+            raise error
+        if not is_over(status):
+            raise NotFinishedError(
+                f"workflow {self.name!r} is {status.phase or 'Pending'} and has no result yet; "
+                f"wait for its end with `graflow watch {self.name}` or run.wait()"
+            )
+        if status.result is None:
+            return None
+        return self.values().open(status.result, unpickle=unpickle)
+
+    def values(self) -> Values:
+        """Return what reads the values of this run."""
+        return Values(self._workflows.server, self.namespace, self.name)
+
+    def logs(self, task: str | None = None, *, follow: bool = False) -> Iterator[str]:
+        """Yield what the tasks have printed, line by line, without line ends.
+
+        Args:
+            task: Only this task; otherwise each line begins with `[<task>] `.
+            follow: Go on until the run is over.
+        """
+        over = (lambda: is_over(self.status())) if follow else None
+        return logs.lines(
+            self._workflows.server, self.namespace, run_uid=self.uid, task=task, over=over
+        )
+
+    def cancel(self) -> None:
+        """Ask for the run to end now; what runs is stopped."""
+        self._workflows.cancel(self.name)
+
+    def __repr__(self) -> str:
+        return f"Run({self.name!r}, namespace={self.namespace!r})"
+
+    def _mine(self, found: Object) -> Object:
+        if found["metadata"]["uid"] != self.uid:
+            raise NotFoundError(
+                f"workflow {self.name!r} was deleted; the one of that name now is another"
+            )
+        return found

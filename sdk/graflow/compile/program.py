@@ -1,0 +1,95 @@
+"""A program made ready for a cluster: its CodeBundle and its Workflow."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from graflow.api.names import dns_form
+from graflow.compile.bundle import Bundle, pack
+from graflow.compile.files import Selection, nothing, select
+from graflow.compile.functions import pickle_all
+from graflow.compile.place import Place, place
+from graflow.compile.spec import workflow_of
+from graflow.dsl.program import Program
+
+NAME_CHARS = 50  # room for what makes it unique, within the 63 of a label
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """What whoever sends a program may choose."""
+
+    name: str | None = None
+    """Name of the Workflow; one made from the workflow's own name when not given."""
+
+    image: str | None = None
+    """Image of all tasks that name none."""
+
+    include: tuple[str, ...] = ()
+    """Files that travel whatever the rules say."""
+
+    files: bool = True
+    """Whether the files beside the program travel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """What a program becomes."""
+
+    workflow: dict[str, Any]
+    """The Workflow resource, named after the workflow."""
+
+    bundle: Bundle
+
+    root: Path
+    """The folder that the files are from."""
+
+
+def compile_program(
+    program: Program,
+    options: Options,
+    *,
+    initial_channel: Mapping[str, object] | None = None,
+    where: Place | None = None,
+) -> Compiled:
+    """Make a program ready for a cluster.
+
+    Args:
+        program: What the program has drawn.
+        options: What the sender chose.
+        initial_channel: Channel keys to set before the start.
+        where: Where the program is; by default, where the one that runs in this process is.
+
+    Raises:
+        CompileError: If its code or files cannot travel.
+        GraphCompilationError: If its plan cannot run.
+    """
+    where = where or place()
+    selection = _selection(where, options)
+    portable = {task_id: task.portable() for task_id, task in program.tasks.items()}
+    bundle = pack(pickle_all(portable, selection), selection, program=where.program)
+    workflow = workflow_of(
+        options.name or resource_name(program.name),
+        program.plan,
+        program.tasks,
+        bundle={"name": bundle.name, "sha256": bundle.sha256},
+        image=options.image,
+        input=initial_channel,
+    )
+    return Compiled(workflow, bundle, where.root)
+
+
+def resource_name(workflow: str) -> str:
+    """Return the name of Workflow resources of a workflow, to which something unique is added.
+
+    >>> resource_name("etl_pipeline")
+    'etl-pipeline'
+    """
+    return dns_form(workflow, limit=NAME_CHARS)
+
+
+def _selection(where: Place, options: Options) -> Selection:
+    if not options.files or (not where.program and not options.include):
+        return nothing(where.root)
+    return select(where.root, include=options.include)
