@@ -26,6 +26,13 @@ class WorkflowContext:
         self._groups = 0
         self._outside: list[Place | None] = []
 
+    @classmethod
+    def of(cls, name: str, graph: TaskGraph) -> "WorkflowContext":
+        """Return the workflow of a run, for its tasks to look at; for hosts."""
+        made = cls(name)
+        made.graph = graph
+        return made
+
     def __enter__(self) -> Self:
         self._outside.append(current.place())
         current.set_place(Place(drawing=self, workflow=self))

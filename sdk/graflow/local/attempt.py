@@ -1,0 +1,67 @@
+"""One attempt: call the function, and say how it ended."""
+
+import time
+from contextvars import Context
+from functools import partial
+
+from graflow.dsl.arguments import Incoming
+from graflow.dsl.call import run_call
+from graflow.dsl.context import TaskExecutionContext, TaskFacts
+from graflow.dsl.copies import Warned, freeze
+from graflow.dsl.program import Program
+from graflow.dsl.workflow import WorkflowContext
+from graflow.local.failures import attempt_error
+from graflow.local.views import TaskView, thaw
+from graflow.machine.events import AttemptFailed, AttemptSucceeded
+from graflow.machine.plan import TaskPlan
+from graflow.machine.state import Activation
+
+
+class Attempts:
+    """Makes the attempts of one run."""
+
+    def __init__(self, program: Program, session_id: str, context: Context) -> None:
+        self._program = program
+        self._session_id = session_id
+        self._context = context
+        self._workflow = WorkflowContext.of(program.name, program.graph)
+        self._warned = Warned()
+
+    def run(self, activation: Activation, view: TaskView) -> AttemptSucceeded | AttemptFailed:
+        """Run user code in the calling thread and return how it ended.
+
+        Raises:
+            BaseException: What user code raised, if it is no Exception.
+        """
+        node = activation.node
+        plan = self._program.plan.by_id[node]
+        if not isinstance(plan, TaskPlan):
+            raise TypeError(f"{node!r} is a group and has no attempts")
+        callee = self._program.tasks[node].callee
+        number, attempt = activation.number, activation.attempt
+        try:
+            value = self._context.copy().run(
+                run_call,
+                callee,
+                TaskExecutionContext(self._facts(plan, activation), view),
+                sent=[Incoming(sent.sender, partial(thaw, sent.value)) for sent in activation.sent],
+                names=view,
+                drawing=WorkflowContext(self._program.name),
+                workflow=self._workflow,
+            )
+            frozen = freeze(value, f"task {node!r}", self._warned)
+        except Exception as error:  # noqa: BLE001 - user code may raise anything
+            failed = attempt_error(callee, plan, activation, error)
+            return AttemptFailed(number, attempt, failed, time.time())
+        return AttemptSucceeded(number, attempt, frozen, time.time())
+
+    def _facts(self, plan: TaskPlan, activation: Activation) -> TaskFacts:
+        return TaskFacts(
+            task_id=plan.id,
+            session_id=self._session_id,
+            trace_id=self._session_id,
+            cycle_count=activation.iteration,
+            max_cycles=plan.max_cycles,
+            retry_count=activation.failures,
+            max_retries=plan.retry.max_attempts - 1,
+        )
