@@ -3,10 +3,16 @@
 import subprocess
 import sys
 
-COMMON = (
-    "--generate-hashes --no-emit-index-url --python-version 3.11 --universal --quiet --upgrade "
-    "--custom-compile-command"
-).split()
+COMMON = [
+    "--generate-hashes",
+    "--no-emit-index-url",
+    "--python-version",
+    "3.11",
+    "--universal",
+    "--quiet",
+    "--upgrade",
+    "--custom-compile-command",
+]
 
 
 def compile_lock(output: str, *options: str) -> None:

@@ -31,7 +31,9 @@ def findings(path: Path) -> Iterator[str]:
 
 def main() -> int:
     """Print every finding; return 1 when there are any."""
-    found = [f for root in ROOTS for path in sorted(Path(root).rglob("*.py")) for f in findings(path)]
+    found = [
+        f for root in ROOTS for path in sorted(Path(root).rglob("*.py")) for f in findings(path)
+    ]
     print("\n".join(found) if found else "sizes: every module and function is within its bounds")
     return 1 if found else 0
 

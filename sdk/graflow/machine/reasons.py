@@ -100,3 +100,9 @@ IMAGE_PULL: Final = "ImagePull"
 
 POD_REFUSED: Final = "PodRefused"
 """The API server refuses to create the pod: quota, admission or permissions."""
+
+RESULT_TRUNCATED: Final = "ResultTruncated"
+"""A container's result fills its termination message, so the end of it is lost."""
+
+INPUT_UNUSABLE: Final = "InputUnusable"
+"""An input of a container task is too large for its environment, or is no JSON."""

@@ -1,10 +1,11 @@
 """A mapping that is cheap to change a little: the old and the new one share almost everything."""
 
 from collections.abc import Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, overload
 
 K = TypeVar("K")
 V = TypeVar("V")
+T = TypeVar("T")
 
 _LOAD = 64
 """Entries a bucket holds on average before the buckets are doubled: copying a dict of this size and
@@ -36,6 +37,16 @@ class Shelf(Mapping[K, V], Generic[K, V]):
 
     def __getitem__(self, key: K) -> V:
         return self._buckets[hash(key) & (len(self._buckets) - 1)][key]
+
+    @overload
+    def get(self, key: K, default: None = None, /) -> V | None: ...
+
+    @overload
+    def get(self, key: K, default: V | T, /) -> V | T: ...
+
+    def get(self, key: K, default: V | T | None = None, /) -> V | T | None:
+        """Return the value of a key, or the default; without the detour of `Mapping.get`."""
+        return self._buckets[hash(key) & (len(self._buckets) - 1)].get(key, default)
 
     def __iter__(self) -> Iterator[K]:
         for bucket in self._buckets:
