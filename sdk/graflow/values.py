@@ -57,7 +57,7 @@ def decode(encoding: str, data: bytes) -> Any:  # noqa: ANN401 - any value
     raise ValueError(f"encoding {encoding!r} is not known; it is json or pickle")
 
 
-def is_json(value: object, depth: int = 0) -> bool:
+def is_json(value: object, depth: int = 0) -> bool:  # noqa: PLR0911 - one for each type
     """Return whether JSON keeps the value equal, with the same types all the way down."""
     kind = type(value)  # subclasses, such as enums of str, would not come back as they were
     if value is None or kind is bool:

@@ -6,7 +6,8 @@ cannot be judged counts as matched: then the value stays whole.
 
 import types
 import typing
-from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Literal, TypeGuard, TypeVar, Union
 
 _WRAPPERS = (
@@ -60,7 +61,11 @@ def _matches_typed_dict(value: object, annotation: Any) -> bool:  # noqa: ANN401
     return all(matches(value[key], kind) for key, kind in hints.items() if key in value)
 
 
-def _matches_generic(value: object, origin: Any, args: tuple[Any, ...]) -> bool:  # noqa: ANN401
+def _matches_generic(  # noqa: PLR0911 - one return for each form of annotation
+    value: object,
+    origin: Any,  # noqa: ANN401
+    args: tuple[Any, ...],
+) -> bool:
     if origin in _WRAPPERS:
         return matches(value, args[0])
     if origin in (Union, types.UnionType):
@@ -96,4 +101,6 @@ def _matches_contents(value: object, origin: Any, args: tuple[Any, ...]) -> bool
 
 def _can_look_inside(value: object) -> TypeGuard[Collection[object]]:
     """Whether its items can be looked at without using them up."""
-    return isinstance(value, (Sequence, Set, Mapping)) and not isinstance(value, (str, bytes))
+    return isinstance(value, (Sequence, AbstractSet, Mapping)) and not isinstance(
+        value, (str, bytes)
+    )

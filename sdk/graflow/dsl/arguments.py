@@ -79,7 +79,7 @@ class Incoming:
     """Returns the value; called at most once, and only if a parameter takes it."""
 
 
-def resolve(
+def resolve(  # noqa: PLR0913 - one keyword for each source of values
     task_id: str,
     signature: Signature,
     *,

@@ -51,7 +51,7 @@ class Callee:
         return is_retryable(error, self.retry_policy)
 
 
-def run_call(
+def run_call(  # noqa: PLR0913 - hosts give what they have
     callee: Callee,
     context: TaskExecutionContext,
     *,

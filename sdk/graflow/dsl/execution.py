@@ -1,10 +1,11 @@
 """A run as programs see it: before, to set it up by hand, and after, to read what it left."""
 
-import uuid
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from graflow.dsl.channel import Channel
+from graflow.dsl.checks import named
 from graflow.dsl.graph import TaskGraph
 from graflow.dsl.host import current_host
 from graflow.dsl.memory_channel import MemoryChannel
@@ -40,7 +41,7 @@ class Outcome(Protocol):
 class ExecutionContext:
     """A graph with what a run of it needs; afterwards also what the run left."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - Graflow's own signature
         self,
         graph: TaskGraph,
         start_node: str | None = None,
@@ -75,12 +76,13 @@ class ExecutionContext:
         self.start_node = start_node
         self.max_steps = max_steps
         self._defaults = Defaults(default_max_cycles, default_max_retries)
-        self._session_id = uuid.uuid4().hex
+        self._session_id = os.urandom(16).hex()
         self._channel: Channel = MemoryChannel()
-        self._outcome: Outcome | None = None
+        self.outcome: Outcome | None = None
+        """What the run left; None before it has ended."""
 
     @classmethod
-    def create(
+    def create(  # noqa: PLR0913, PLR0917 - Graflow's own signature
         cls,
         graph: TaskGraph,
         start_node: str | None = None,
@@ -99,13 +101,13 @@ class ExecutionContext:
         """Return the context of a run that has ended; for hosts."""
         context = cls(program.graph, max_steps=program.plan.max_steps, name=program.name)
         context.start_node = program.plan.start[0]
-        context._outcome = outcome
+        context.outcome = outcome
         return context
 
     @property
     def session_id(self) -> str:
         """Id of the run."""
-        return self._outcome.session_id if self._outcome else self._session_id
+        return self.outcome.session_id if self.outcome else self._session_id
 
     @property
     def trace_id(self) -> str:
@@ -115,17 +117,17 @@ class ExecutionContext:
     @property
     def channel(self) -> Channel:
         """The run's channel; what is set before the run is there when it begins."""
-        return self._outcome.channel if self._outcome else self._channel
+        return self.outcome.channel if self.outcome else self._channel
 
     @property
     def completed_tasks(self) -> list[str]:
         """Ids of the tasks that succeeded, in the order of their latest completion."""
-        return list(self._outcome.completed_tasks) if self._outcome else []
+        return list(self.outcome.completed_tasks) if self.outcome else []
 
     @property
     def steps(self) -> int:
         """How many activations there were."""
-        return self._outcome.steps if self._outcome else 0
+        return self.outcome.steps if self.outcome else 0
 
     def get_channel(self) -> Channel:
         """Return the run's channel."""
@@ -133,12 +135,12 @@ class ExecutionContext:
 
     def get_result(self, task_id: str, default: Any = None) -> Any:  # noqa: ANN401 - any value
         """Return a copy of the latest result of a task."""
-        found = self._outcome.result(task_id) if self._outcome else MISSING
+        found = self.outcome.result(task_id) if self.outcome else MISSING
         return default if found is MISSING else found
 
     def is_completed(self) -> bool:
         """Return whether the run has ended."""
-        return self._outcome is not None
+        return self.outcome is not None
 
     def program(self) -> Program:
         """Return what a host would run.
@@ -167,7 +169,7 @@ class ExecutionContext:
             initial_channel={key: before.get(key) for key in before.keys()},  # noqa: SIM118 - no dict
             ret_context=True,
         )
-        self._outcome = finished._outcome
+        self.outcome = finished.outcome
         return value
 
 
@@ -190,10 +192,8 @@ def initial_keys(given: Mapping[str, object] | None) -> Mapping[str, object] | N
     """Check the keys that a program sets before its run.
 
     Raises:
-        TypeError: If it is no dict with texts as keys.
+        ConfigError: If a key is no text.
     """
-    if given is not None and not (
-        isinstance(given, Mapping) and all(isinstance(key, str) for key in given)
-    ):
-        raise TypeError(f"initial_channel is {given!r}; give a dict with texts as keys")
+    for key in given or ():
+        named("a key of initial_channel", key)
     return given

@@ -11,31 +11,34 @@ Registration, in one place:
 """
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import TypeAlias
 
 from graflow.dsl import current, policies
+from graflow.dsl.checks import named, whole
 from graflow.dsl.current import Surface
 from graflow.exceptions import ConfigError
+from graflow.machine.plan import GroupPolicy
 
 _serials = itertools.count(1)
 
 
-class Part:
+class Part(ABC):
     """Anything that operators accept on either side. Lists of parts stand for plain edges."""
 
+    @abstractmethod
     def heads(self) -> tuple["Executable", ...]:
         """Return the nodes that an edge to this part leads to."""
-        raise TypeError(f"a {type(self).__name__} cannot stand in a flow")
 
+    @abstractmethod
     def tails(self) -> tuple["Executable", ...]:
         """Return the nodes that an edge from this part begins at."""
-        raise TypeError(f"a {type(self).__name__} cannot stand in a flow")
 
+    @abstractmethod
     def adopt(self, surface: Surface) -> None:
         """Make everything in this part belong to the workflow that is drawn on."""
-        raise TypeError(f"a {type(self).__name__} cannot stand in a flow")
 
     def __rshift__(self, after: "Side") -> "SequentialTask":
         return _draw(self, after)
@@ -60,9 +63,7 @@ class Executable(Part):
     """A node: a task or a group."""
 
     def __init__(self, task_id: str) -> None:
-        if not isinstance(task_id, str) or not task_id:
-            raise ConfigError(f"a task's id must be a non-empty string, not {task_id!r}")
-        self._task_id = task_id
+        self._task_id = named("a task's id", task_id)
         self.serial = next(_serials)
         """Position in the order in which the program made its nodes (R6)."""
 
@@ -93,10 +94,10 @@ class SequentialTask(Part):
     def __init__(self, tasks: Sequence[Side]) -> None:
         if not tasks:
             raise ValueError("chain requires at least one task")
-        self._parts = tuple(tasks)
-        self._heads = _heads(self._parts[0])
-        self._tails = _tails(self._parts[-1])
-        self._drawn_on: Surface | None = None
+        self.parts = tuple(tasks)
+        self._heads = _heads(self.parts[0])
+        self._tails = _tails(self.parts[-1])
+        self.drawn_on: Surface | None = None
         self.adopt(current.must_draw())
 
     @property
@@ -128,7 +129,7 @@ class SequentialTask(Part):
         return self._tails
 
     def adopt(self, surface: Surface) -> None:
-        """Draw the chain, unless it was drawn there already.
+        """Draw the chain, unless that was the last thing it was drawn on.
 
         A chain of ten thousand `>>` is as many chains inside each other: no recursion here.
         """
@@ -136,14 +137,14 @@ class SequentialTask(Part):
         chains = [self]
         while chains:
             chain = chains.pop()
-            if chain._drawn_on is not surface:
+            if chain.drawn_on is not surface:
                 todo.append(chain)
-                chains.extend(part for part in chain._parts if isinstance(part, SequentialTask))
+                chains.extend(part for part in chain.parts if isinstance(part, SequentialTask))
         for chain in reversed(todo):
-            chain._drawn_on = surface
-            for part in chain._parts:
+            chain.drawn_on = surface
+            for part in chain.parts:
                 _adopt(part, surface)
-            for before, after in itertools.pairwise(chain._parts):
+            for before, after in itertools.pairwise(chain.parts):
                 for tail, head in itertools.product(_tails(before), _heads(after)):
                     surface.connect(tail, head)
 
@@ -159,10 +160,10 @@ class SequentialTask(Part):
     def __getstate__(self) -> dict[str, object]:
         """Travel flat, and without the workflow that the chain was drawn on."""
         return {
-            "_parts": tuple(self.tasks),
+            "parts": tuple(_flat(self.parts)),
             "_heads": self._heads,
             "_tails": self._tails,
-            "_drawn_on": None,
+            "drawn_on": None,
         }
 
     def __repr__(self) -> str:
@@ -189,7 +190,7 @@ class ParallelGroup(Executable):
         surface = current.must_draw()
         self._members: list[Executable] = []
         self._surfaces: list[Surface] = []
-        self.policy: policies.GroupPolicy = policies.STRICT
+        self.policy: GroupPolicy = policies.STRICT
         self.backend = CoordinationBackend.THREADING
         self.thread_count: int | None = None
         """Most branches that the local host runs at a time; None: all of them."""
@@ -316,24 +317,38 @@ def _beside(left: Part, right: Part) -> ParallelGroup:
 
 
 def _heads(side: Side) -> tuple[Executable, ...]:
-    return tuple(head for part in _parts(side) for head in part.heads())
+    return tuple(head for part in _sides(side) for head in part.heads())
 
 
 def _tails(side: Side) -> tuple[Executable, ...]:
-    return tuple(tail for part in _parts(side) for tail in part.tails())
+    return tuple(tail for part in _sides(side) for tail in part.tails())
 
 
 def _adopt(side: Side, surface: Surface) -> None:
-    for part in _parts(side):
+    for part in _sides(side):
         part.adopt(surface)
 
 
-def _parts(side: Side) -> Sequence[Part]:
+def _sides(side: Side) -> Sequence[Part]:
     if isinstance(side, Part):
         return (side,)
     if isinstance(side, (list, tuple)) and all(isinstance(part, Part) for part in side):
         return side
-    raise TypeError(f"an edge leads from task to task, or to a list of tasks, not to {side!r}")
+    raise TypeError(
+        f"an edge leads from task to task, or to a list of tasks, not to {side!r}; "
+        "make a function a task with @task"
+    )
+
+
+def _flat(parts: Sequence[Side]) -> Iterator[Side]:
+    """Return the parts of a chain with the chains in it opened up; they draw the same edges."""
+    todo = list(reversed(parts))
+    while todo:
+        found = todo.pop()
+        if isinstance(found, SequentialTask):
+            todo.extend(reversed(found.parts))
+        else:
+            yield found
 
 
 def _nodes(side: Side) -> Iterator[Executable]:
@@ -341,7 +356,7 @@ def _nodes(side: Side) -> Iterator[Executable]:
     while todo:
         found = todo.pop()
         if isinstance(found, SequentialTask):
-            todo.extend(reversed(found._parts))
+            todo.extend(reversed(found.parts))
         elif isinstance(found, Executable):
             yield found
         elif not isinstance(found, Part):
@@ -358,6 +373,6 @@ def _backend(backend: CoordinationBackend | str) -> CoordinationBackend:
 
 def _thread_count(config: dict[str, int]) -> int | None:
     count = config.get("thread_count")
-    if count is not None and (not isinstance(count, int) or count < 1):
-        raise ConfigError(f"thread_count is {count!r}; it must be a whole number from 1")
+    if count is not None:
+        whole("thread_count", count, least=1)
     return count

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from graflow.dsl.checks import named, seconds, whole
 from graflow.dsl.retry import RetryPolicy
 from graflow.exceptions import ConfigError
 
@@ -32,19 +33,20 @@ class PodOptions:
 
     def __post_init__(self) -> None:
         for name in ("profile", "image"):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, str) or not value):
-                raise ConfigError(f"{name} is {value!r}; give a name")
+            if getattr(self, name) is not None:
+                named(name, getattr(self, name))
         for name in ("node_selector", "env"):
             _texts(name, getattr(self, name))
         if not isinstance(self.resources, Mapping):
             raise ConfigError(
                 f"resources is {self.resources!r}; give a dict such as {{'cpu': '1'}}"
             )
-        if isinstance(self.tolerations, (str, Mapping)) or not all(
-            isinstance(toleration, Mapping) for toleration in self.tolerations
-        ):
+        if isinstance(self.tolerations, str | Mapping) or not all(map(_is_dict, self.tolerations)):
             raise ConfigError(f"tolerations is {self.tolerations!r}; give a list of dicts")
+
+
+def _is_dict(value: object) -> bool:
+    return isinstance(value, Mapping)
 
 
 def check_options(
@@ -59,27 +61,23 @@ def check_options(
     Raises:
         ConfigError: Names the option and its value.
     """
-    if timeout is not None and not (_number(timeout) and timeout > 0):
-        raise ConfigError(f"timeout is {timeout!r}; it must be a number of seconds above 0")
-    if max_cycles is not None and not (_whole(max_cycles) and max_cycles >= 1):
-        raise ConfigError(f"max_cycles is {max_cycles!r}; it must be a whole number from 1")
-    if max_retries is not None and not (_whole(max_retries) and max_retries >= 0):
-        raise ConfigError(f"max_retries is {max_retries!r}; it must be a whole number from 0")
-    if retry_policy is not None and not isinstance(retry_policy, RetryPolicy):
+    if timeout is not None:
+        seconds("timeout", timeout)
+    if max_cycles is not None:
+        whole("max_cycles", max_cycles, least=1)
+    if max_retries is not None:
+        whole("max_retries", max_retries, least=0)
+    if not isinstance(retry_policy, RetryPolicy | None):
         raise ConfigError(f"retry_policy is {retry_policy!r}; give a RetryPolicy")
 
 
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _dict(name: str, value: object) -> Mapping[object, object]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{name} is {value!r}; give a dict")
+    return value
 
 
 def _texts(name: str, value: object) -> None:
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"{name} is {value!r}; give a dict")
-    for key, text in value.items():
+    for key, text in _dict(name, value).items():
         if not isinstance(key, str) or not isinstance(text, str):
             raise ConfigError(f"{name}[{key!r}] is {text!r}; names and values are texts")

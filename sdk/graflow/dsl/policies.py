@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from graflow.dsl.checks import whole
 from graflow.exceptions import ConfigError, hint
 from graflow.machine.plan import AtLeast, BestEffort, Critical, GroupPolicy, Strict
 
@@ -41,9 +42,7 @@ class AtLeastNGroupPolicy(GroupExecutionPolicy):
     """At least `min_success` branches must succeed."""
 
     def __init__(self, min_success: int) -> None:
-        if isinstance(min_success, bool) or not isinstance(min_success, int) or min_success < 0:
-            raise ConfigError(f"min_success is {min_success!r}; it must be a whole number from 0")
-        self.min_success = min_success
+        self.min_success = whole("min_success", min_success, least=0)
 
     def judged_by(self) -> GroupPolicy:
         """Return the machine's form of the policy."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from graflow.dsl.checks import at_least, whole
 from graflow.exceptions import ConfigError, NonRetryableError
 from graflow.machine.plan import Retry
 
@@ -23,7 +24,7 @@ class RetryPolicy:
     """Longest wait."""
 
     jitter: bool = False
-    """Accepted for programs that set it. Waits are not spread: a replay must give the same times."""
+    """Accepted for programs that set it; waits are not spread, so that a replay takes as long."""
 
     retry_on: tuple[type[BaseException], ...] = ()
     """Only these exceptions are worth another attempt; empty: all are."""
@@ -32,12 +33,10 @@ class RetryPolicy:
     """These exceptions are not worth another attempt."""
 
     def __post_init__(self) -> None:
-        _whole("max_retries", self.max_retries)
-        for name, least in (("initial_interval", 0.0), ("backoff_factor", 1.0)):
-            if not getattr(self, name) >= least:
-                raise ConfigError(f"{name} is {getattr(self, name)!r}; it must be at least {least}")
-        if not self.max_interval >= 0:
-            raise ConfigError(f"max_interval is {self.max_interval!r}; it must be at least 0")
+        whole("max_retries", self.max_retries, least=0)
+        at_least("initial_interval", self.initial_interval, 0)
+        at_least("backoff_factor", self.backoff_factor, 1)
+        at_least("max_interval", self.max_interval, 0)
         for name in ("retry_on", "give_up_on"):
             object.__setattr__(self, name, _classes(name, getattr(self, name)))
 
@@ -73,11 +72,6 @@ def plan_retry(max_retries: int | None, policy: RetryPolicy | None, default: int
         factor=policy.backoff_factor,
         max_s=policy.max_interval,
     )
-
-
-def _whole(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ConfigError(f"{name} is {value!r}; it must be a whole number from 0")
 
 
 def _classes(name: str, given: object) -> tuple[type[BaseException], ...]:

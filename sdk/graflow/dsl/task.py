@@ -19,7 +19,7 @@ _COPIED = ("__doc__", "__name__", "__qualname__", "__module__")
 class TaskWrapper(Executable):
     """A task. Put it in a flow with operators, call its function at once with `run`."""
 
-    def __init__(  # noqa: PLR0913 - Graflow's own signature, and the options of pods
+    def __init__(  # noqa: PLR0913, PLR0917 - Graflow's own signature, and the options of pods
         self,
         task_id: str,
         func: Callable[..., Any],

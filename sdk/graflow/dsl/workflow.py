@@ -1,17 +1,17 @@
 """`with workflow("name") as wf:`: where tasks and operators draw, and how it is run."""
 
-import uuid
+import os
 from types import TracebackType
 from typing import Any, Self
 
 from graflow.dsl import current
+from graflow.dsl.checks import named
 from graflow.dsl.current import Node, Place
 from graflow.dsl.execution import initial_keys
 from graflow.dsl.flow import Executable, ParallelGroup
 from graflow.dsl.graph import TaskGraph
 from graflow.dsl.host import current_host, submit_to_cluster
 from graflow.dsl.program import Program, freeze_program
-from graflow.exceptions import ConfigError
 from graflow.machine.plan import DEFAULT_MAX_STEPS
 
 
@@ -19,9 +19,7 @@ class WorkflowContext:
     """A workflow. What is made and drawn inside its `with` belongs to it."""
 
     def __init__(self, name: str) -> None:
-        if not isinstance(name, str) or not name:
-            raise ConfigError(f"a workflow's name must be a non-empty text, not {name!r}")
-        self.name = name
+        self.name = named("a workflow's name", name)
         self.graph = TaskGraph()
         self._groups = 0
         self._outside: list[Place | None] = []
@@ -161,7 +159,7 @@ class WorkflowContext:
 
 
 def workflow(name: str) -> WorkflowContext:
-    """Make a workflow, to draw in with `with workflow("name") as wf:`."""
+    """Make a workflow: what is made and drawn in its `with` belongs to it."""
     return WorkflowContext(name)
 
 
@@ -208,7 +206,7 @@ def clear_workflow_context() -> None:
 
 
 def _make_ambient() -> WorkflowContext:
-    return WorkflowContext(uuid.uuid4().hex)
+    return WorkflowContext(os.urandom(16).hex())
 
 
 current.set_ambient_factory(_make_ambient)

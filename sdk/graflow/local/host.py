@@ -1,6 +1,6 @@
 """Runs programs in this process."""
 
-import uuid
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,7 +36,7 @@ class LocalHost:
             BaseException: What is no Exception, such as SystemExit in a task, abandons the run and
                 passes through.
         """
-        run = LocalRun(program, MemoryChannel(initial_channel), uuid.uuid4().hex)
+        run = LocalRun(program, MemoryChannel(initial_channel), os.urandom(16).hex())
         state = run.to_its_end()
         if state.phase is not RunPhase.SUCCEEDED:
             error = failure_of(state)

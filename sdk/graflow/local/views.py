@@ -115,6 +115,6 @@ class RunChannel:
         return self._channel.lock(key, timeout)
 
     def _named_result(self, key: str) -> object:
-        if not isinstance(key, str) or not key.endswith(RESULT_KEY):
+        if not key.endswith(RESULT_KEY):
             return MISSING
         return self._result(key.removesuffix(RESULT_KEY))

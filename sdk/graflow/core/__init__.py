@@ -1,0 +1,1 @@
+"""Graflow's own module paths; everything in here is defined in `graflow.dsl`."""

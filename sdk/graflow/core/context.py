@@ -1,0 +1,6 @@
+"""What tasks are given, and what runs are made of."""
+
+from graflow.dsl.context import TaskExecutionContext
+from graflow.dsl.execution import ExecutionContext
+
+__all__ = ["ExecutionContext", "TaskExecutionContext"]

@@ -1,0 +1,5 @@
+"""The `task` decorator."""
+
+from graflow.dsl.task import task
+
+__all__ = ["task"]

@@ -1,0 +1,5 @@
+"""The engine of low-level programs."""
+
+from graflow.dsl.execution import WorkflowEngine
+
+__all__ = ["WorkflowEngine"]

@@ -1,0 +1,5 @@
+"""Retry policies."""
+
+from graflow.dsl.retry import RetryPolicy
+
+__all__ = ["RetryPolicy"]
