@@ -3,22 +3,16 @@
 import subprocess
 import sys
 
-COMMON = [
-    "--generate-hashes",
-    "--no-emit-index-url",
-    "--python-version",
-    "3.11",
-    "--universal",
-    "--quiet",
-    "--upgrade",
-    "--custom-compile-command",
-]
+COMMON = (
+    *("--generate-hashes", "--no-emit-index-url", "--python-version", "3.11", "--universal"),
+    *("--quiet", "--upgrade", "--custom-compile-command", "make lock"),
+)
 
 
 def compile_lock(output: str, *options: str) -> None:
     """Resolve pyproject.toml into a lock with hashes."""
     uv = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--extra", "operator"]
-    subprocess.run([*uv, *COMMON, "make lock", *options, "-o", output], check=True)
+    subprocess.run([*uv, *COMMON, *options, "-o", output], check=True)
 
 
 if __name__ == "__main__":
