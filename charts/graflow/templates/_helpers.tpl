@@ -1,0 +1,78 @@
+{{/* Name of everything that belongs to the release. */}}
+{{- define "graflow.name" -}}
+{{- if contains "graflow" .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-graflow" .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The same for what has no namespace, where two releases may have one name. */}}
+{{- define "graflow.clusterName" -}}
+{{- printf "%s-%s" .Release.Namespace (include "graflow.name" .) -}}
+{{- end -}}
+
+{{/* Name of an object that the operator makes for itself, by installation. */}}
+{{- define "graflow.ofInstance" -}}
+{{- if .instance }}{{ printf "%s-%s" .name .instance }}{{ else }}{{ .name }}{{ end -}}
+{{- end -}}
+
+{{- define "graflow.selector" -}}
+app.kubernetes.io/name: graflow
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "graflow.labels" -}}
+{{ include "graflow.selector" . }}
+app.kubernetes.io/component: operator
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "graflow.serviceAccount" -}}
+{{- .Values.serviceAccount.name | default (include "graflow.name" .) -}}
+{{- end -}}
+
+{{- define "graflow.image" -}}
+{{- printf "%s:%s" .image.repository (.image.tag | default .chart.AppVersion) -}}
+{{- end -}}
+
+{{/* URL for runner pods: empty when each replica is to give its own address. The kubelet puts the
+Service's address into the environment of pods in its namespace; no DNS is needed. */}}
+{{- define "graflow.advertise" -}}
+{{- if .Values.advertise -}}
+{{- .Values.advertise -}}
+{{- else if le (int .Values.replicas) 1 -}}
+{{- $prefix := include "graflow.name" . | upper | replace "-" "_" | replace "." "_" -}}
+{{- printf "http://$(%s_SERVICE_HOST):$(%s_SERVICE_PORT)" $prefix $prefix -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "graflow.subject" -}}
+- kind: ServiceAccount
+  name: {{ include "graflow.serviceAccount" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end -}}
+
+{{/* What the operator does in every namespace whose Workflows it runs. */}}
+{{- define "graflow.rules" -}}
+- apiGroups: [graflow.dev]
+  resources: [workflows]
+  verbs: [get, list, watch, delete]  # delete: ttlSecondsAfterFinished
+- apiGroups: [graflow.dev]
+  resources: [workflows/status]
+  verbs: [patch]
+- apiGroups: [graflow.dev]
+  resources: [codebundles]
+  verbs: [get, list, watch, delete]  # delete: when no Workflow refers to it
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [create, get, list, watch, delete, patch]  # patch: take our finalizer off
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]  # the key of each run; never read again
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
