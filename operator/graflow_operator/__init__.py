@@ -1,0 +1,1 @@
+"""The operator of Graflow for Kubernetes: drives the machine with pods."""

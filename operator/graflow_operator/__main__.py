@@ -1,0 +1,42 @@
+"""`python -m graflow_operator`: run the operator, in a cluster or beside one."""
+
+import asyncio
+import logging
+import os
+import sys
+
+from graflow.store import StoreError
+from graflow_operator import connection, logs, settings
+from graflow_operator.master import BadMasterKeyError
+from graflow_operator.process import Process
+
+EXIT_USAGE = 2
+EXIT_FAILED = 1
+log = logging.getLogger("graflow_operator")
+
+
+def main() -> int:
+    """Run the operator and return its exit code."""
+    try:
+        # Read once for --help and typing errors, before anything is looked for.
+        settings.parser(os.environ).parse_args(sys.argv[1:])
+        found = connection.find()
+        chosen = settings.read(sys.argv[1:], os.environ, namespace=found.namespace)
+    except (settings.SettingsError, connection.ConnectionUnknownError) as error:
+        sys.stderr.write(f"graflow_operator: {error}\n")
+        return EXIT_USAGE
+    logs.set_up(chosen.log_format, chosen.log_level)
+    try:
+        asyncio.run(_run(chosen, found))
+    except (StoreError, BadMasterKeyError) as error:
+        log.error("%s", error)  # noqa: TRY400 - the message says what to do; a traceback would not
+        return EXIT_FAILED
+    return 0
+
+
+async def _run(chosen: settings.Settings, found: connection.Connection) -> None:
+    await Process(chosen, found).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

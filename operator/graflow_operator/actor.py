@@ -1,0 +1,659 @@
+"""One run, one writer: facts in, one commit, then what is due.
+
+The loop is: take what has come, fold it, commit it in one guarded write, answer who waits, act.
+Nothing that follows from a fact is done before the commit that holds it. After a crash the same
+loop begins from what was committed and what exists; there is no other way to recover.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from graflow.api import names
+from graflow.api.errors import InvalidWorkflow
+from graflow.api.workflow_status import Cursor
+from graflow.machine import reasons
+from graflow.machine.commands import FinishRun, StartAttempt, StopAttempt, WakeAt
+from graflow.machine.due import due
+from graflow.machine.state import Error, Phase, State
+from graflow.store import StoreError
+from graflow_operator import folding, metrics, orders, pods, program, snapshot, statuses, turns
+from graflow_operator.bundles import Bundle, BundleUnusableError
+from graflow_operator.cluster import PODS, Object
+from graflow_operator.cluster_errors import ClusterError, NotFoundError, TooManyError
+from graflow_operator.commits import Commits, StoreRequiredError, SupersededError
+from graflow_operator.errands import BadInputError, Errands
+from graflow_operator.facts import PodFact, of_pod
+from graflow_operator.folding import Draft, RunFacts
+from graflow_operator.letters import (
+    Claim,
+    FencedError,
+    Json,
+    Letter,
+    NotYetError,
+    Refused,
+    Report,
+    Unstartable,
+)
+from graflow_operator.parts import Parts
+from graflow_operator.program import Program
+from graflow_operator.refs import AttemptRef, RunRef, is_pod_of
+from graflow_operator.snapshot import Snapshot
+from graflow_operator.verdicts import Failed, Succeeded
+
+PAUSE_S = 0.5
+MOST_PAUSE_S = 30.0
+REFUSED_S = 5.0
+MOST_REFUSED_S = 60.0
+SOFT_S = 2.0
+"""How long news that only people want may wait for company, in seconds."""
+
+BUNDLE_S = 3.0
+log = logging.getLogger(__name__)
+
+
+class Actor:
+    """Drives one run. All methods are for the engine's loop."""
+
+    def __init__(self, parts: Parts, workflow: Object, facts: Iterable[PodFact] | None) -> None:
+        self.run = RunRef.of(workflow)
+        self.parts = parts
+        self._commits = Commits(parts.cluster, parts.storage, workflow)
+        self._errands = Errands(parts, self.run, self._deliver, self.pod_seen)
+        self._program: Program | None = None
+        self._bundle: Bundle | None = None
+        self._snapshot = Snapshot()
+        self._pods: dict[AttemptRef, PodFact] = {}
+        self._listed = None if facts is None else tuple(facts)
+        self._missing: set[AttemptRef] = set()
+        """Attempts whose pods were seen once, or may have been made by a predecessor, and are not
+        there any more."""
+
+        self._refused: dict[AttemptRef, statuses.Refusal] = {}
+        self._removed: set[str] = set()
+        self._letters: list[Letter] = []
+        self._newer: Object | None = None
+        self._tasks: dict[object, asyncio.Task[None]] = {}
+        self._bell = asyncio.Event()
+        self._pause_s = 0.0
+        self._wakes: list[float] = []
+        self._told: tuple[statuses.Waits, Error | None] = ({}, None)
+        self._soft_at = 0.0
+        self._fatal: Error | None = None
+        """Why the run cannot go on, once that is known."""
+
+        self._hold_up: Error | None = None
+        """What the run as a whole waits for."""
+
+        self._previous = statuses.previous(workflow)
+        self._generation = 0
+        self._secret_made = False
+        self.done = False
+        """Whether nothing is left to do for this run."""
+
+        self.stopped = False
+        """Whether it was told to stop, though something may be left to do."""
+
+    # -- what the outside tells -------------------------------------------------------------------
+
+    def workflow_seen(self, workflow: Object) -> None:
+        """Take note of the Workflow object as a watch showed it."""
+        self._newer = workflow
+        self._bell.set()
+
+    def pod_seen(self, fact: PodFact) -> None:
+        """Take note of a pod; older news than what is known is dropped, an end is never undone."""
+        known = self._pods.get(fact.attempt)
+        if known and known.uid == fact.uid and (fact.version < known.version):
+            return
+        if known and known.uid == fact.uid and known.ended and not fact.ended:
+            fact = replace(fact, ended=known.ended, running=known.running)
+        self._pods[fact.attempt] = fact
+        self._missing.discard(fact.attempt)
+        self._bell.set()
+
+    def pod_gone(self, attempt: AttemptRef, uid: str) -> None:
+        """Take note that a pod exists no more."""
+        known = self._pods.get(attempt)
+        if known is None or known.uid == uid:
+            self._pods.pop(attempt, None)
+            if known is None or known.ended is None:
+                self._missing.add(attempt)
+            else:
+                self._pods[attempt] = replace(known, deleting=True, finalizers=())
+            self._bell.set()
+
+    def pods_listed(self, facts: Iterable[PodFact], known_before: Iterable[str]) -> None:
+        """Compare with what a list showed.
+
+        Args:
+            facts: The run's pods in the list.
+            known_before: Uids of pods that were known before the list was asked for; of those
+                that are absent from it, none exists.
+        """
+        listed = {fact.uid: fact for fact in facts}
+        for fact in listed.values():
+            self.pod_seen(fact)
+        old = set(known_before)
+        for attempt, fact in tuple(self._pods.items()):
+            if fact.uid in old and fact.uid not in listed and not (fact.ended and fact.deleting):
+                self.pod_gone(attempt, fact.uid)
+
+    def pod_uids(self) -> tuple[str, ...]:
+        """Return the uids of the pods that are known."""
+        return tuple(fact.uid for fact in self._pods.values())
+
+    def stop(self) -> None:
+        """Leave after the round that is under way."""
+        self.stopped = True
+        self._bell.set()
+
+    # -- what runners ask -------------------------------------------------------------------------
+
+    async def claim(self, pod: Object, nonce: str, python: str) -> Json:
+        """Give the attempt to a pod and return its order; the claim is committed before.
+
+        Raises:
+            FencedError: If the attempt is over, or another runner has it.
+            NotYetError: If that is not known yet.
+        """
+        if self._program is None:
+            raise NotYetError("the run is being read")
+        if self._needs_bundle():
+            raise NotYetError("the run's code bundle is being read")
+        fact = of_pod(pod)
+        activation = fact and self._snapshot.state.activations.get(fact.attempt.activation)
+        if fact is None or activation is None:
+            raise FencedError("the attempt of this pod is over")
+        if not is_pod_of(pod, self.run, activation.node, fact.attempt):
+            raise FencedError("this is not the pod that was made for its attempt")
+        self.pod_seen(fact)
+        claim = f"{fact.uid}/{nonce}"
+        return await self._ask(Claim(fact.attempt, claim, python, self._future()))
+
+    async def report(self, attempt: AttemptRef, claim: str, report: Succeeded | Failed) -> Json:
+        """Record how user code ended; returns when that is committed.
+
+        Raises:
+            FencedError: If the caller does not hold the attempt any more.
+            NotYetError: If that is not known yet.
+        """
+        return await self._ask(Report(attempt, claim, report, self._future()))
+
+    def holder(self, attempt: AttemptRef, claim: str) -> tuple[Program, State, int]:
+        """Return what a runner may read of: program, committed state, its scope.
+
+        Raises:
+            FencedError: If the caller does not hold the attempt.
+            NotYetError: If the run is not read yet.
+        """
+        state = self._snapshot.state
+        if self._program is None:
+            raise NotYetError("the run is being read")
+        activation = state.activations.get(attempt.activation)
+        if state.phase.ended or activation is None or activation.attempt != attempt.attempt:
+            raise FencedError("the attempt is over")
+        if activation.claim != claim:
+            raise FencedError("another runner holds the attempt")
+        return self._program, state, activation.scope
+
+    @property
+    def bundle(self) -> Bundle | None:
+        """The run's code, once it was read."""
+        return self._bundle
+
+    def _future(self) -> "asyncio.Future[Json]":
+        return asyncio.get_running_loop().create_future()
+
+    async def _ask(self, letter: Claim | Report) -> Json:
+        if self.done:
+            raise FencedError("the run is over")
+        self._deliver(letter)
+        return await letter.answer
+
+    def _deliver(self, letter: Letter) -> None:
+        self._letters.append(letter)
+        self._bell.set()
+
+    # -- the loop ---------------------------------------------------------------------------------
+
+    async def drive(self) -> None:
+        """Drive the run to its end; returns when nothing is left to do."""
+        try:
+            while not (self.done or self.stopped):
+                await self._round()
+        finally:
+            for task in self._tasks.values():
+                task.cancel()
+            for letter in self._letters:
+                self._refuse(
+                    letter,
+                    FencedError("the run is over")
+                    if self.done
+                    else NotYetError("the operator is stopping"),
+                )
+
+    async def _round(self) -> None:
+        letters: list[Letter] = []
+        try:
+            if self._program is None and not await self._read():
+                return
+            await self._wait()
+            if self.stopped:
+                return
+            letters, self._letters = self._letters, []
+            self._take_newer()
+            await self._step(letters)
+            self._pause_s = 0.0
+        except SupersededError as error:
+            self._letters[:0] = letters
+            log.warning("%s: %s; reading it again", self.run, error)
+            self._program, self._listed = None, None
+            self._commits = Commits(self.parts.cluster, self.parts.storage, error.workflow)
+            self._previous = statuses.previous(error.workflow)
+        except NotFoundError:
+            log.info("%s: the Workflow is gone", self.run)
+            self._letters[:0] = letters
+            self.done = True
+        except StoreRequiredError as error:
+            self._letters[:0] = letters
+            self._fatal = Error(reasons.STORE_REQUIRED, str(error), retryable=False)
+            self._bell.set()
+        except StoreError as error:
+            self._letters[:0] = letters
+            self._hold_up = Error(reasons.STORE_UNAVAILABLE, str(error))
+            await self._tell_hold_up()
+            await self._take_a_breath(error)
+        except ClusterError as error:
+            self._letters[:0] = letters
+            await self._take_a_breath(error)
+
+    async def _take_a_breath(self, error: ClusterError | StoreError) -> None:
+        self._pause_s = min(max(self._pause_s * 2, PAUSE_S), MOST_PAUSE_S)
+        if isinstance(error, TooManyError):
+            self._pause_s = max(self._pause_s, error.retry_after_s)
+        log.warning("%s: %s; trying again in %.1f s", self.run, error, self._pause_s)
+        self._bell.set()
+        await asyncio.sleep(self._pause_s)
+
+    async def _wait(self) -> None:
+        wakes = [*self._wakes, *([self._soft_at] if self._soft_at else [])]
+        timeout = max(0.0, min(wakes) - self.parts.clock()) if wakes else None
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._bell.wait(), timeout)
+        self._bell.clear()
+
+    async def _read(self) -> bool:
+        """Read spec, state and pods; return whether there is something to drive."""
+        workflow = self._commits.workflow
+        if workflow["metadata"]["uid"] != self.run.uid or _leaving(workflow):
+            self.done = True
+            return False
+        try:
+            found = program.read(workflow)
+        except InvalidWorkflow as error:
+            await self._refuse_run(error)
+            self.done = True
+            return False
+        data = await self._commits.packed_state()
+        if data is None:
+            self._snapshot = Snapshot()
+        else:
+            self._snapshot = snapshot.unpack(found.plan, data)
+            await self._recover()
+        # Only now may runners be answered: before, nothing is known of their attempts.
+        self._program, self._generation = found, _generation(workflow)
+        self._bell.set()
+        return True
+
+    async def _recover(self) -> None:
+        """Learn which pods exist; what should exist and does not may have been and be gone."""
+        if self._listed is None:
+            selector = f"{names.LABEL_RUN}={self.run.uid}"
+            found = await self.parts.cluster.find(PODS, self.run.namespace, selector)
+            self._listed = tuple(fact for pod in found if (fact := of_pod(pod)))
+        for fact in self._listed:
+            self.pod_seen(fact)
+        state = self._snapshot.state
+        if not state.phase.ended:
+            expected = {ref for ref, _ in folding.current(state)} - self._snapshot.held
+            self._missing |= expected - self._pods.keys()
+
+    async def _refuse_run(self, error: InvalidWorkflow) -> None:
+        """Say what is wrong with a spec that cannot run."""
+        now = self.parts.clock()
+        found = statuses.refused(self._about(), error.problems, self._previous, now=now)
+        await self._commits.write(found.manifest())
+        self.parts.notes.post(self.run, reasons.INVALID, str(error), warning=True)
+
+    def _about(self) -> statuses.About:
+        return statuses.About(_generation(self._commits.workflow), self.parts.settings.instance)
+
+    def _take_newer(self) -> None:
+        """Take over a spec that somebody changed."""
+        newer, self._newer = self._newer, None
+        if newer is not None:
+            if newer["metadata"]["uid"] != self.run.uid or _leaving(newer):
+                raise NotFoundError("the Workflow was deleted")
+            self._commits.take(newer)
+        workflow = self._commits.workflow
+        if self._program is None or _generation(workflow) == self._generation:
+            return
+        self._generation = _generation(workflow)
+        try:
+            self._program = program.read(workflow)
+        except InvalidWorkflow as error:
+            log.warning("%s: changed spec not taken over: %s", self.run, error)
+
+    async def _step(self, letters: list[Letter]) -> None:
+        """Fold, commit, answer, act."""
+        if self._program is None:
+            return
+        now = self.parts.clock()
+        if not self._snapshot.state.phase.ended:
+            await self._prepare(self._program)
+        draft = Draft(self._program, self._snapshot, now)
+        draft.about_the_run(RunFacts(not self._needs_bundle(), self._fatal))
+        draft.about_pods(self._pods.values())
+        answers = [(letter, self._fold(draft, letter)) for letter in letters]
+        living = (ref for ref, fact in self._pods.items() if not fact.ended)
+        after = self._with_holds(draft.snapshot(self._snapshot, living), now)
+        await self._commit(after, now)
+        for letter, error in answers:
+            self._answer(letter, error)
+        self._act(now)
+
+    def _with_holds(self, after: Snapshot, now: float) -> Snapshot:
+        """Decide which of the attempts that are due may start with this commit."""
+        if self._program is None:
+            return after
+        before = self._snapshot
+        let_go = set(turns.starting(before.state)) - before.held - self._refused.keys()
+        waiting = {ref for ref, refusal in self._refused.items() if refusal.until > now}
+        held = turns.held(after.state, self._program.limits, let_go=let_go, refused=waiting)
+        return replace(after, held=held)
+
+    async def _commit(self, after: Snapshot, now: float) -> None:
+        """Make what has changed durable; what is news for people alone waits for company."""
+        if self._program is None:
+            return
+        before = self._snapshot
+        moved = after.state != before.state or after.held != before.held
+        waits = statuses.waits(
+            after.held, self._program.limits, self._pods, self._refused, turns.starting(after.state)
+        )
+        told = (waits, self._standing(after.state))
+        if not moved and not self._soft_due(now, changed=told != self._told):
+            return
+        if moved or self._commits.cursor is None:
+            cursor = await self._commits.place(snapshot.pack(after))
+            if self._hold_up and self._hold_up.reason == reasons.STORE_UNAVAILABLE:
+                self._hold_up = None
+        else:
+            cursor = self._commits.cursor
+        await self._write(self._program, after, cursor, waits, now)
+        if not moved:
+            return
+        for ref in self._refused.keys() - after.held:
+            del self._refused[ref]
+        metrics.COMMIT_FACTS.observe(after.state.seq - before.state.seq)
+        statuses.post_notes(self.parts.notes, self.run, before.state, after.state)
+
+    async def _write(
+        self, found: Program, after: Snapshot, cursor: Object, waits: statuses.Waits, now: float
+    ) -> None:
+        old_key = (self._commits.cursor or {}).get("key")
+        notes = statuses.pod_notes(self._pods, waits)
+        status = statuses.status(
+            self._about(), found.plan, after.state, self._standing(after.state),
+            self._previous, notes, now=now,
+        )  # fmt: skip
+        await self._commits.write({**status.manifest(), "cursor": cursor})
+        # The very same cursor as before means that `reported` alone may differ: not committed.
+        self._snapshot = after
+        self._previous = status.model_copy(update={"cursor": Cursor(seq=cursor["seq"])})
+        self._told, self._soft_at = (waits, self._standing(after.state)), 0.0
+        if old_key and old_key != cursor.get("key") and self.parts.storage:
+            self._spawn(("forget", old_key), self.parts.storage.delete(old_key))
+
+    async def _tell_hold_up(self) -> None:
+        """Say why the run stands still, with the state that is committed already."""
+        if self._program is None or self._commits.cursor is None:
+            return
+        if self._told[1] == self._hold_up:
+            return
+        with suppress(ClusterError, SupersededError):
+            waits, _ = self._told
+            cursor, now = self._commits.cursor, self.parts.clock()
+            await self._write(self._program, self._snapshot, cursor, waits, now)
+
+    def _standing(self, state: State) -> Error | None:
+        """Return why the run as a whole does not go on, if it does not."""
+        suspended = self._program is not None and self._program.spec.suspend
+        if self._hold_up is None and suspended and not state.phase.ended:
+            return Error(reasons.SUSPENDED, "spec.suspend is true: nothing new starts")
+        return self._hold_up
+
+    def _needs_bundle(self) -> bool:
+        """Whether the run's code is still to be had."""
+        uses = self._program is not None and self._program.spec.bundle is not None
+        return uses and self._bundle is None and not self._snapshot.state.phase.ended
+
+    def _soft_due(self, now: float, *, changed: bool) -> bool:
+        if not changed:
+            self._soft_at = 0.0
+            return False
+        if not self._soft_at:
+            self._soft_at = now + SOFT_S
+        return now >= self._soft_at
+
+    # -- folding ----------------------------------------------------------------------------------
+
+    async def _prepare(self, found: Program) -> None:
+        """Get the code that the run needs; what stops the run from starting is remembered."""
+        ref = found.spec.bundle
+        if ref is None or self._bundle is not None or self._fatal is not None:
+            return
+        try:
+            bundle = await self.parts.bundle(self.run.namespace, ref.name, ref.sha256)
+        except BundleUnusableError as error:
+            self._fatal = error.error
+        except NotFoundError:
+            words = f"there is no CodeBundle {ref.name!r} in namespace {self.run.namespace!r} yet"
+            self._hold_up = Error(reasons.BUNDLE_MISSING, words)
+        else:
+            self._bundle, self._hold_up = bundle, None
+            self._fatal = program.unfit(found, bundle, self.parts.settings.runner_pythons)
+
+    def _fold(self, draft: Draft, letter: Letter) -> Exception | None:
+        """Fold a letter; return why its sender is to be turned away, if it is."""
+        match letter:
+            case Refused(attempt=attempt, message=message):
+                self._refuse_start(attempt, message)
+            case Unstartable(attempt=attempt, error=error):
+                draft.judged(attempt, Failed(error))
+            case Claim():
+                python = self._bundle.python if self._bundle else ""
+                return draft.claimed(letter, python)
+            case Report():
+                return draft.reported(letter)
+            case _:
+                draft.judged(letter.attempt, letter.verdict)
+        return None
+
+    def _refuse_start(self, attempt: AttemptRef, message: str) -> None:
+        known = self._refused.get(attempt)
+        delay = min(known.delay_s * 2, MOST_REFUSED_S) if known else REFUSED_S
+        until = self.parts.clock() + delay
+        self._refused[attempt] = statuses.Refusal(until, delay, message)
+
+    def _answer(self, letter: Letter, error: Exception | None) -> None:
+        """Tell the sender what is committed now."""
+        if not isinstance(letter, Claim | Report) or letter.answer.done():
+            return
+        if error is not None:
+            letter.answer.set_exception(error)
+        elif isinstance(letter, Report):
+            letter.answer.set_result({"committed": True})
+        else:
+            self._give_order(letter)
+
+    def _give_order(self, letter: Claim) -> None:
+        state = self._snapshot.state
+        activation = state.activations.get(letter.attempt.activation)
+        if self._program is None or activation is None or activation.claim != letter.claim:
+            letter.answer.set_exception(FencedError("the attempt is over"))
+            return
+        found = orders.order(self.run, self._program, state, activation, self._bundle)
+        letter.answer.set_result(found)
+
+    def _refuse(self, letter: Letter, error: Exception) -> None:
+        if isinstance(letter, Claim | Report) and not letter.answer.done():
+            letter.answer.set_exception(error)
+
+    # -- acting -----------------------------------------------------------------------------------
+
+    def _act(self, now: float) -> None:
+        """Do what follows from what is committed."""
+        if self._program is None:
+            return
+        state = self._snapshot.state
+        wakes = [now + BUNDLE_S] if self._needs_bundle() else []
+        for command in due(self._program.plan, state):
+            match command:
+                case StartAttempt(activation=number, attempt=attempt):
+                    self._start(AttemptRef(number, attempt))
+                case StopAttempt() | FinishRun():
+                    pass  # what is not current is removed below, whatever made it so
+                case WakeAt(at=at):
+                    wakes.append(at)
+        self._inquire(state)
+        self._tidy(state)
+        limit = self._program.spec.active_deadline_seconds
+        if limit and not state.phase.ended and state.started_at:
+            wakes.append(state.started_at + limit)
+        wakes += [refusal.until for refusal in self._refused.values()]
+        self._wakes = wakes
+        self.done = state.phase.ended and not self._left()
+
+    def _left(self) -> bool:
+        """Whether an ended run still has pods to stop or let go, or errands under way."""
+        running = any(
+            not fact.ended and not fact.deleting and fact.uid not in self._removed
+            for fact in self._pods.values()
+        )
+        held = any(fact.held for fact in self._pods.values())
+        return running or held or bool(self._tasks)
+
+    def _start(self, attempt: AttemptRef) -> None:
+        known = attempt in self._pods or attempt in self._missing or attempt in self._refused
+        if known or attempt in self._snapshot.held or ("start", attempt) in self._tasks:
+            return
+        self._spawn(("start", attempt), self._make_pod(attempt))
+
+    async def _make_pod(self, attempt: AttemptRef) -> None:
+        state, found = self._snapshot.state, self._program
+        activation = state.activations.get(attempt.activation)
+        if activation is None or found is None:
+            return
+        task = found.tasks[activation.node]
+        inputs: dict[str, str] = {}
+        try:
+            if task.container is not None:
+                inputs = await self._errands.inputs(dict(orders.inputs(found, state, activation)))
+            elif not self._secret_made:
+                await self.parts.make_secret(self.run)
+                self._secret_made = True
+            body = pods.build(self._runner(), task, attempt, found.spec.pod, inputs)
+        except (BadInputError, pods.UnknownInputError) as error:
+            words = f"task {task.name!r}: {error}"
+            broken = Error(reasons.INPUT_UNUSABLE, words, retryable=False)
+            self._deliver(Unstartable(attempt, broken))
+            return
+        await self._errands.start(attempt, task, body, lambda: self._is_wanted(attempt))
+
+    def _is_wanted(self, attempt: AttemptRef) -> bool:
+        state = self._snapshot.state
+        activation = state.activations.get(attempt.activation)
+        return (
+            not state.phase.ended
+            and activation is not None
+            and activation.attempt == attempt.attempt
+            and activation.phase is Phase.STARTING
+        )
+
+    def _runner(self) -> pods.Runner:
+        settings = self.parts.settings
+        return pods.Runner(
+            self.run,
+            settings.runner_image,
+            settings.advertise,
+            self.parts.secret_name(self.run),
+            settings.instance,
+        )
+
+    def _inquire(self, state: State) -> None:
+        """Find out about attempts that should be under way and whose pods ended or are gone."""
+        if self._program is None or state.phase.ended:
+            return
+        for attempt, activation in folding.current(state):
+            fact = self._pods.get(attempt)
+            lost = fact is None and (attempt in self._missing or activation.claim)
+            if attempt in self._snapshot.held or not (lost or (fact and fact.ended)):
+                continue
+            task = self._program.tasks[activation.node]
+            self._spawn(
+                ("inquire", attempt),
+                self._errands.inquire(attempt, task, activation.claim, fact),
+            )
+
+    def _tidy(self, state: State) -> None:
+        """Stop pods that are not to go on; let go of those whose outcome is committed."""
+        current = set() if state.phase.ended else {ref for ref, _ in folding.current(state)}
+        for attempt, fact in self._pods.items():
+            if attempt in current:
+                continue
+            if fact.ended or fact.deleting or attempt in self._snapshot.reported:
+                if fact.held:
+                    self._spawn(("release", fact.uid), self._errands.release(fact))
+            elif fact.uid not in self._removed:
+                self._spawn(("remove", fact.uid), self._remove(fact))
+
+    async def _remove(self, fact: PodFact) -> None:
+        await self._errands.remove(fact)
+        self._removed.add(fact.uid)
+
+    def _spawn(self, key: object, errand: Awaitable[Any]) -> None:
+        """Send somebody off, once; whatever comes of it, look again when it is back."""
+        if key in self._tasks:
+            if asyncio.iscoroutine(errand):
+                errand.close()
+            return
+        self._tasks[key] = asyncio.ensure_future(self._errand(key, errand))
+
+    async def _errand(self, key: object, errand: Awaitable[Any]) -> None:
+        try:
+            await errand
+        except (ClusterError, StoreError) as error:
+            log.warning("%s: %s: %s; trying again", self.run, key, error)
+            await asyncio.sleep(PAUSE_S)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("%s: %s failed; trying again", self.run, key)
+            await asyncio.sleep(MOST_PAUSE_S)
+        finally:
+            self._tasks.pop(key, None)
+            self._bell.set()
+
+
+def _generation(workflow: Object) -> int:
+    generation: int = workflow["metadata"].get("generation", 0)
+    return generation
+
+
+def _leaving(workflow: Object) -> bool:
+    return "deletionTimestamp" in workflow["metadata"]

@@ -1,0 +1,219 @@
+"""All that is asked of the API server, and the only module that talks to it.
+
+Every request has a time-out, every outcome a type (`cluster_errors`). Nothing is tried again here:
+when to try again is the caller's business, who also knows whether it still makes sense.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Literal, Protocol, TypeAlias
+
+import aiohttp
+
+from graflow_operator import metrics
+from graflow_operator.cluster_errors import GoneError, UnavailableError, error_of
+from graflow_operator.connection import Connection
+
+Object: TypeAlias = dict[str, Any]
+"""An object of Kubernetes as JSON."""
+
+REQUEST_TIMEOUT_S = 10.0
+"""Below the Lease's duration: no write of a leader is still under way when the next one leads."""
+
+CONNECT_TIMEOUT_S = 3.0
+LIST_CHUNK = 500
+CONNECTIONS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of object, as paths of the API name it."""
+
+    plural: str
+    group: str = ""
+    version: str = "v1"
+
+    def path(self, namespace: str | None, name: str = "") -> str:
+        """Return the path of one object or of a collection; without a namespace, of all."""
+        base = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        place = f"/namespaces/{namespace}" if namespace else ""
+        return f"{base}{place}/{self.plural}" + (f"/{name}" if name else "")
+
+
+WORKFLOWS = Kind("workflows", "graflow.dev", "v1alpha1")
+BUNDLES = Kind("codebundles", "graflow.dev", "v1alpha1")
+PODS = Kind("pods")
+NODES = Kind("nodes")
+SECRETS = Kind("secrets")
+EVENTS = Kind("events")
+LEASES = Kind("leases", "coordination.k8s.io", "v1")
+TOKEN_REVIEWS = Kind("tokenreviews", "authentication.k8s.io", "v1")
+ACCESS_REVIEWS = Kind("subjectaccessreviews", "authorization.k8s.io", "v1")
+
+PatchType = Literal["merge", "json"]
+
+
+class Cluster(Protocol):
+    """What the operator asks. All reads are quorum reads, never from the API server's cache.
+
+    Raises:
+        ClusterError: By every method; see `cluster_errors` for the kinds.
+    """
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
+        """Return an object as it is now."""
+
+    async def find(self, kind: Kind, namespace: str | None, selector: str = "") -> list[Object]:
+        """Return the objects of one namespace, or of all, that match a label selector."""
+
+    async def create(self, kind: Kind, namespace: str | None, body: Object) -> Object:
+        """Make an object and return it as the API server keeps it."""
+
+    async def replace(self, kind: Kind, namespace: str, name: str, body: Object) -> Object:
+        """Write an object whole, if it is still at the `resourceVersion` in the body."""
+
+    async def patch_status(
+        self, kind: Kind, namespace: str, name: str, patch: Mapping[str, Any]
+    ) -> Object:
+        """Merge into an object's status; with a `resourceVersion` in it, only at that version."""
+
+    async def patch_json(
+        self, kind: Kind, namespace: str, name: str, operations: list[Object]
+    ) -> Object:
+        """Change an object by a list of operations, all or none."""
+
+    async def delete(
+        self, kind: Kind, namespace: str, name: str, *, uid: str, grace_s: int | None = None
+    ) -> None:
+        """Delete the object of that name if it is the one with that uid."""
+
+
+class ApiServer:
+    """A thin client over one connection pool."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=connection.tls or False, limit=CONNECTIONS),
+            timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S),
+            json_serialize=lambda value: json.dumps(value, separators=(",", ":")),
+        )
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._session.close()
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
+        """Return an object as it is now."""
+        return await self._ask("GET", kind, kind.path(namespace, name))
+
+    async def find(self, kind: Kind, namespace: str | None, selector: str = "") -> list[Object]:
+        """Return matching objects, asked for in chunks."""
+        found: list[Object] = []
+        query = {"limit": str(LIST_CHUNK)}
+        if selector:
+            query["labelSelector"] = selector
+        while True:
+            try:
+                page = await self._ask("GET", kind, kind.path(namespace), query=query)
+            except GoneError:
+                if "continue" not in query:
+                    raise
+                del query["continue"]
+                found.clear()
+                continue
+            found += page.get("items", ())
+            place = page.get("metadata", {}).get("continue")
+            if not place:
+                return found
+            query["continue"] = place
+
+    async def create(self, kind: Kind, namespace: str | None, body: Object) -> Object:
+        """Make an object and return it as the API server keeps it."""
+        return await self._ask("POST", kind, kind.path(namespace), body=body)
+
+    async def replace(self, kind: Kind, namespace: str, name: str, body: Object) -> Object:
+        """Write an object whole, if it is still at the `resourceVersion` in the body."""
+        return await self._ask("PUT", kind, kind.path(namespace, name), body=body)
+
+    async def patch_status(
+        self, kind: Kind, namespace: str, name: str, patch: Mapping[str, Any]
+    ) -> Object:
+        """Merge into an object's status."""
+        path = f"{kind.path(namespace, name)}/status"
+        return await self._ask(
+            "PATCH", kind, path, body=dict(patch), content_type="application/merge-patch+json"
+        )
+
+    async def patch_json(
+        self, kind: Kind, namespace: str, name: str, operations: list[Object]
+    ) -> Object:
+        """Change an object by a list of operations, all or none."""
+        path = kind.path(namespace, name)
+        return await self._ask(
+            "PATCH", kind, path, body=operations, content_type="application/json-patch+json"
+        )
+
+    async def delete(
+        self, kind: Kind, namespace: str, name: str, *, uid: str, grace_s: int | None = None
+    ) -> None:
+        """Delete the object of that name if it is the one with that uid."""
+        body: Object = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "preconditions": {"uid": uid},
+        }
+        if grace_s is not None:
+            body["gracePeriodSeconds"] = grace_s
+        await self._ask("DELETE", kind, kind.path(namespace, name), body=body)
+
+    async def _ask(  # noqa: PLR0913 - the parts that a request is made of
+        self,
+        method: str,
+        kind: Kind,
+        path: str,
+        *,
+        body: Object | list[Object] | None = None,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        began = time.monotonic()
+        code = "none"
+        try:
+            async with self._session.request(
+                method,
+                self._connection.url + path,
+                params=query,
+                data=None if body is None else json.dumps(body, separators=(",", ":")),
+                headers=self._headers(content_type),
+            ) as answer:
+                code = str(answer.status)
+                content = await answer.read()
+                return _read(answer.status, content, answer.headers.get("Retry-After"))
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            words = str(error) or type(error).__name__
+            raise UnavailableError(f"{method} {path}: {words}") from error
+        finally:
+            metrics.api_request(method, kind.plural, code, time.monotonic() - began)
+
+    def _headers(self, content_type: str) -> dict[str, str]:
+        headers = {"Content-Type": content_type, "Accept": "application/json"}
+        if token := self._connection.token():
+            headers["Authorization"] = f"Bearer {token}"
+        return headers
+
+
+def _read(status: int, content: bytes, retry_after: str | None) -> Object:
+    try:
+        answer = json.loads(content) if content else {}
+    except ValueError:
+        answer = {"message": content[:200].decode(errors="replace")}
+    if not isinstance(answer, dict):
+        answer = {"message": str(answer)[:200]}
+    if status >= HTTPStatus.BAD_REQUEST:
+        raise error_of(status, answer, retry_after)
+    return answer

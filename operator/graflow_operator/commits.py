@@ -1,0 +1,151 @@
+"""One commit: the state, the summary for people, in one guarded write of the Workflow's status."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from graflow.store.keys import RunKeys
+from graflow_operator import metrics
+from graflow_operator.cluster import WORKFLOWS, Cluster, Object
+from graflow_operator.cluster_errors import ConflictError, UnavailableError
+from graflow_operator.refs import RunRef
+from graflow_operator.snapshot import INLINE_CHARS, STORELESS_CHARS, Packed, inline_state
+from graflow_operator.storage import Storage
+
+
+class SupersededError(Exception):
+    """Somebody else has committed to this run; `workflow` is how it stands now."""
+
+    def __init__(self, workflow: Object) -> None:
+        super().__init__("the run's state was committed by somebody else")
+        self.workflow = workflow
+
+
+class StoreRequiredError(Exception):
+    """The state is too large for the object, and there is no store."""
+
+
+class Commits:
+    """Reads and writes where a run stands. Keeps the Workflow object as it was seen last."""
+
+    def __init__(self, cluster: Cluster, storage: Storage | None, workflow: Object) -> None:
+        self._cluster = cluster
+        self._storage = storage
+        self.workflow = workflow
+        self.run = RunRef.of(workflow)
+        self._keys = RunKeys(self.run.namespace, self.run.uid)
+
+    @property
+    def status(self) -> Object:
+        """The status as it was seen last."""
+        found: Object = self.workflow.get("status") or {}
+        return found
+
+    @property
+    def cursor(self) -> Object | None:
+        """Where the state is that was committed last; None before the first commit."""
+        found: Object | None = self.status.get("cursor")
+        return found
+
+    def take(self, seen: Object) -> None:
+        """Take over an object that a watch showed, if it is newer and its state is the same."""
+        same = (seen.get("status") or {}).get("cursor") == self.cursor
+        if same and _version(seen) > _version(self.workflow):
+            self.workflow = seen
+
+    async def packed_state(self) -> bytes | None:
+        """Return the packed state that the cursor names; None before the first commit."""
+        cursor = self.cursor
+        if cursor is None:
+            return None
+        data = inline_state(cursor)
+        if data is None:
+            if self._storage is None:
+                raise StoreRequiredError(
+                    f"the state of {self.run} is in a store, and this operator has none"
+                )
+            data = await self._storage.get(cursor["key"])
+        return data
+
+    async def place(self, packed: Packed) -> Object:
+        """Put the state where it belongs and return the cursor that names it.
+
+        Raises:
+            StoreRequiredError: If it has outgrown the object and there is no store.
+            StoreError: If the store does not take it.
+        """
+        size = len(packed.text)
+        if size <= INLINE_CHARS or (self._storage is None and size <= STORELESS_CHARS):
+            return packed.inline_cursor()
+        if self._storage is None:
+            raise StoreRequiredError(
+                f"the run's state takes {size} characters and a Workflow has room for"
+                f" {STORELESS_CHARS}; configure a store (GRAFLOW_STORE_BUCKET), or make the values"
+                " that tasks return smaller"
+            )
+        key = self._keys.state(packed.seq, packed.sha256)
+        await self._storage.put(key, packed.data)
+        return packed.stored_cursor(key)
+
+    async def write(self, status: Mapping[str, Any]) -> None:
+        """Make a status true, if the run stands where we think it does.
+
+        A conflict that is not about the state (somebody changed the spec) is overcome here; a lost
+        answer is looked into: what counts is what the object says.
+
+        Raises:
+            SupersededError: If somebody else moved the run on.
+            ClusterError: If it is not known whether the status was written, or it was refused.
+        """
+        base = self.cursor
+        began = time.monotonic()
+        while True:
+            try:
+                await self._patch(status)
+            except (ConflictError, UnavailableError):
+                metrics.COMMITS.labels("conflict").observe(time.monotonic() - began)
+                fresh = await self._cluster.get(WORKFLOWS, self.run.namespace, self.run.name)
+                if fresh["metadata"]["uid"] != self.run.uid:
+                    raise SupersededError(fresh) from None
+                found = (fresh.get("status") or {}).get("cursor")
+                if found not in (base, status.get("cursor")):
+                    raise SupersededError(fresh) from None
+                self.workflow = fresh
+                if found == status.get("cursor") and found != base:
+                    break
+            else:
+                break
+        metrics.COMMITS.labels("committed").observe(time.monotonic() - began)
+
+    async def _patch(self, status: Mapping[str, Any]) -> None:
+        version = self.workflow["metadata"]["resourceVersion"]
+        patch = {
+            "metadata": {"resourceVersion": version},
+            "status": merge_patch(self.status, status),
+        }
+        answer = await self._cluster.patch_status(
+            WORKFLOWS, self.run.namespace, self.run.name, patch
+        )
+        self.workflow = {**self.workflow, "metadata": answer["metadata"], "status": dict(status)}
+
+
+def _version(workflow: Object) -> int:
+    version = str(workflow["metadata"].get("resourceVersion", ""))
+    return int(version) if version.isdecimal() else 0
+
+
+def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON merge patch that turns one object into another.
+
+    >>> merge_patch({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"c": 2}, "e": [4]})
+    {'a': None, 'b': {'d': None}, 'e': [4]}
+    """
+    patch: dict[str, Any] = {name: None for name in old if name not in new}
+    for name, value in new.items():
+        before = old.get(name)
+        if isinstance(value, Mapping) and isinstance(before, Mapping):
+            if inner := merge_patch(before, value):
+                patch[name] = inner
+        elif value != before:
+            patch[name] = value
+    return patch

@@ -1,0 +1,265 @@
+"""All runs of this replica while it leads: an actor for each that has not ended.
+
+An engine lives for one term of leadership. It begins by listing what exists, which is also how it
+recovers from a crash, and compares again every minute: no news of a watch is ever relied upon.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterable
+from typing import Any
+
+from graflow.api import names
+from graflow.machine.state import RunPhase
+from graflow_operator import metrics
+from graflow_operator.actor import Actor
+from graflow_operator.cluster import PODS, WORKFLOWS, Kind, Object
+from graflow_operator.cluster_errors import ClusterError, NotFoundError
+from graflow_operator.errands import Errands
+from graflow_operator.facts import PodFact, of_pod, seconds
+from graflow_operator.letters import FencedError, NotYetError
+from graflow_operator.parts import Parts
+from graflow_operator.refs import RunRef
+
+POD_SELECTOR = f"{names.LABEL_APP_NAME}={names.RUNNER_APP},{names.LABEL_RUN}"
+RESTART_S = 5.0
+"""Pause before an actor that died of an error of ours begins again."""
+
+log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Drives every run of this installation."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.synced = False
+        """Whether all that exists has been read."""
+
+        self._actors: dict[str, Actor] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._errands: set[asyncio.Task[None]] = set()
+        self._deletions: dict[str, asyncio.TimerHandle] = {}
+        self._ended: set[str] = set()
+
+    # -- news -------------------------------------------------------------------------------------
+
+    def workflow_seen(self, kind: str | None, workflow: Object) -> None:
+        """Take note of a Workflow that a watch or a list showed."""
+        metrics.WATCH_EVENTS.labels("workflows").inc()
+        uid = workflow["metadata"]["uid"]
+        if kind == "DELETED":
+            workflow["metadata"].setdefault("deletionTimestamp", "now")
+            self._ended.discard(uid)
+        if uid in self._actors:
+            self._actors[uid].workflow_seen(workflow)
+        elif kind != "DELETED" and self.synced:
+            self._consider(workflow, None)
+
+    def pod_seen(self, kind: str | None, pod: Object) -> None:
+        """Take note of a pod that a watch showed."""
+        metrics.WATCH_EVENTS.labels("pods").inc()
+        fact = of_pod(pod)
+        actor = self._actors.get(fact.run) if fact else None
+        if fact is None or actor is None:
+            return
+        if kind == "DELETED":
+            actor.pod_seen(fact)  # it may show the end for the first time
+            actor.pod_gone(fact.attempt, fact.uid)
+        else:
+            actor.pod_seen(fact)
+
+    def actor(self, uid: str) -> Actor:
+        """Return the actor of a run.
+
+        Raises:
+            NotYetError: If it is not known yet whether there is such a run.
+            FencedError: If there is none, or it has ended.
+        """
+        found = self._actors.get(uid)
+        if found is not None:
+            return found
+        if not self.synced:
+            raise NotYetError("the operator is reading what exists")
+        raise FencedError("the run has ended, or is gone")
+
+    # -- life -------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Drive until cancelled."""
+        while not self.synced:
+            try:
+                await self._begin()
+            except ClusterError as error:
+                log.warning("cannot list what exists: %s; trying again", error)
+                await asyncio.sleep(1.0)
+        while True:
+            await asyncio.sleep(self.parts.settings.resync_s * random.uniform(0.8, 1.2))  # noqa: S311
+            try:
+                await self._compare()
+            except ClusterError as error:
+                log.warning("cannot compare with what exists: %s", error)
+
+    async def close(self, grace_s: float = 5.0) -> None:
+        """Stop the actors; a commit that is under way is let finish."""
+        for handle in self._deletions.values():
+            handle.cancel()
+        tasks = [*self._tasks.values(), *self._errands]
+        for actor in self._actors.values():
+            actor.stop()
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=grace_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _begin(self) -> None:
+        workflows = await self._everything(WORKFLOWS)
+        # The pods after the runs: every attempt that a run's state knows of was made before.
+        facts = _by_run(await self._everything(PODS, POD_SELECTOR))
+        for workflow in workflows:
+            self._consider(workflow, facts.pop(workflow["metadata"]["uid"], ()))
+        self.synced = True
+        log.info("%d runs to drive, of %d", len(self._actors), len(workflows))
+        await self._leftovers(facts)
+
+    async def _compare(self) -> None:
+        known = {uid: actor.pod_uids() for uid, actor in self._actors.items()}
+        workflows = await self._everything(WORKFLOWS)
+        facts = _by_run(await self._everything(PODS, POD_SELECTOR))
+        for workflow in workflows:
+            uid = workflow["metadata"]["uid"]
+            mine = facts.pop(uid, ())
+            actor = self._actors.get(uid)
+            if actor is not None:
+                actor.workflow_seen(workflow)
+                actor.pods_listed(mine, known.get(uid, ()))
+            else:
+                self._consider(workflow, mine)
+        present = {workflow["metadata"]["uid"] for workflow in workflows}
+        for uid in self._ended - present:
+            self._ended.discard(uid)
+        for uid in known.keys() - present:
+            if uid in self._actors:
+                await self._look_for(self._actors[uid])
+        await self._leftovers(facts)
+
+    async def _look_for(self, actor: Actor) -> None:
+        """Ask for a run that a list did not show: it is gone, or was made meanwhile."""
+        run = actor.run
+        try:
+            workflow = await self.parts.cluster.get(WORKFLOWS, run.namespace, run.name)
+        except NotFoundError:
+            workflow = {"metadata": {"uid": run.uid, "deletionTimestamp": "now"}}
+        actor.workflow_seen(workflow)
+
+    async def _everything(self, kind: Kind, selector: str = "") -> list[Object]:
+        places = self.parts.settings.namespaces or (None,)
+        found: list[Object] = []
+        for place in places:
+            found += await self.parts.cluster.find(kind, place, selector)
+        return found
+
+    # -- runs -------------------------------------------------------------------------------------
+
+    def _consider(self, workflow: Object, facts: Iterable[PodFact] | None) -> None:
+        """Begin to drive a run, if it is ours and there is anything to do for it."""
+        metadata, spec = workflow["metadata"], workflow.get("spec") or {}
+        if (spec.get("operator") or "") != self.parts.settings.instance:
+            return
+        uid, status = metadata["uid"], workflow.get("status") or {}
+        if "deletionTimestamp" in metadata:
+            return
+        if status.get("phase") in tuple(phase for phase in RunPhase if phase.ended):
+            self._arrange_deletion(workflow)
+            left = [f for f in facts or () if f.held or not (f.ended or f.deleting)]
+            if uid in self._ended and not left:
+                return
+            self._ended.add(uid)
+            if facts is not None and not left:
+                return
+            if status.get("cursor") is None:
+                return
+        if uid not in self._actors:
+            self._drive(workflow, facts)
+
+    def _drive(self, workflow: Object, facts: Iterable[PodFact] | None) -> None:
+        actor = Actor(self.parts, workflow, facts)
+        uid = actor.run.uid
+        self._actors[uid] = actor
+        self._tasks[uid] = asyncio.create_task(self._life(actor), name=f"run {actor.run}")
+        metrics.RUNS_ACTIVE.set(len(self._actors))
+
+    async def _life(self, actor: Actor) -> None:
+        uid = actor.run.uid
+        try:
+            await actor.drive()
+        except Exception:
+            log.exception("%s: its actor died; it begins again", actor.run)
+            await asyncio.sleep(RESTART_S)
+        finally:
+            self._actors.pop(uid, None)
+            self._tasks.pop(uid, None)
+            metrics.RUNS_ACTIVE.set(len(self._actors))
+        if not actor.stopped:
+            self._errand(self._again(actor.run))
+
+    async def _again(self, run: RunRef) -> None:
+        """Look at a run whose actor has left: to delete it in time, or to begin again."""
+        try:
+            workflow = await self.parts.cluster.get(WORKFLOWS, run.namespace, run.name)
+        except ClusterError:
+            return  # gone; or the next comparison finds it
+        if workflow["metadata"]["uid"] != run.uid:
+            self._consider(workflow, None)
+            return
+        ended = (workflow.get("status") or {}).get("phase") in ("Succeeded", "Failed", "Cancelled")
+        self._consider(workflow, () if ended else None)
+
+    def _errand(self, errand: Any) -> None:  # noqa: ANN401  any coroutine
+        task = asyncio.create_task(errand)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    # -- what is left over ------------------------------------------------------------------------
+
+    def _arrange_deletion(self, workflow: Object) -> None:
+        """Delete an ended run when its `ttlSecondsAfterFinished` is over."""
+        uid = workflow["metadata"]["uid"]
+        ttl = (workflow.get("spec") or {}).get("ttlSecondsAfterFinished")
+        ended_at = seconds((workflow.get("status") or {}).get("completionTime"))
+        if old := self._deletions.pop(uid, None):
+            old.cancel()
+        if ttl is None or not ended_at:
+            return
+        wait = max(0.0, ended_at + ttl - self.parts.clock())
+        run = RunRef.of(workflow)
+        loop = asyncio.get_running_loop()
+        self._deletions[uid] = loop.call_later(wait, lambda: self._errand(self._delete(run)))
+
+    async def _delete(self, run: RunRef) -> None:
+        self._deletions.pop(run.uid, None)
+        try:
+            await self.parts.cluster.delete(WORKFLOWS, run.namespace, run.name, uid=run.uid)
+        except NotFoundError:
+            return
+        except ClusterError as error:
+            log.warning("%s: not deleted after its ttl: %s; the next comparison tries", run, error)
+
+    async def _leftovers(self, facts: dict[str, list[PodFact]]) -> None:
+        """Let go of pods whose Workflow is gone: their outcome is nobody's any more."""
+        for found in facts.values():
+            for fact in found:
+                if fact.held and fact.deleting:
+                    run = RunRef(fact.namespace, "", fact.run)
+                    errands = Errands(self.parts, run, lambda _: None, lambda _: None)
+                    await errands.release(fact)
+
+
+def _by_run(pods: Iterable[Object]) -> dict[str, list[PodFact]]:
+    found: dict[str, list[PodFact]] = {}
+    for pod in pods:
+        if fact := of_pod(pod):
+            found.setdefault(fact.run, []).append(fact)
+    return found

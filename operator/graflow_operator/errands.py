@@ -1,0 +1,254 @@
+"""What an actor has done for it while it goes on: make a pod, find out how one ended, remove one.
+
+An errand decides nothing about the run: it comes back with a letter, or with a pod's latest fact.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from graflow.api import names
+from graflow.api.workflow import TaskSpec
+from graflow.machine import reasons
+from graflow.machine.state import Error
+from graflow.store import ObjectMissingError
+from graflow_operator import outcomes, values, verdicts
+from graflow_operator.cluster import PODS, Object
+from graflow_operator.cluster_errors import (
+    AlreadyExistsError,
+    ClusterError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    TooManyError,
+    UnavailableError,
+)
+from graflow_operator.facts import PodFact, of_pod
+from graflow_operator.letters import Judged, Letter, Refused, Unstartable
+from graflow_operator.outcomes import TOMBSTONE, Outcome
+from graflow_operator.parts import Parts
+from graflow_operator.refs import AttemptRef, RunRef, is_pod_of, pod_name
+from graflow_operator.verdicts import Failed, Lost, Succeeded, Verdict
+
+INPUT_BYTES = 32 * 1024
+RETRY_S = 0.5
+MOST_RETRY_S = 15.0
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Errands:
+    """The errands of one run."""
+
+    parts: Parts
+    run: RunRef
+    deliver: Callable[[Letter], None]
+    pod_seen: Callable[[PodFact], None]
+
+    async def start(
+        self,
+        attempt: AttemptRef,
+        task: TaskSpec,
+        body: Object,
+        wanted: Callable[[], bool],
+    ) -> None:
+        """Make the attempt's pod, or adopt it; try until that is known, or no longer wanted."""
+        pause = RETRY_S
+        while wanted():
+            try:
+                made = await self.parts.cluster.create(PODS, self.run.namespace, body)
+            except AlreadyExistsError:
+                if await self._adopt(attempt, task):
+                    return
+            except InvalidError as error:
+                words = f"the API server finds the pod of task {task.name!r} invalid: {error}"
+                broken = Error(reasons.START_FAILED, words, retryable=False)
+                self.deliver(Unstartable(attempt, broken))
+                return
+            except (ForbiddenError, NotFoundError) as error:
+                self.deliver(Refused(attempt, str(error)))
+                return
+            except TooManyError as error:
+                await asyncio.sleep(error.retry_after_s)
+                continue
+            except UnavailableError as error:
+                log.warning("%s: pod of attempt %s: %s", self.run, attempt, error)
+            else:
+                self._seen(made)
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, MOST_RETRY_S)
+
+    async def _adopt(self, attempt: AttemptRef, task: TaskSpec) -> bool:
+        """Look at the pod that has the attempt's name; return whether that settled the matter."""
+        name = pod_name(self.run, task.name, attempt)
+        try:
+            pod = await self.parts.cluster.get(PODS, self.run.namespace, name)
+        except NotFoundError:
+            # One was there a moment ago and is gone: the number is burnt.
+            self.deliver(Judged(attempt, verdicts.gone(name, claimed=False)))
+            return True
+        except ClusterError as error:
+            log.warning("%s: pod %s: %s", self.run, name, error)
+            return False
+        if is_pod_of(pod, self.run, task.name, attempt):
+            # On its way out or not, it is ours: what becomes of it says what became of the attempt.
+            self._seen(pod)
+        else:
+            words = f"pod {name} exists and is not of this run; delete it"
+            self.deliver(Judged(attempt, Lost(Error(reasons.POD_REFUSED, words))))
+        return True
+
+    def _seen(self, pod: Object) -> None:
+        if fact := of_pod(pod):
+            self.pod_seen(fact)
+
+    async def inputs(self, asked: dict[str, values.ValueRef]) -> dict[str, str]:
+        """Return the inputs of a container task as texts.
+
+        Raises:
+            BadInputError: If one is too large, or is no JSON.
+            StoreError: If one is in the store, and the store does not give it.
+        """
+        return {name: await self._text(name, value) for name, value in asked.items()}
+
+    async def _text(self, name: str, value: values.ValueRef) -> str:
+        [(form, content)] = value.items()
+        if form == "blob":
+            content = await self._fetched(name, content)
+        elif form == "group":
+            content = {
+                m: json.loads(await self._text(f"{name}.{m}", v)) for m, v in content.items()
+            }
+        elif form != "json":
+            raise BadInputError(f"input {name!r} is a Python object, which a container cannot read")
+        text = content if isinstance(content, str) else json.dumps(content)
+        if len(text.encode()) > INPUT_BYTES:
+            raise BadInputError(
+                f"input {name!r} has {len(text.encode())} bytes, and an environment variable takes"
+                f" {INPUT_BYTES}; hand over a name or an address instead"
+            )
+        return text
+
+    async def _fetched(self, name: str, blob: Object) -> object:
+        if blob["encoding"] != "json":
+            raise BadInputError(f"input {name!r} is a Python object, which a container cannot read")
+        if blob["size"] > INPUT_BYTES * 2 or self.parts.storage is None:
+            raise BadInputError(
+                f"input {name!r} has {blob['size']} bytes, and an environment variable takes"
+                f" {INPUT_BYTES}; hand over a name or an address instead"
+            )
+        key = self.parts.store_keys(self.run).blob(blob["sha256"])
+        return json.loads(await self.parts.storage.get(key))
+
+    async def inquire(
+        self, attempt: AttemptRef, task: TaskSpec, claim: str, fact: PodFact | None
+    ) -> None:
+        """Find out how an attempt ended whose pod has ended or is gone.
+
+        Args:
+            attempt: The attempt.
+            task: Its task.
+            claim: The claim that was committed for it; empty if there was none.
+            fact: What is known of its pod; None if it is thought to be gone.
+        """
+        name = pod_name(self.run, task.name, attempt)
+        if fact is None:
+            try:
+                pod = await self.parts.cluster.get(PODS, self.run.namespace, name)
+            except NotFoundError:
+                pod = None
+            if pod is not None and is_pod_of(pod, self.run, task.name, attempt):
+                self._seen(pod)
+                return
+        verdict = await self._verdict(attempt, task, claim, fact, name)
+        self.deliver(Judged(attempt, verdict))
+
+    async def _verdict(
+        self, attempt: AttemptRef, task: TaskSpec, claim: str, fact: PodFact | None, name: str
+    ) -> Verdict:
+        ended = fact.ended if fact else None
+        if task.container is not None:
+            if ended is None:
+                return verdicts.gone(name, claimed=bool(claim))
+            verdict = verdicts.of_container(name, ended)
+            if isinstance(verdict, Succeeded):
+                return await self._settled(attempt, Outcome(verdict)) or verdict
+            return verdict
+        if claim:
+            key = self.parts.run_key(self.run)
+            said = ended.message if ended else ""
+            found = outcomes.read(said, run_key=key, attempt=attempt, claim=claim)
+            if found is None:
+                found = await self._left_in_store(attempt, claim)
+            report = await self._settled(attempt, found) if found is not None else None
+            if report is not None:
+                return report
+        if ended is None:
+            return verdicts.gone(name, claimed=bool(claim))
+        return verdicts.of_runner(name, ended, claimed=bool(claim))
+
+    async def _left_in_store(self, attempt: AttemptRef, claim: str) -> Outcome | None:
+        """Put a tombstone where an outcome would be; if there is an outcome already, return it."""
+        storage = self.parts.storage
+        if storage is None:
+            return None
+        key = self.parts.store_keys(self.run).outcome(attempt.activation, attempt.attempt)
+        if await storage.put_if_absent(key, TOMBSTONE):
+            return None
+        data = await storage.get(key)
+        run_key = self.parts.run_key(self.run)
+        return outcomes.read(data, run_key=run_key, attempt=attempt, claim=claim)
+
+    async def _settled(self, attempt: AttemptRef, found: Outcome) -> Succeeded | Failed | None:
+        """Return an outcome's report, its value where a run keeps values; None if that is lost."""
+        if isinstance(found.report, Failed):
+            return found.report
+        keys, storage = self.parts.store_keys(self.run), self.parts.storage
+        try:
+            if found.value is None:
+                value = values.check(found.report.value)
+                return Succeeded(await values.settle(value, storage, keys))
+            if storage is None:
+                return None
+            data = await storage.get(keys.outcome_value(attempt.activation, attempt.attempt))
+        except (values.BadValueError, ObjectMissingError) as error:
+            log.warning("%s: outcome of attempt %s: %s", self.run, attempt, error)
+            return None
+        if hashlib.sha256(data).hexdigest() != found.value.sha256:
+            log.warning("%s: value of attempt %s is not the one reported", self.run, attempt)
+            return None
+        return Succeeded(await values.keep(data, found.value.encoding, storage, keys))
+
+    async def remove(self, fact: PodFact) -> None:
+        """Stop a pod that is not to go on, and let it go."""
+        try:
+            await self.parts.cluster.delete(PODS, self.run.namespace, fact.name, uid=fact.uid)
+        except NotFoundError:
+            return
+        await self.release(fact)
+
+    async def release(self, fact: PodFact) -> None:
+        """Take our finalizer off a pod whose outcome is committed, or does not matter any more."""
+        if not fact.held:
+            return
+        others = [name for name in fact.finalizers if name != names.OUTCOME_FINALIZER]
+        operations: list[Object] = [
+            {"op": "test", "path": "/metadata/uid", "value": fact.uid},
+            {"op": "test", "path": "/metadata/finalizers", "value": list(fact.finalizers)},
+            {"op": "replace", "path": "/metadata/finalizers", "value": others},
+        ]
+        try:
+            pod = await self.parts.cluster.patch_json(
+                PODS, self.run.namespace, fact.name, operations
+            )
+        except (NotFoundError, InvalidError):
+            return
+        self._seen(pod)
+
+
+class BadInputError(Exception):
+    """A container task's input cannot be handed to it."""

@@ -1,0 +1,159 @@
+"""Facts of the cluster folded into a run. Pure: a draft begins from what is committed."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from graflow.machine import reasons
+from graflow.machine.events import (
+    AttemptClaimed,
+    AttemptFailed,
+    AttemptLost,
+    AttemptSucceeded,
+    CancelRequested,
+    Event,
+    RunFailed,
+    RunStarted,
+    TimerFired,
+)
+from graflow.machine.reducer import reduce
+from graflow.machine.state import Activation, Error, Phase, RunPhase, State
+from graflow_operator.facts import PodFact
+from graflow_operator.letters import Claim, FencedError, NotYetError, Report
+from graflow_operator.program import Program, wrong_python
+from graflow_operator.refs import AttemptRef
+from graflow_operator.snapshot import Snapshot
+from graflow_operator.verdicts import Failed, Lost, Succeeded, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What is known of the run as a whole."""
+
+    ready: bool = True
+    """Whether all that it needs to begin is there."""
+
+    fatal: Error | None = None
+    """Why it cannot go on, if it cannot."""
+
+
+def current(state: State) -> Iterator[tuple[AttemptRef, Activation]]:
+    """Return the attempts that should be under way."""
+    for activation in state.activations.values():
+        if activation.phase in (Phase.STARTING, Phase.RUNNING) and not activation.branches:
+            yield AttemptRef(activation.number, activation.attempt), activation
+
+
+class Draft:
+    """A run under change, and what the senders of facts are to be told."""
+
+    def __init__(self, program: Program, before: Snapshot, now: float) -> None:
+        self._program = program
+        self._reported = dict(before.reported)
+        self._now = now
+        self.state = before.state
+
+    def about_the_run(self, facts: RunFacts) -> None:
+        """Fold what concerns the run as a whole."""
+        spec, now = self._program.spec, self._now
+        if facts.fatal is not None:
+            self._fold(RunFailed(facts.fatal, now))
+        if spec.cancel:
+            self._fold(CancelRequested("spec.cancel was set", now))
+        if self.state.phase is RunPhase.PENDING and facts.ready and not spec.suspend:
+            self._fold(RunStarted(now))
+        limit = spec.active_deadline_seconds
+        if limit and self.state.started_at and now >= self.state.started_at + limit:
+            words = f"the run took longer than activeDeadlineSeconds, {limit} s"
+            self._fold(RunFailed(Error(reasons.DEADLINE_EXCEEDED, words), now))
+        if any(self.state.activations[n].not_before <= now for n in self.state.backoff):
+            self._fold(TimerFired(now))
+
+    def about_pods(self, facts: Iterable[PodFact]) -> None:
+        """Fold that containers run of which nobody else would tell."""
+        for fact in facts:
+            activation = self._current(fact.attempt)
+            if activation is None or activation.phase is not Phase.STARTING or not fact.running:
+                continue
+            if self._program.tasks[activation.node].container is not None:
+                self._fold(AttemptClaimed(*_pair(fact.attempt), fact.uid, self._now))
+
+    def claimed(self, letter: Claim, python: str) -> Exception | None:
+        """Give an attempt to a runner; return why not, if it cannot have it.
+
+        Args:
+            letter: Who asks.
+            python: Minor version that the run's functions need; empty if they need none.
+        """
+        attempt = letter.attempt
+        known = self.state.activations.get(attempt.activation)
+        if attempt.activation > self.state.steps or (known and attempt.attempt > known.attempt):
+            return NotYetError(f"nothing is known yet of attempt {attempt}")
+        activation = self._current(attempt)
+        if activation is None:
+            return FencedError(f"attempt {attempt} is over")
+        if activation.claim:
+            if activation.claim == letter.claim:
+                return None
+            return FencedError(f"another runner holds attempt {attempt}")
+        uses_python = self._program.tasks[activation.node].function is not None
+        minor = ".".join(letter.python.split(".")[:2])
+        if uses_python and python and minor and minor != python:
+            error = wrong_python(python, minor)
+            self._fold(AttemptFailed(*_pair(attempt), error, self._now))
+            return FencedError(error.message)
+        self._fold(AttemptClaimed(*_pair(attempt), letter.claim, self._now))
+        return None
+
+    def reported(self, letter: Report) -> Exception | None:
+        """Record how an attempt ended; return why not, if the sender does not hold it."""
+        attempt = letter.attempt
+        if self._reported.get(attempt) == letter.claim:
+            return None
+        known = self.state.activations.get(attempt.activation)
+        if attempt.activation > self.state.steps or (known and attempt.attempt > known.attempt):
+            return NotYetError(f"nothing is known yet of attempt {attempt}")
+        activation = self._current(attempt)
+        if activation is None:
+            return FencedError(f"attempt {attempt} is over")
+        if activation.claim != letter.claim:
+            return FencedError(f"another runner holds attempt {attempt}")
+        self.judged(attempt, letter.report)
+        self._reported[attempt] = letter.claim
+        return None
+
+    def judged(self, attempt: AttemptRef, verdict: Verdict) -> None:
+        """Fold how an attempt ended."""
+        pair = _pair(attempt)
+        match verdict:
+            case Succeeded(value=value):
+                self._fold(AttemptSucceeded(*pair, value, self._now))
+            case Failed(error=error):
+                self._fold(AttemptFailed(*pair, error, self._now))
+            case Lost(error=error):
+                self._fold(AttemptLost(*pair, error, self._now))
+
+    def snapshot(self, before: Snapshot, living: Iterable[AttemptRef]) -> Snapshot:
+        """Return the run as drafted.
+
+        Args:
+            before: What is committed.
+            living: Attempts whose pods have not ended and may repeat what they said.
+        """
+        alive = set(living)
+        new = self._reported.keys() - before.reported.keys()
+        kept = {ref: claim for ref, claim in self._reported.items() if ref in alive or ref in new}
+        return replace(before, state=self.state, reported=kept)
+
+    def _current(self, attempt: AttemptRef) -> Activation | None:
+        activation = self.state.activations.get(attempt.activation)
+        if self.state.phase.ended or activation is None or activation.attempt != attempt.attempt:
+            return None
+        live = activation.phase in (Phase.STARTING, Phase.RUNNING)
+        return activation if live and not activation.branches else None
+
+    def _fold(self, event: Event) -> None:
+        self.state = reduce(self._program.plan, self.state, event)
+
+
+def _pair(attempt: AttemptRef) -> tuple[int, int]:
+    return attempt.activation, attempt.attempt

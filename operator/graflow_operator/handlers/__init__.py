@@ -1,0 +1,1 @@
+"""Kopf: the only modules that import it. They translate and delegate; nothing is decided here."""

@@ -1,0 +1,61 @@
+"""The handlers. Level-triggered only: each gets the object as it is, and hands it on."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import kopf
+
+from graflow.api import names
+from graflow_operator.connection import Connection, ca_path
+
+Object = dict[str, Any]
+
+
+class Listener(Protocol):
+    """Who is told what the watches show; called in kopf's thread."""
+
+    def workflow(self, kind: str | None, body: Object) -> None:
+        """Take note of a Workflow; `kind` is DELETED, or anything else."""
+
+    def pod(self, kind: str | None, body: Object) -> None:
+        """Take note of a runner pod."""
+
+
+def registry(listener: Listener, connection: Connection) -> kopf.OperatorRegistry:
+    """Return handlers that tell one listener."""
+    found = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=found)
+    def login(**_: Any) -> kopf.ConnectionInfo:
+        """Sign in as the rest of the operator does."""
+        certificate, key = connection.certificate or (None, None)
+        return kopf.ConnectionInfo(
+            server=connection.url,
+            ca_path=_once(connection),
+            insecure=not connection.verify,
+            token=connection.token() or None,
+            certificate_path=certificate,
+            private_key_path=key,
+            default_namespace=connection.namespace,
+        )
+
+    @kopf.on.event(names.GROUP, names.VERSION, names.WORKFLOWS, registry=found)
+    async def workflow_seen(event: kopf.RawEvent, **_: Any) -> None:
+        listener.workflow(event["type"], dict(event["object"]))
+
+    @kopf.on.event("", "v1", "pods", registry=found)
+    async def pod_seen(event: kopf.RawEvent, **_: Any) -> None:
+        listener.pod(event["type"], dict(event["object"]))
+
+    return found
+
+
+_ca_paths: dict[int, str | None] = {}
+
+
+def _once(connection: Connection) -> str | None:
+    """Return the CA's file, written once a process."""
+    return _ca_paths.setdefault(id(connection), ca_path(connection))
+
+
+Start = Callable[[], None]

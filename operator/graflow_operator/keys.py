@@ -1,0 +1,105 @@
+"""Keys: one master key of the installation, one key per run, one per attempt.
+
+A run's key comes from the master key and an attempt's from its run's, so none but the master key
+is kept. What a runner sends is signed with its attempt's key.
+"""
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graflow.api import names
+
+MASTER_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class MasterKey:
+    """The installation's secret."""
+
+    data: bytes
+
+    @property
+    def id(self) -> str:
+        """Which key it is, in eight characters that give nothing away."""
+        return hashlib.sha256(b"graflow key id\n" + self.data).hexdigest()[:8]
+
+    def of_run(self, uid: str) -> bytes:
+        """Return the key of a run."""
+        return hmac.digest(self.data, uid.encode(), "sha256")
+
+
+def new_master() -> MasterKey:
+    """Return a key that nobody knows yet."""
+    return MasterKey(secrets.token_bytes(MASTER_BYTES))
+
+
+def of_attempt(run_key: bytes, activation: int, attempt: int, claim: str) -> bytes:
+    """Return the key of an attempt, known only to the pod whose claim was committed."""
+    return hmac.digest(run_key, f"attempt\n{activation}\n{attempt}\n{claim}".encode(), "sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a runner signs of one request."""
+
+    method: str
+    path: str
+    claim: str
+    number: str
+    body: bytes
+
+
+def mac_of_call(key: bytes, call: Call) -> str:
+    """Return the signature of one call of a runner, in hex."""
+    digest = hashlib.sha256(call.body).hexdigest()
+    text = f"{call.method}\n{call.path}\n{call.claim}\n{call.number}\n{digest}"
+    return hmac.digest(key, text.encode(errors="replace"), "sha256").hex()
+
+
+def mac_of_document(key: bytes, document: Mapping[str, Any]) -> str:
+    """Return the signature of an outcome, its own field `mac` left out, in hex."""
+    rest = {name: value for name, value in document.items() if name != "mac"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    return hmac.digest(key, text.encode(), "sha256").hex()
+
+
+def equal(one: str, other: str) -> bool:
+    """Whether two signatures are the same, told in a time that says nothing about them."""
+    return hmac.compare_digest(one.encode(errors="replace"), other.encode(errors="replace"))
+
+
+def master_secret(name: str, namespace: str, key: MasterKey) -> dict[str, Any]:
+    """Return the Secret that keeps the master key."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace, "labels": _labels()},
+        "type": "Opaque",
+        "stringData": {names.SECRET_KEY: key.data.hex()},
+    }
+
+
+def run_secret(name: str, owner: Mapping[str, Any], namespace: str, key: bytes) -> dict[str, Any]:
+    """Return the Secret from which a run's pods get their key; it goes when the Workflow goes."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": _labels() | {names.LABEL_RUN: owner["uid"]},
+            "ownerReferences": [dict(owner)],
+        },
+        "type": "Opaque",
+        "immutable": True,
+        "stringData": {names.SECRET_KEY: key.hex()},
+    }
+
+
+def _labels() -> dict[str, str]:
+    return {names.LABEL_APP_NAME: names.OPERATOR_APP, names.LABEL_MANAGED_BY: names.MANAGED_BY}

@@ -1,0 +1,68 @@
+"""What an actor is told: by runners, and by its own errands."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from graflow.machine.state import Error
+from graflow_operator.refs import AttemptRef
+from graflow_operator.verdicts import Failed, Succeeded, Verdict
+
+Json = dict[str, Any]
+
+
+class FencedError(Exception):
+    """The caller does not hold the attempt it speaks for, and never will again."""
+
+
+class NotYetError(Exception):
+    """The answer is not known yet: ask again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A runner asks for its order."""
+
+    attempt: AttemptRef
+    claim: str
+    python: str
+    """Version of the runner's Python; empty if it did not say."""
+
+    answer: asyncio.Future[Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A runner tells how user code ended."""
+
+    attempt: AttemptRef
+    claim: str
+    report: Succeeded | Failed
+    answer: asyncio.Future[Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An errand found out how an attempt ended that did not tell itself."""
+
+    attempt: AttemptRef
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The API server does not let the attempt's pod be made, for now; there is none."""
+
+    attempt: AttemptRef
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unstartable:
+    """No pod of this attempt can be made, whenever one tries."""
+
+    attempt: AttemptRef
+    error: Error
+
+
+Letter: TypeAlias = Claim | Report | Judged | Refused | Unstartable

@@ -1,0 +1,66 @@
+"""What all actors of one operator share."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from graflow.api import names
+from graflow.store.keys import RunKeys
+from graflow_operator.bundles import Bundle, Cache, opened
+from graflow_operator.cluster import BUNDLES, SECRETS, Cluster
+from graflow_operator.cluster_errors import AlreadyExistsError
+from graflow_operator.keys import MasterKey, run_secret
+from graflow_operator.notes import Notes
+from graflow_operator.refs import RunRef
+from graflow_operator.settings import Settings
+from graflow_operator.storage import Storage
+
+
+@dataclass
+class Parts:
+    """The operator's ways to the world, each behind an interface that tests can replace."""
+
+    cluster: Cluster
+    storage: Storage | None
+    master: MasterKey
+    settings: Settings
+    notes: Notes
+    clock: Callable[[], float] = time.time
+    """Seconds since the epoch."""
+
+    bundles: Cache = field(default_factory=Cache)
+
+    def run_key(self, run: RunRef) -> bytes:
+        """Return the key of a run."""
+        return self.master.of_run(run.uid)
+
+    def secret_name(self, run: RunRef) -> str:
+        """Return the name of the Secret that holds it."""
+        return names.secret_name(run.name, uid=run.uid, key_id=self.master.id)
+
+    @staticmethod
+    def store_keys(run: RunRef) -> RunKeys:
+        """Return the run's keys in the store."""
+        return RunKeys(run.namespace, run.uid)
+
+    async def make_secret(self, run: RunRef) -> None:
+        """Make the run's Secret, unless it was made before."""
+        name = self.secret_name(run)
+        body = run_secret(name, run.owner, run.namespace, self.run_key(run))
+        try:
+            await self.cluster.create(SECRETS, run.namespace, body)
+        except AlreadyExistsError:
+            return
+
+    async def bundle(self, namespace: str, name: str, sha256: str) -> Bundle:
+        """Return a bundle, its hash checked.
+
+        Raises:
+            NotFoundError: If there is no such CodeBundle.
+            BundleUnusableError: If it is not the one that is meant.
+        """
+        found = self.bundles.get(namespace, sha256)
+        if found is None:
+            found = opened(await self.cluster.get(BUNDLES, namespace, name), sha256)
+            self.bundles.put(namespace, found)
+        return found

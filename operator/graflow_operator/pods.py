@@ -1,0 +1,226 @@
+"""The manifest of a runner pod: a pure function of the task, the attempt and the settings."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graflow.api import names
+from graflow.api.pod import ContainerSpec, EnvVar, PodSettings
+from graflow.api.workflow import TaskSpec
+from graflow_operator.refs import AttemptRef, RunRef, pod_name
+
+Object = dict[str, Any]
+
+RUNNER_USER = 65532
+GRACE_S = 30
+"""Time between SIGTERM and SIGKILL, in seconds."""
+
+TMP = "/tmp"  # noqa: S108 - the image's own; a volume of any kind would cost a third of a second
+_WHOLE_INPUT = re.compile(r"^\$\(inputs\.(?P<name>[^()]+)\)$")
+
+
+class UnknownInputError(Exception):
+    """An argument asks for an input that the task does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """What is the same for all pods of a run."""
+
+    run: RunRef
+    image: str
+    api: str
+    """URL of the operator."""
+
+    secret: str
+    """Name of the Secret with the run's key."""
+
+    instance: str = ""
+    ca: str = ""
+    """Certificate of the operator's CA, PEM; empty for plain HTTP."""
+
+
+def build(
+    runner: Runner,
+    task: TaskSpec,
+    attempt: AttemptRef,
+    common: PodSettings | None = None,
+    inputs: Mapping[str, str] | None = None,
+) -> Object:
+    """Return the pod of one attempt.
+
+    Args:
+        runner: What all pods of the run share.
+        task: The task as written.
+        attempt: Which attempt of it.
+        common: Pod settings of the whole workflow.
+        inputs: Texts by name, for a container task.
+
+    Raises:
+        UnknownInputError: If an argument of a container task names no input.
+    """
+    settings = merged(common or PodSettings(), task.pod or PodSettings())
+    container = (
+        _runner_container(runner, settings)
+        if task.container is None
+        else _user_container(task.container, settings, inputs or {})
+    )
+    spec: Object = {
+        "restartPolicy": "Never",
+        "enableServiceLinks": False,
+        "automountServiceAccountToken": settings.service_account_name is not None,
+        "terminationGracePeriodSeconds": GRACE_S,
+        "securityContext": _pod_security(task),
+        "containers": [container],
+    }
+    if settings.service_account_name is not None:
+        spec["serviceAccountName"] = settings.service_account_name
+    if settings.node_selector:
+        spec["nodeSelector"] = settings.node_selector
+    if settings.tolerations:
+        spec["tolerations"] = list(settings.tolerations)
+    if task.timeout_seconds is not None:
+        spec["activeDeadlineSeconds"] = max(1, math.ceil(task.timeout_seconds))
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": _metadata(runner, task, attempt, settings),
+        "spec": spec,
+    }
+
+
+def merged(common: PodSettings, own: PodSettings) -> PodSettings:
+    """Return a task's pod settings laid over the workflow's: maps and `env` are added to."""
+    update: dict[str, Any] = {
+        field: value
+        for field in PodSettings.model_fields
+        if (value := getattr(own, field)) is not None
+    }
+    for field in ("node_selector", "labels", "annotations"):
+        both = {**(getattr(common, field) or {}), **(getattr(own, field) or {})}
+        update[field] = both or None
+    variables = {variable.name: variable for variable in (*(common.env or ()), *(own.env or ()))}
+    update["env"] = tuple(variables.values()) or None
+    return common.model_copy(update=update)
+
+
+def _metadata(runner: Runner, task: TaskSpec, attempt: AttemptRef, settings: PodSettings) -> Object:
+    run = runner.run
+    ours = {
+        names.LABEL_RUN: run.uid,
+        names.LABEL_WORKFLOW: names.label_value(run.name),
+        names.LABEL_TASK: names.dns_form(task.name),
+        names.LABEL_ACTIVATION: str(attempt.activation),
+        names.LABEL_ATTEMPT: str(attempt.attempt),
+        names.LABEL_APP_NAME: names.RUNNER_APP,
+        names.LABEL_MANAGED_BY: names.MANAGED_BY,
+    }
+    if runner.instance:
+        ours[names.LABEL_INSTANCE] = runner.instance
+    metadata: Object = {
+        "name": pod_name(run, task.name, attempt),
+        "namespace": run.namespace,
+        "labels": {**(settings.labels or {}), **ours},
+        "annotations": {
+            names.ANNOTATION_SAFE_TO_EVICT: "false",
+            **(settings.annotations or {}),
+            names.ANNOTATION_DEFAULT_CONTAINER: names.TASK_CONTAINER,
+            names.ANNOTATION_TASK: task.name,
+        },
+        "ownerReferences": [run.owner],
+    }
+    if task.container is not None:
+        # The pod's status is the only record of how it ended.
+        metadata["finalizers"] = [names.OUTCOME_FINALIZER]
+    return metadata
+
+
+def _pod_security(task: TaskSpec) -> Object:
+    security: Object = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    if task.container is None or task.pod is None:
+        security["runAsUser"] = RUNNER_USER
+        security["runAsGroup"] = RUNNER_USER
+    return security
+
+
+def _container(image: str, settings: PodSettings) -> Object:
+    container: Object = {
+        "name": names.TASK_CONTAINER,
+        "image": image,
+        "terminationMessagePolicy": "File",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    if settings.image_pull_policy is not None:
+        container["imagePullPolicy"] = settings.image_pull_policy.value
+    if settings.resources:
+        container["resources"] = settings.resources
+    return container
+
+
+def _runner_container(runner: Runner, settings: PodSettings) -> Object:
+    container = _container(settings.image or runner.image, settings)
+    fields = {
+        names.ENV_POD_NAME: "metadata.name",
+        names.ENV_POD_UID: "metadata.uid",
+        names.ENV_NAMESPACE: "metadata.namespace",
+        names.ENV_RUN: f"metadata.labels['{names.LABEL_RUN}']",
+    }
+    key = {"name": runner.secret, "key": names.SECRET_KEY}
+    own: list[Object] = [
+        {"name": names.ENV_API, "value": runner.api},
+        *(_from_field(name, path) for name, path in fields.items()),
+        {"name": names.ENV_KEY, "valueFrom": {"secretKeyRef": key}},
+    ]
+    if runner.ca:
+        own.append({"name": names.ENV_CA, "value": runner.ca})
+    taken = {variable["name"] for variable in own}
+    users = [variable for variable in _env(settings.env) if variable["name"] not in taken]
+    container["env"] = [*users, *own]
+    return container
+
+
+def _user_container(
+    spec: ContainerSpec, settings: PodSettings, inputs: Mapping[str, str]
+) -> Object:
+    container = _container(spec.image, settings)
+    given = {names.input_env(name): text for name, text in inputs.items()}
+    own = [{"name": name, "value": _literal(text)} for name, text in given.items()]
+    variables = {
+        variable["name"]: variable for variable in (*_env(settings.env), *_env(spec.env), *own)
+    }
+    container["env"] = list(variables.values())
+    if spec.command is not None:
+        container["command"] = [_argument(text, inputs) for text in spec.command]
+    if spec.args is not None:
+        container["args"] = [_argument(text, inputs) for text in spec.args]
+    return container
+
+
+def _argument(text: str, inputs: Mapping[str, str]) -> str:
+    whole = _WHOLE_INPUT.match(text)
+    if whole is None:
+        return text
+    if whole["name"] not in inputs:
+        known = ", ".join(sorted(inputs)) or "none"
+        raise UnknownInputError(
+            f"argument {text!r} names an input that the task does not have; its inputs: {known}"
+        )
+    return _literal(inputs[whole["name"]])
+
+
+def _literal(text: str) -> str:
+    """Return the text so that the kubelet leaves `$(NAME)` in it alone."""
+    return text.replace("$(", "$$(")
+
+
+def _env(variables: tuple[EnvVar, ...] | None) -> list[Object]:
+    return [variable.manifest() for variable in variables or ()]
+
+
+def _from_field(name: str, path: str) -> Object:
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}

@@ -1,0 +1,166 @@
+"""One process of the operator: it campaigns, and drives runs for as long as it leads."""
+
+import asyncio
+import logging
+import signal
+import time
+
+from aiohttp import web
+from prometheus_client import start_http_server
+
+from graflow.store import require_conditional_put
+from graflow.store.s3 import S3Location, S3Store
+from graflow_operator import metrics
+from graflow_operator.cluster import ApiServer
+from graflow_operator.cluster_errors import ClusterError
+from graflow_operator.connection import Connection
+from graflow_operator.engine import Engine
+from graflow_operator.handlers.watching import Object, Watches
+from graflow_operator.keys import MasterKey
+from graflow_operator.lease import RENEW_S, Candidate, LeaseKeeper
+from graflow_operator.master import master_key
+from graflow_operator.notes import Notes
+from graflow_operator.parts import Parts
+from graflow_operator.server.app import application
+from graflow_operator.server.replica import Replica
+from graflow_operator.settings import Settings, lease_name
+from graflow_operator.storage import Storage
+
+TICK_S = 0.5
+STALE_S = 60.0
+START_RETRY_S = 2.0
+log = logging.getLogger(__name__)
+
+
+class Relay:
+    """Hands what kopf's thread hears to the engine's loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, engine: Engine) -> None:
+        self._loop = loop
+        self._engine = engine
+
+    def workflow(self, kind: str | None, body: Object) -> None:
+        """Take note of a Workflow."""
+        self._loop.call_soon_threadsafe(self._engine.workflow_seen, kind, body)
+
+    def pod(self, kind: str | None, body: Object) -> None:
+        """Take note of a runner pod."""
+        self._loop.call_soon_threadsafe(self._engine.pod_seen, kind, body)
+
+
+class Process:
+    """One replica of the operator, from start to SIGTERM."""
+
+    def __init__(self, settings: Settings, connection: Connection) -> None:
+        self._settings = settings
+        self._connection = connection
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve until told to stop."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        cluster = ApiServer(self._connection)
+        try:
+            storage = await self._storage()
+            await self._serve(cluster, storage)
+        finally:
+            await cluster.close()
+
+    async def _storage(self) -> Storage | None:
+        settings = self._settings
+        if not settings.store_bucket:
+            log.warning("no store is configured: everything stays in the Workflow objects")
+            return None
+        location = S3Location(settings.store_bucket, settings.store_endpoint, settings.store_region)
+        store = await asyncio.to_thread(S3Store, location)
+        await asyncio.to_thread(require_conditional_put, store)
+        return Storage(store)
+
+    async def _serve(self, cluster: ApiServer, storage: Storage | None) -> None:
+        settings = self._settings
+        key = await self._patiently(cluster)
+        notes = Notes(cluster, settings.identity, time.time)
+        parts = Parts(cluster, storage, key, settings, notes)
+        candidate = Candidate(
+            settings.operator_namespace, lease_name(settings), settings.identity, settings.advertise
+        )
+        keeper = LeaseKeeper(cluster, candidate)
+        replica = Replica(parts, keeper)
+        if settings.metrics_port:
+            start_http_server(settings.metrics_port)
+        runner = web.AppRunner(application(replica), access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, settings.listen_host, settings.listen_port).start()
+        log.info("serving on port %d, advertised as %s", settings.listen_port, settings.advertise)
+        background = [asyncio.create_task(self._tick()), asyncio.create_task(notes.run())]
+        try:
+            await self._campaign(replica, keeper)
+        finally:
+            for task in background:
+                task.cancel()
+            await runner.cleanup()
+            if storage:
+                storage.close()
+
+    async def _patiently(self, cluster: ApiServer) -> MasterKey:
+        while True:
+            try:
+                return await master_key(cluster, self._settings)
+            except ClusterError as error:
+                log.warning("master key: %s; trying again", error)
+                await asyncio.sleep(START_RETRY_S)
+
+    async def _campaign(self, replica: Replica, keeper: LeaseKeeper) -> None:
+        """Keep asking for the Lease; lead whenever and for as long as it is ours."""
+        renewing = asyncio.create_task(self._renew(keeper))
+        try:
+            while not self._stop.is_set():
+                if keeper.leads():
+                    await self._lead(replica, keeper)
+                await self._pause(0.1)
+        finally:
+            renewing.cancel()
+            await keeper.release()
+
+    async def _renew(self, keeper: LeaseKeeper) -> None:
+        while True:
+            await keeper.round()
+            await asyncio.sleep(RENEW_S)
+
+    async def _lead(self, replica: Replica, keeper: LeaseKeeper) -> None:
+        log.info("leading")
+        engine = Engine(replica.parts)
+        watches = Watches(
+            self._settings, self._connection, Relay(asyncio.get_running_loop(), engine)
+        )
+        driving = asyncio.create_task(engine.run())
+        watches.start()
+        replica.engine = engine
+        try:
+            while keeper.leads() and not self._stop.is_set():
+                if driving.done():
+                    driving.result()
+                replica.healthy = time.monotonic() - watches.alive_at < STALE_S
+                await self._pause(0.1)
+            log.info("stopping" if self._stop.is_set() else "the Lease is lost; no longer leading")
+        finally:
+            driving.cancel()
+            await engine.close()
+            replica.engine = None
+            replica.healthy = True
+            await watches.stop()
+
+    async def _tick(self) -> None:
+        """Measure how late the loop is: a blocked loop renews no Lease and answers nobody."""
+        while True:
+            due = time.monotonic() + TICK_S
+            await asyncio.sleep(TICK_S)
+            metrics.LOOP_LAG.set(max(0.0, time.monotonic() - due))
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        except TimeoutError:
+            return

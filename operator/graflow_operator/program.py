@@ -1,0 +1,70 @@
+"""A Workflow's spec, read once: the plan and what the operator needs beside it. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graflow.api.convert import plan_of
+from graflow.api.parse import parse_workflow
+from graflow.api.workflow import TaskSpec, WorkflowSpec
+from graflow.machine import reasons
+from graflow.machine.plan import Plan
+from graflow.machine.state import Error
+from graflow_operator.bundles import Bundle
+from graflow_operator.turns import Limits
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a run executes."""
+
+    spec: WorkflowSpec
+    plan: Plan
+    tasks: Mapping[str, TaskSpec]
+
+    @property
+    def limits(self) -> Limits:
+        """What the spec says about starting."""
+        return Limits(self.spec.parallelism, self.spec.suspend)
+
+
+def read(workflow: Mapping[str, Any]) -> Program:
+    """Return the program of a Workflow object.
+
+    Raises:
+        InvalidWorkflow: If it makes no sense; with every problem found.
+    """
+    # The status is ours and may be of a newer version; what matters here is the spec.
+    spec = parse_workflow({name: part for name, part in workflow.items() if name != "status"}).spec
+    return Program(spec, plan_of(spec), {task.name: task for task in spec.tasks})
+
+
+def unfit(program: Program, bundle: Bundle, pythons: tuple[str, ...]) -> Error | None:
+    """Return why the program's functions cannot run on the runner image; None if they can.
+
+    Args:
+        program: What is to run.
+        bundle: Its code.
+        pythons: Minor versions that the runner image has. Images that users name are not known
+            here; their runners say theirs when they claim.
+    """
+    using = [task for task in program.tasks.values() if task.function is not None]
+    missing = [task.name for task in using if task.function not in bundle.functions]
+    if missing:
+        known = ", ".join(sorted(bundle.functions)) or "none"
+        words = f"task {missing[0]!r}: its function is not in the bundle, which has {known}"
+        return Error(reasons.BUNDLE_CORRUPT, words, retryable=False)
+    common = program.spec.pod.image if program.spec.pod else None
+    default = [t for t in using if not ((t.pod.image if t.pod else None) or common)]
+    if default and bundle.python not in pythons:
+        return wrong_python(bundle.python, " or ".join(pythons))
+    return None
+
+
+def wrong_python(made_with: str, runs_on: str) -> Error:
+    """Return the error of a program and a runner whose Pythons differ."""
+    words = (
+        f"the program was pickled by Python {made_with} and the runner image has {runs_on};"
+        f" submit it with Python {runs_on}, or name an image with {made_with} in pod.image"
+    )
+    return Error(reasons.PYTHON_VERSION_MISMATCH, words, retryable=False)

@@ -1,0 +1,83 @@
+"""Which run, which attempt: the names that everything else is said about."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graflow.api import names
+
+
+@dataclass(frozen=True, slots=True)
+class RunRef:
+    """A run: the life of one Workflow object."""
+
+    namespace: str
+    name: str
+    uid: str
+
+    @classmethod
+    def of(cls, workflow: Mapping[str, Any]) -> "RunRef":
+        """Return the reference of a Workflow object."""
+        metadata = workflow["metadata"]
+        return cls(metadata["namespace"], metadata["name"], metadata["uid"])
+
+    @property
+    def owner(self) -> dict[str, Any]:
+        """The owner reference of what belongs to the run and is to go with it."""
+        return {
+            "apiVersion": names.API_VERSION,
+            "kind": names.WORKFLOW_KIND,
+            "name": self.name,
+            "uid": self.uid,
+            "controller": True,
+            "blockOwnerDeletion": False,
+        }
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class AttemptRef:
+    """One attempt of one activation of a run."""
+
+    activation: int
+    attempt: int
+
+    @classmethod
+    def of(cls, labels: Mapping[str, str]) -> "AttemptRef | None":
+        """Return the reference in a pod's labels; None if they are not ours."""
+        activation = labels.get(names.LABEL_ACTIVATION, "")
+        attempt = labels.get(names.LABEL_ATTEMPT, "")
+        if not (activation.isdecimal() and attempt.isdecimal()):
+            return None
+        return cls(int(activation), int(attempt))
+
+    def __str__(self) -> str:
+        return f"{self.activation}/{self.attempt}"
+
+
+def is_pod_of(pod: Mapping[str, Any], run: RunRef, task: str, attempt: AttemptRef) -> bool:
+    """Whether a pod is the one that the operator makes for this attempt.
+
+    By owner, labels and name, never by its spec: webhooks and LimitRange rewrite that. Labels can
+    be changed by whoever may change pods; the name cannot.
+    """
+    metadata = pod["metadata"]
+    controllers = [
+        owner.get("uid") for owner in metadata.get("ownerReferences", ()) if owner.get("controller")
+    ]
+    labels = metadata.get("labels", {})
+    return (
+        controllers == [run.uid]
+        and labels.get(names.LABEL_RUN) == run.uid
+        and AttemptRef.of(labels) == attempt
+        and metadata["name"] == pod_name(run, task, attempt)
+    )
+
+
+def pod_name(run: RunRef, task: str, attempt: AttemptRef) -> str:
+    """Return the name of the one pod that may ever run this attempt."""
+    return names.pod_name(
+        run.name, task, uid=run.uid, activation=attempt.activation, attempt=attempt.attempt
+    )

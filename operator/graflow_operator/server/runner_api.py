@@ -1,0 +1,249 @@
+"""The runner protocol: what one attempt may ask and tell.
+
+Keys, claims and limits are checked here; everything else is the actor's business.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+
+from graflow.api import names
+from graflow_operator import keys, orders, outcomes, values
+from graflow_operator.actor import Actor
+from graflow_operator.cluster import PODS, Object
+from graflow_operator.cluster_errors import NotFoundError
+from graflow_operator.letters import FencedError
+from graflow_operator.outcomes import BadReportError
+from graflow_operator.refs import AttemptRef, RunRef
+from graflow_operator.server.errors import Refusal, bad, bad_key, fenced, not_yet
+from graflow_operator.server.replica import Replica, replica_of
+from graflow_operator.verdicts import Succeeded
+
+ROUTES = web.RouteTableDef()
+CALLS = frozenset({"claim", "report", "results", "blob", "bundle"})
+READ_URL_S = 3600
+WRITE_URL_S = 7 * 24 * 3600
+"""As long as a signature can live: the address must outlive the attempt."""
+
+MAX_NAMES = 1000
+_NONCE = re.compile(r"^[0-9a-f]{32}$")
+_SHA256 = re.compile(r"^[0-9a-f]{64}$")
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A runner that has shown that it holds its attempt's key."""
+
+    actor: Actor
+    attempt: AttemptRef
+    claim: str
+    body: bytes
+
+    @property
+    def run(self) -> RunRef:
+        """The run that it works for."""
+        return self.actor.run
+
+
+@ROUTES.post(f"{names.RUNNER_PREFIX}/claim")
+async def claim(request: web.Request) -> web.Response:
+    """Give an attempt to the pod that was made for it."""
+    replica = replica_of(request)
+    body = _object(await request.read())
+    run, namespace, nonce = (_text(body, field) for field in ("run", "namespace", "nonce"))
+    pod_ref = body.get("pod")
+    if not isinstance(pod_ref, dict):
+        raise bad("field `pod` is an object with name and uid")
+    name, uid = _text(pod_ref, "name"), _text(pod_ref, "uid")
+    if not _NONCE.match(nonce):
+        raise bad("field `nonce` is 32 hex digits")
+    expected = replica.parts.master.of_run(run).hex()
+    shown = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+    if not keys.equal(shown, expected):
+        raise bad_key("Authorization does not hold the key of this run")
+    actor = _actor(replica, run)
+    pod = await _pod(replica, namespace, name, uid)
+    _check_peer(request, replica, pod)
+    order = await actor.claim(pod, nonce, str(body.get("python") or ""))
+    return web.json_response(await _finished(replica, actor.run, order, f"{uid}/{nonce}"))
+
+
+async def _pod(replica: Replica, namespace: str, name: str, uid: str) -> Object:
+    try:
+        pod = await replica.parts.cluster.get(PODS, namespace, name)
+    except NotFoundError as error:
+        raise fenced(f"there is no pod {namespace}/{name}") from error
+    if pod["metadata"]["uid"] != uid:
+        raise fenced(f"pod {namespace}/{name} is another one now: uid {pod['metadata']['uid']}")
+    return pod
+
+
+def _check_peer(request: web.Request, replica: Replica, pod: Object) -> None:
+    if not replica.parts.settings.check_peer or pod.get("spec", {}).get("hostNetwork"):
+        return
+    addresses = {ip.get("ip") for ip in pod.get("status", {}).get("podIPs", ())}
+    addresses.add(pod.get("status", {}).get("podIP"))
+    if request.remote not in addresses:
+        # Not "never": the kubelet may not have told the API server the address yet.
+        address = pod.get("status", {}).get("podIP") or "not known yet"
+        raise not_yet(
+            f"the request came from {request.remote}, and the address of pod"
+            f" {pod['metadata']['name']} is {address};"
+            " where a mesh hides addresses, set GRAFLOW_CHECK_PEER=false"
+        )
+
+
+async def _finished(replica: Replica, run: RunRef, order: Json, claimed: str) -> Json:
+    """Return an order with what only this host knows: the attempt's key, and addresses."""
+    attempt = AttemptRef(order["activation"], order["attempt"])
+    key = orders.attempt_key(replica.parts.run_key(run), attempt, claimed)
+    order = {"attemptKey": key.hex(), **await _addressed(replica, run, order)}
+    storage, store_keys = replica.parts.storage, replica.parts.store_keys(run)
+    if storage is not None:
+        places = {
+            "url": store_keys.outcome(attempt.activation, attempt.attempt),
+            "valueUrl": store_keys.outcome_value(attempt.activation, attempt.attempt),
+        }
+        urls = await storage.presign("PUT", places, expires_s=WRITE_URL_S, only_if_absent=True)
+        order["outcome"] = urls or None
+    return order
+
+
+async def _addressed(replica: Replica, run: RunRef, document: Json) -> Json:
+    """Return a document with an address beside every blob in it."""
+    storage, store_keys = replica.parts.storage, replica.parts.store_keys(run)
+    wanted = {sha: store_keys.blob(sha) for sha in values.blobs(document)}
+    if storage is None or not wanted:
+        return document
+    urls = await storage.presign("GET", wanted, expires_s=READ_URL_S)
+    found: Json = values.with_urls(document, urls)
+    return found
+
+
+@ROUTES.post(f"{names.RUNNER_PREFIX}/report")
+async def report(request: web.Request) -> web.Response:
+    """Record how user code ended; answered when that is committed."""
+    replica, caller = replica_of(request), await _caller(request)
+    try:
+        told = outcomes.report_of(_object(caller.body))
+        if isinstance(told, Succeeded):
+            value = values.check(told.value)
+            storage = replica.parts.storage
+            settled = await values.settle(value, storage, replica.parts.store_keys(caller.run))
+            told = Succeeded(settled)
+    except (BadReportError, values.BadValueError) as error:
+        raise bad(str(error)) from error
+    return web.json_response(await caller.actor.report(caller.attempt, caller.claim, told))
+
+
+@ROUTES.post(f"{names.RUNNER_PREFIX}/results")
+async def results(request: web.Request) -> web.Response:
+    """Return what names stand for, as seen from the attempt's scope."""
+    replica, caller = replica_of(request), await _caller(request)
+    body = _object(caller.body)
+    asked = body.get("names")
+    if not isinstance(asked, list) or not all(isinstance(name, str) for name in asked):
+        raise bad("field `names` is a list of texts")
+    if len(asked) > MAX_NAMES:
+        raise bad(f"field `names` has at most {MAX_NAMES} entries; this has {len(asked)}")
+    program, state, scope = caller.actor.holder(caller.attempt, caller.claim)
+    if body.get("from") == "results":
+        found = orders.results(state, scope, asked)
+    else:
+        found = orders.resolve(program, state, scope, asked)
+    return web.json_response({"names": await _addressed(replica, caller.run, found)})
+
+
+@ROUTES.post(f"{names.RUNNER_PREFIX}/blob")
+async def blob(request: web.Request) -> web.Response:
+    """Return where a large value is to be put."""
+    replica, caller = replica_of(request), await _caller(request)
+    body = _object(caller.body)
+    sha256, size = body.get("sha256"), body.get("size")
+    if not isinstance(sha256, str) or not _SHA256.match(sha256):
+        raise bad("field `sha256` is 64 hex digits")
+    if not isinstance(size, int) or size < 0:
+        raise bad("field `size` is the number of bytes")
+    caller.actor.holder(caller.attempt, caller.claim)
+    storage = replica.parts.storage
+    if storage is None:
+        raise Refusal(
+            HTTPStatus.CONFLICT,
+            "StoreRequired",
+            f"a value of {size} bytes needs a store, and the operator has none; configure one"
+            " (GRAFLOW_STORE_BUCKET), or return less",
+        )
+    key = replica.parts.store_keys(caller.run).blob(sha256)
+    if await storage.size(key) == size:
+        return web.json_response({"url": None, "stored": True})
+    urls = await storage.presign("PUT", {"url": key}, expires_s=READ_URL_S)
+    return web.json_response({"url": urls.get("url"), "stored": False})
+
+
+@ROUTES.get(f"{names.RUNNER_PREFIX}/bundle/{{sha256}}")
+async def bundle(request: web.Request) -> web.Response:
+    """Return the run's code."""
+    caller = await _caller(request)
+    found, asked = caller.actor.bundle, request.match_info["sha256"]
+    if found is None:
+        raise not_yet("the run's code bundle is being read")
+    if found.sha256 != asked:
+        raise fenced(f"the bundle of this run is {found.sha256}, not {asked}")
+    return web.Response(body=found.data, content_type="application/zip")
+
+
+async def _caller(request: web.Request) -> Caller:
+    """Return who calls, its signature checked before anything it says is looked at."""
+    headers = request.headers
+    run, claimed = headers.get(names.HEADER_RUN, ""), headers.get(names.HEADER_CLAIM, "")
+    labels = {
+        names.LABEL_ACTIVATION: headers.get(names.HEADER_ACTIVATION, ""),
+        names.LABEL_ATTEMPT: headers.get(names.HEADER_ATTEMPT, ""),
+    }
+    attempt = AttemptRef.of(labels)
+    if attempt is None or not run or not claimed:
+        raise bad(
+            f"the headers {names.HEADER_RUN}, {names.HEADER_ACTIVATION}, {names.HEADER_ATTEMPT} and"
+            f" {names.HEADER_CLAIM} say who calls"
+        )
+    body = await request.read()
+    replica = replica_of(request)
+    number = headers.get(names.HEADER_NUMBER, "")
+    key = orders.attempt_key(replica.parts.master.of_run(run), attempt, claimed)
+    signed = keys.Call(request.method, request.path, claimed, number, body)
+    if not keys.equal(headers.get(names.HEADER_MAC, ""), keys.mac_of_call(key, signed)):
+        raise bad_key(
+            f"{names.HEADER_MAC} is not the signature of this call with its attempt's key"
+        )
+    return Caller(_actor(replica, run), attempt, claimed, body)
+
+
+def _actor(replica: Replica, run: str) -> Actor:
+    if replica.engine is None:
+        raise not_yet("no replica of the operator leads right now")
+    try:
+        return replica.engine.actor(run)
+    except FencedError as error:
+        raise fenced(str(error)) from error
+
+
+def _object(body: bytes) -> Json:
+    try:
+        found = json.loads(body)
+    except ValueError as error:
+        raise bad(f"the body is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise bad("the body is a JSON object")
+    return found
+
+
+def _text(body: Json, field: str) -> str:
+    value = body.get(field)
+    if not isinstance(value, str) or not value:
+        raise bad(f"field `{field}` is a text that is not empty")
+    return value

@@ -1,0 +1,168 @@
+"""Everything that can be set, from the environment or as a flag of the same name."""
+
+import argparse
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from graflow.api import names
+
+DEFAULT_PORT = 8090
+DEFAULT_METRICS_PORT = 9090
+_LISTEN = re.compile(r"^(?P<host>.*):(?P<port>\d{1,5})$")
+_EXAMPLES = """
+examples:
+  in a cluster         the chart sets everything
+  on a laptop          KUBECONFIG=~/.kube/config python -m graflow_operator \\
+                         --advertise http://192.168.1.20:8090 --runner-image graflow-runner:dev
+
+Runner pods call the operator at the advertised URL: on a laptop that must be an address which
+the cluster's pods can reach. S3 credentials are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or
+whatever else boto3 finds. With no store, everything stays in the Workflow objects, which is
+enough for small runs only.
+"""
+
+
+class SettingsError(Exception):
+    """A setting has a value that cannot be; the message names it and says what can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one operator process."""
+
+    namespaces: tuple[str, ...] = ()
+    """Namespaces whose Workflows are run; none means all."""
+
+    instance: str = ""
+    """Only Workflows whose `spec.operator` is this."""
+
+    operator_namespace: str = "default"
+    """Where the Lease and the master key are."""
+
+    identity: str = "local"
+    """Name of this replica in the Lease."""
+
+    runner_image: str = "graflow-runner:dev"
+    """Image of tasks that name none."""
+
+    runner_pythons: tuple[str, ...] = ("3.11",)
+    """Python minor versions that the runner image has."""
+
+    advertise: str = f"http://127.0.0.1:{DEFAULT_PORT}"
+    """URL at which pods reach this replica."""
+
+    listen_host: str = "0.0.0.0"  # noqa: S104 - pods come from everywhere; keys protect
+    listen_port: int = DEFAULT_PORT
+    metrics_port: int = DEFAULT_METRICS_PORT
+    """0 turns the metrics server off."""
+
+    store_bucket: str = ""
+    """Empty means no store."""
+
+    store_endpoint: str = ""
+    store_region: str = "us-east-1"
+    check_peer: bool = True
+    """Whether a claim must come from its pod's own address; a mesh may hide it."""
+
+    log_format: str = "text"
+    log_level: str = "INFO"
+    resync_s: float = 60.0
+    """Between two comparisons of what is remembered with what exists, in seconds."""
+
+    node_lost_s: float = 300.0
+    """How long a node must have been away before its attempts count as lost, in seconds."""
+
+
+def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
+    """Return the parser of the command line; defaults are what the environment says."""
+    found = argparse.ArgumentParser(
+        prog="python -m graflow_operator",
+        description="Runs Graflow Workflows of a Kubernetes cluster: one pod per task attempt.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+    def add(flag: str, variable: str, default: str, what: str) -> None:
+        value = environ.get(variable, default)
+        shown = f"default: {value}" if value else "default: none"
+        found.add_argument(f"--{flag}", default=value, help=f"{what} [{variable}; {shown}]")
+
+    pod_ip = environ.get("POD_IP", "127.0.0.1")
+    add("namespaces", "GRAFLOW_NAMESPACES", "", "namespaces to serve, by commas; none: all")
+    add("instance", "GRAFLOW_INSTANCE", "", "serve only Workflows whose spec.operator is this")
+    add("operator-namespace", "GRAFLOW_OPERATOR_NAMESPACE", "", "where Lease and master key are")
+    add("identity", "POD_NAME", "", "name of this replica in the Lease; none: host and pid")
+    add("runner-image", "GRAFLOW_RUNNER_IMAGE", "graflow-runner:dev", "image of tasks naming none")
+    add("runner-pythons", "GRAFLOW_RUNNER_PYTHONS", "3.11", "Pythons of the runner image")
+    add("advertise", "GRAFLOW_ADVERTISE", f"http://{pod_ip}:{DEFAULT_PORT}", "URL that pods call")
+    add("listen", "GRAFLOW_LISTEN", f"0.0.0.0:{DEFAULT_PORT}", "address of the HTTP server")
+    add("metrics-port", "GRAFLOW_METRICS_PORT", str(DEFAULT_METRICS_PORT), "0 turns metrics off")
+    add("store-bucket", "GRAFLOW_STORE_BUCKET", "", "S3 bucket; none: no store")
+    add("store-endpoint", "GRAFLOW_STORE_ENDPOINT", "", "URL of the S3 service; none: AWS")
+    add("store-region", "GRAFLOW_STORE_REGION", "us-east-1", "region of the bucket")
+    add("check-peer", "GRAFLOW_CHECK_PEER", "true", "claims only from the pod's own address")
+    add("log-format", "GRAFLOW_LOG_FORMAT", "text", "text or json")
+    add("log-level", "GRAFLOW_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
+    return found
+
+
+def read(arguments: Sequence[str], environ: Mapping[str, str], *, namespace: str) -> Settings:
+    """Return the settings of this process.
+
+    Args:
+        arguments: The command line, without the program's name.
+        environ: The environment.
+        namespace: Where the Lease is when nothing says so.
+
+    Raises:
+        SettingsError: If one of them cannot be.
+    """
+    given = parser(environ).parse_args(list(arguments))
+    listen = _LISTEN.match(given.listen)
+    if listen is None:
+        raise SettingsError(f"GRAFLOW_LISTEN is {given.listen!r}; it must be HOST:PORT")
+    if not given.advertise.startswith(("http://", "https://")):
+        raise SettingsError(f"GRAFLOW_ADVERTISE is {given.advertise!r}; it must be an http URL")
+    return Settings(
+        namespaces=_list(given.namespaces),
+        instance=given.instance,
+        operator_namespace=given.operator_namespace or namespace,
+        identity=given.identity or f"{os.uname().nodename}-{os.getpid()}",
+        runner_image=given.runner_image,
+        runner_pythons=_list(given.runner_pythons),
+        advertise=given.advertise.rstrip("/"),
+        listen_host=listen["host"],
+        listen_port=int(listen["port"]),
+        metrics_port=_number("GRAFLOW_METRICS_PORT", given.metrics_port),
+        store_bucket=given.store_bucket,
+        store_endpoint=given.store_endpoint,
+        store_region=given.store_region,
+        check_peer=_choice("GRAFLOW_CHECK_PEER", given.check_peer, ("true", "false")) == "true",
+        log_format=_choice("GRAFLOW_LOG_FORMAT", given.log_format, ("text", "json")),
+        log_level=_choice(
+            "GRAFLOW_LOG_LEVEL", given.log_level, ("DEBUG", "INFO", "WARNING", "ERROR")
+        ),
+    )
+
+
+def lease_name(settings: Settings) -> str:
+    """Return the name of this installation's Lease."""
+    return names.of_instance(names.LEASE, settings.instance)
+
+
+def _list(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _number(variable: str, value: str) -> int:
+    if not value.isdigit():
+        raise SettingsError(f"{variable} is {value!r}; it must be a whole number")
+    return int(value)
+
+
+def _choice(variable: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise SettingsError(f"{variable} is {value!r}; it must be one of {', '.join(known)}")
+    return value

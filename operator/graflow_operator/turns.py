@@ -1,0 +1,57 @@
+"""Which of the attempts that are due may start now: `parallelism` and `suspend`. Pure."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from graflow.machine.state import Phase, State
+from graflow_operator.refs import AttemptRef
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the spec says now about starting."""
+
+    parallelism: int | None = None
+    suspend: bool = False
+
+
+def starting(state: State) -> tuple[AttemptRef, ...]:
+    """Return the attempts that are due, in order of creation of their activations."""
+    return tuple(AttemptRef(n, state.activations[n].attempt) for n in sorted(state.starting))
+
+
+def held(
+    state: State,
+    limits: Limits,
+    *,
+    let_go: Collection[AttemptRef],
+    refused: Collection[AttemptRef],
+) -> frozenset[AttemptRef]:
+    """Return the attempts that are due and must wait.
+
+    Args:
+        state: The run.
+        limits: What the spec says.
+        let_go: Attempts that were allowed to start before; nothing takes that back.
+        refused: Attempts whose pods the API server refused, and whose next try is not due yet.
+    """
+    due = starting(state)
+    if state.phase.ended:
+        return frozenset(due).difference(let_go)
+    gone = [ref for ref in due if ref in let_go]
+    waiting = [ref for ref in due if ref not in let_go]
+    if limits.suspend:
+        return frozenset(waiting)
+    able = [ref for ref in waiting if ref not in refused]
+    if limits.parallelism is not None:
+        room = max(0, limits.parallelism - running(state) - len(gone))
+        able = able[:room]
+    return frozenset(waiting).difference(able)
+
+
+def running(state: State) -> int:
+    """Return how many attempts run now."""
+    return sum(
+        activation.phase is Phase.RUNNING and not activation.branches
+        for activation in state.activations.values()
+    )
