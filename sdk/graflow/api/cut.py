@@ -6,6 +6,7 @@ from typing import Any
 
 from graflow.machine.state import GroupValue, Value
 
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _MAX_DEPTH = 30
 _GLUE = 6
 """Bytes of two line ends and two quotes."""
@@ -13,7 +14,7 @@ _GLUE = 6
 
 def size_of(value: object) -> int:
     """Return the bytes that a JSON value takes in an object that is sent or stored."""
-    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+    return len(_JSON.encode(value).encode())
 
 
 def cut(text: str, limit: int) -> str:
@@ -34,8 +35,12 @@ def cut_ends(message: str, more: str, limit: int) -> str:
 
 
 def _cut(text: str, limit: int, *, tail: bool) -> str:
+    if not text:
+        return text
+    is_long = len(text) > limit
+    text = text[-limit:] if is_long and tail else text[:limit]  # a character takes a byte or more
     text = text.encode(errors="replace").decode()  # half characters cannot be sent
-    if size_of(text) <= limit:
+    if not is_long and size_of(text) <= limit:
         return text
     fits, over = 0, min(len(text), limit)
     while over - fits > 1:

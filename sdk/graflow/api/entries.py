@@ -49,7 +49,7 @@ class Entry:
     """One line of the status: what is short already, and what has yet to be cut."""
 
     status: TaskStatus
-    """Without message and result."""
+    """Its message and result are those of the last status, or none; they are cut anew."""
 
     message: str = ""
     traceback: str = ""
@@ -196,7 +196,7 @@ def _success(  # noqa: PLR0913 - the parts that an entry is made of
         )
         return Entry(status, value=result.value, since=view.now, fresh=is_new)
     if before.phase == SUCCEEDED and iteration in (0, before.iteration):
-        return Entry(_bare(before), value=result.value)
+        return Entry(before, value=result.value)
     ended = _end(view, before, SUCCEEDED, "")
     status = ended.model_copy(update={"iteration": iteration or before.iteration})
     return Entry(status, value=result.value, since=view.now, fresh=True)
@@ -209,7 +209,7 @@ def _gone(view: View, before: TaskStatus) -> Entry:
     and is remembered from the last status.
     """
     if before.phase in ENDED:
-        return Entry(_bare(before), message=before.message or "", value=before.result)
+        return Entry(before, message=before.message or "", value=before.result)
     note = view.pods.get((before.activation or 0, before.attempt or 0), PodNote())
     status = _end(view, before, FAILED, note.reason or reasons.TASK_FAILED)
     message = note.message or "it failed, and its group went on without it"

@@ -115,12 +115,12 @@ def _tasks(view: View, shown: tuple[Entry, ...], detail: _Detail) -> Iterator[Ta
         is_first = first is not None and not told and task.name == first.node
         told = told or is_first
         limit = detail.traceback if is_first else detail.message
-        yield task.model_copy(
-            update={
-                "message": cut.cut_ends(entry.message, entry.traceback, limit) or None,
-                "result": cut.value_ref(entry.value, detail.result) if entry.value else None,
-            }
-        )
+        message = cut.cut_ends(entry.message, entry.traceback, limit) or None
+        result = cut.value_ref(entry.value, detail.result) if entry.value else None
+        if message == task.message and result == task.result:
+            yield task
+        else:
+            yield task.model_copy(update={"message": message, "result": result})
 
 
 def _waiting(found: Iterable[Entry], detail: _Detail) -> Iterator[Waiting]:
@@ -179,5 +179,6 @@ def _transitions(view: View, found: Iterable[Entry], limit: int) -> tuple[Transi
         if entry.fresh
     ]
     new = [t for t in new if (t.task, t.iteration, t.attempt, t.phase) not in told]
-    new.sort(key=lambda transition: transition.time)
+    # What ended came before what began because of it.
+    new.sort(key=lambda transition: (transition.time, transition.phase not in ENDED))
     return (*view.previous.transitions, *new)[-limit:]

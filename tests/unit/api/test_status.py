@@ -1,0 +1,323 @@
+"""What a status tells of a run, and that it stays small whatever the run does."""
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from graflow.api import cut
+from graflow.api.conditions import refused
+from graflow.api.status import MAX_SUMMARY_BYTES, PodNote, summarize
+from graflow.api.workflow_status import Cursor, WorkflowStatus
+from graflow.machine import reasons
+from graflow.machine.check import Problem
+from graflow.machine.events import (
+    AttemptClaimed,
+    AttemptFailed,
+    AttemptSucceeded,
+    CancelRequested,
+    RunStarted,
+    TimerFired,
+)
+from graflow.machine.plan import BestEffort, GroupPlan, Plan, Retry, TaskPlan
+from graflow.machine.reducer import reduce
+from graflow.machine.state import Error, GroupValue, State
+
+TRACEBACK = 'Traceback (most recent call last):\n  File "x.py", line 1\nValueError: boom'
+BOOM = Error(reasons.TASK_FAILED, "ValueError: boom", {"traceback": TRACEBACK})
+
+
+class Told:
+    """A run that is told about after each fact, as the operator does. Time is the fact's number."""
+
+    def __init__(self, plan, pods=None):
+        self.plan, self.pods, self.state, self.status = plan, pods or {}, State(), None
+        self.now = 1000.0
+        self.hear(RunStarted)
+
+    def hear(self, fact, *which):
+        self.now += 1
+        self.state = reduce(self.plan, self.state, fact(*which, at=self.now))
+        self.tell()
+
+    def tell(self):
+        self.status = summarize(
+            3, self.plan, self.state, self.status, now=self.now, pods=self.pods
+        ).model_copy(update={"cursor": Cursor(seq=self.state.seq)})
+
+    def attempt(self, node):
+        found = next(a for a in self.state.activations.values() if a.node == node)
+        return found.number, found.attempt
+
+    def run(self, node, value=None):
+        which = self.attempt(node)
+        self.hear(AttemptClaimed, *which, "pod/nonce")
+        self.hear(AttemptSucceeded, *which, {"json": value})
+
+    def fail(self, node, error=BOOM):
+        self.hear(AttemptFailed, *self.attempt(node), error)
+
+    def task(self, name):
+        return next(task for task in self.status.tasks if task.name == name)
+
+    def condition(self, kind):
+        return next(c for c in self.status.conditions if c.type == kind)
+
+
+def chain(*names, **changes):
+    nodes = tuple(TaskPlan(name, **changes) for name in names)
+    return Plan(nodes, tuple(itertools.pairwise(names)), start=names[:1])
+
+
+def at(seconds):
+    return f"1970-01-01T00:{int(seconds) // 60:02}:{int(seconds) % 60:02}.000Z"
+
+
+def test_a_run_that_began_waits_for_its_first_pod():
+    run = Told(chain("a", "b"))
+    assert (run.status.phase, run.status.progress) == ("Running", "0/2")
+    assert run.status.start_time == at(1001)
+    (waiting,) = run.status.waiting
+    assert (waiting.task, waiting.reason, waiting.since) == ("a", reasons.POD_PENDING, at(1001))
+    assert run.condition("Accepted").status == "True"
+    assert run.condition("Succeeded").status == "Unknown"
+    assert run.condition("Finished").status == "False"
+    assert run.status.observed_generation == 3
+
+
+def test_a_pods_own_words_are_told():
+    note = PodNote("pod-a", "", "Pending", reasons.UNSCHEDULABLE, "0/3 nodes are available")
+    run = Told(chain("a"), {(1, 1): note})
+    (waiting,) = run.status.waiting
+    assert (waiting.reason, waiting.message) == (note.reason, note.message)
+    assert run.task("a").pod == "pod-a"
+
+
+def test_a_task_is_followed_from_its_start_to_its_end():
+    run = Told(chain("a", "b"), {(1, 1): PodNote("pod-a", "node-1", "Running")})
+    run.run("a", [1, 2])
+    task = run.task("a")
+    assert (task.phase, task.pod, task.node) == ("Succeeded", "pod-a", "node-1")
+    assert (task.start_time, task.completion_time) == (at(1002), at(1003))
+    assert (task.activation, task.iteration, task.attempt) == (1, 1, 1)
+    assert task.result == {"json": [1, 2]}
+    assert run.status.progress == "1/2"
+    phases = [(t.task, t.phase) for t in run.status.transitions]
+    assert phases[:2] == [("a", "Pending"), ("a", "Running")]
+    assert sorted(phases[2:]) == [("a", "Succeeded"), ("b", "Pending")]
+
+
+def test_a_run_that_succeeded_has_its_result_and_all_conditions():
+    run = Told(chain("a", "b"))
+    run.run("a", 1)
+    run.run("b", {"n": 2})
+    assert (run.status.phase, run.status.progress) == ("Succeeded", "2/2")
+    assert run.status.result == {"json": {"n": 2}}
+    assert run.status.completion_time == at(1005)
+    assert (run.condition("Succeeded").status, run.condition("Finished").status) == ("True", "True")
+    assert run.condition("Succeeded").last_transition_time == at(1005)
+    assert run.condition("Accepted").last_transition_time == at(1001)
+    assert run.status.waiting == ()
+
+
+def test_a_failed_task_is_told_with_its_traceback():
+    run = Told(chain("a", "b"))
+    run.fail("a")
+    assert (run.status.phase, run.status.reason) == ("Failed", reasons.TASK_FAILED)
+    assert run.status.message == "task 'a' failed: ValueError: boom"
+    condition = run.condition("Succeeded")
+    assert (condition.status, condition.reason) == ("False", reasons.TASK_FAILED)
+    assert condition.message == f"task 'a' failed: ValueError: boom\n\n{TRACEBACK}"
+    assert run.task("a").message == f"ValueError: boom\n\n{TRACEBACK}"
+    assert run.status.counts.failed == 1
+
+
+def test_of_a_long_traceback_the_end_is_told():
+    long = "\n".join(f"  File {n}" for n in range(5000)) + "\nValueError: boom"
+    run = Told(chain("a"))
+    run.fail("a", Error(reasons.TASK_FAILED, "ValueError: boom", {"traceback": long}))
+    message = run.condition("Succeeded").message
+    assert cut.size_of(message) <= 4096
+    assert message.startswith("task 'a' failed: ValueError: boom\n\n…")
+    assert message.endswith("ValueError: boom")
+
+
+def test_a_retry_says_when_it_comes_and_why():
+    run = Told(chain("a", retry=Retry(max_attempts=3, initial_s=10)))
+    run.fail("a")
+    (waiting,) = run.status.waiting
+    assert waiting.reason == reasons.BACKOFF
+    assert waiting.message == (
+        f"attempt 2 starts at {at(1012)}; the last one failed: ValueError: boom"
+    )
+    assert (run.task("a").phase, run.task("a").attempt, run.task("a").pod) == ("Waiting", 2, None)
+    run.now += 100
+    run.hear(TimerFired)
+    assert run.task("a").phase == "Pending"
+
+
+def test_the_attempts_that_were_made_are_told():
+    run = Told(chain("a", retry=Retry(max_attempts=2)))
+    run.fail("a")
+    run.fail("a")
+    assert run.status.message == "task 'a' failed after 2 attempts: ValueError: boom"
+
+
+def test_what_a_cancelled_run_left_is_cancelled():
+    run = Told(chain("a", "b"))
+    run.hear(CancelRequested, "no longer needed")
+    assert (run.status.phase, run.status.message) == ("Cancelled", "no longer needed")
+    assert (run.task("a").phase, run.task("a").completion_time) == ("Cancelled", at(1002))
+    assert (run.condition("Succeeded").status, run.condition("Finished").status) == (
+        "False",
+        "True",
+    )
+    assert run.status.counts.starting == 0
+
+
+def test_telling_the_same_twice_changes_nothing():
+    run = Told(chain("a", "b"))
+    run.run("a", 1)
+    before = run.status
+    run.now += 100
+    run.tell()
+    assert run.status == before
+
+
+def test_a_restarted_operator_goes_on_from_the_status_that_is_stored():
+    run = Told(chain("a", "b"))
+    run.run("a", 1)
+    stored = WorkflowStatus.model_validate_json(run.status.model_dump_json(by_alias=True))
+    again = summarize(3, run.plan, run.state, stored, now=run.now + 60, pods={})
+    assert again.manifest() | {"cursor": None} == run.status.manifest() | {"cursor": None}
+
+
+def group_of(*members, policy, after=()):
+    nodes = (*(TaskPlan(name) for name in (*members, *after)), GroupPlan("G", members, policy))
+    return Plan(nodes, tuple(("G", name) for name in after), start=("G",))
+
+
+def test_a_group_goes_on_without_a_failed_member_that_stays_visible():
+    run = Told(group_of("a", "b", policy=BestEffort(), after=("c",)))
+    run.fail("a")
+    assert run.task("a").phase == "Failed"
+    run.run("b", 2)
+    run.run("c", 3)
+    assert run.status.phase == "Succeeded"
+    assert {t.name: t.phase for t in run.status.tasks} == {
+        "a": "Failed",
+        "b": "Succeeded",
+        "c": "Succeeded",
+    }
+    assert TRACEBACK.splitlines()[-1] in run.task("a").message
+
+
+def test_the_result_of_a_group_is_a_ref_of_its_members():
+    run = Told(group_of("a", "b", policy=BestEffort()))
+    run.run("a", 1)
+    run.run("b", 2)
+    assert run.status.result == {"group": {"a": {"json": 1}, "b": {"json": 2}}}
+
+
+def test_a_loop_shows_the_run_that_is_on():
+    plan = Plan((TaskPlan("a"), TaskPlan("b")), (("a", "b"), ("b", "a")), start=("a",))
+    run = Told(plan)
+    run.run("a")
+    run.run("b")
+    assert (run.task("a").phase, run.task("a").iteration) == ("Pending", 2)
+    run.run("a")
+    assert (run.task("a").phase, run.task("a").iteration) == ("Succeeded", 2)
+
+
+def test_active_and_failed_tasks_come_before_the_newest():
+    names = tuple(f"t{n}" for n in range(150))
+    run = Told(chain(*names))
+    for name in names[:-1]:
+        run.run(name)
+    shown = [task.name for task in run.status.tasks]
+    assert len(shown) == 100
+    assert shown[0] == "t149"
+    assert shown[1:] == [f"t{n}" for n in range(148, 49, -1)]
+    assert len(run.status.transitions) == 20
+    assert (run.status.transitions[-1].task, run.status.progress) == ("t149", "149/150")
+
+
+def test_a_result_that_is_too_large_is_told_to_be():
+    run = Told(chain("a"))
+    run.run("a", "x" * 20_000)
+    assert run.status.result is None
+    assert run.status.message == "the result takes more than 16384 bytes and is not shown here"
+
+
+def test_a_refused_workflow_says_every_reason():
+    problems = [Problem("spec.start", "no such task"), Problem("", "no mapping")]
+    status = refused(2, problems, None, now=60.0)
+    assert (status.phase, status.reason) == ("Failed", reasons.INVALID)
+    accepted = status.conditions[0]
+    assert (accepted.type, accepted.status, accepted.reason) == ("Accepted", "False", "Invalid")
+    assert accepted.message == "spec.start: no such task; no mapping"
+    again = refused(2, problems, status, now=120.0)
+    assert again == status
+
+
+def test_a_patch_takes_away_what_the_new_status_does_not_have():
+    status = WorkflowStatus(phase="Running", cursor=Cursor(seq=3, key="state/3"))
+    patch = status.patch()
+    assert patch["phase"] == "Running"
+    assert patch["result"] is None
+    assert patch["cursor"] == {
+        "seq": 3,
+        "state": None,
+        "key": "state/3",
+        "sha256": None,
+        "size": None,
+    }
+
+
+names = st.text(min_size=1, max_size=200) | st.sampled_from(
+    ["\x00" * 200, "\U0001f40d" * 200, '"' * 200, "é" * 200, "a"]
+)
+texts = st.sampled_from(["", "\x01" * 9000, "\ud800", "\U0001f40d" * 9000, "x" * 9000])
+
+
+@pytest.mark.parametrize("phase", ["live", "failed", "done"])
+@settings(max_examples=12, deadline=None)
+@given(data=st.data(), count=st.sampled_from([1, 30, 120]))
+def test_a_status_stays_under_32_kib_whatever_the_run_does(phase, data, count):
+    base = data.draw(names)
+    nodes = tuple(f"{base[: 200 - len(str(n))]}{n}" for n in range(count))
+    plan = Plan(tuple(TaskPlan(n) for n in nodes), start=nodes)
+    text = data.draw(texts)
+    note = PodNote("p" * 253, "n" * 253, "Pending", text[:200], text)
+    run = Told(plan, {(n, 1): note for n in range(1, count + 1)})
+    for number in range(1, count + 1) if phase != "live" else ():
+        if phase == "failed" and number % 2:
+            error = Error(text[:300], text, {"traceback": text})
+            fact = AttemptFailed(number, 1, error, 1.0)
+        else:
+            fact = AttemptSucceeded(number, 1, {"json": text.replace("\ud800", "")}, 1.0)
+        run.state = reduce(plan, run.state, fact)
+    for _ in range(2):
+        run.tell()
+        assert cut.size_of(run.status.manifest()) <= MAX_SUMMARY_BYTES + 100
+        WorkflowStatus.model_validate_json(run.status.model_dump_json(by_alias=True))
+
+
+@given(st.text(), st.integers(10, 300))
+def test_a_cut_text_is_never_longer_than_it_may_be(text, limit):
+    assert cut.size_of(cut.cut(text, limit)) <= limit
+    assert cut.size_of(cut.cut_ends(text, text, limit * 2)) <= limit * 2
+
+
+@given(st.text(alphabet="abc", max_size=20))
+def test_what_fits_is_not_cut(text):
+    assert cut.cut(text, 30) == text
+
+
+def test_a_value_of_nested_groups_becomes_nested_refs():
+    value = GroupValue((("G", GroupValue((("a", {"json": 1}),))), ("b", {"json": None})))
+    assert cut.value_ref(value, 1000) == {
+        "group": {"G": {"group": {"a": {"json": 1}}}, "b": {"json": None}}
+    }
+    assert cut.value_ref(value, 10) is None
