@@ -12,8 +12,8 @@ from pathlib import Path
 from devcluster import cache, network, node, owner, processes
 from devcluster.console import answer, say
 from devcluster.errors import ClusterError
-from devcluster.layout import CONTAINERD_SOCKET, NETWORK, RUN, Layout
-from devcluster.processes import Book
+from devcluster.layout import BEFORE, CONTAINERD_SOCKET, NETWORK, RUN, Layout
+from devcluster.processes import Book, Process
 
 _FIRST = ("kubelet", "kube-scheduler", "kube-controller-manager")
 """What would start pods anew."""
@@ -54,7 +54,7 @@ def clear(layout: Layout) -> None:
     Raises:
         ClusterError: If something is left afterwards, with a line for each.
     """
-    before = network.Snapshot.load(layout.before) if layout.before.exists() else None
+    before = network.Snapshot.load(BEFORE) if BEFORE.exists() else None
     _stop_processes(layout)
     _unmount(layout)
     if before:
@@ -68,7 +68,7 @@ def clear(layout: Layout) -> None:
 
 
 def _stop_processes(layout: Layout) -> None:
-    started = Book(layout.pids).processes()
+    started = _started(layout)
     processes.stop(process for process in started if process.name in _FIRST)
     with contextlib.suppress(ClusterError):
         _delete_containers()
@@ -82,6 +82,13 @@ def _stop_processes(layout: Layout) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.1)
+
+
+def _started(layout: Layout) -> list[Process]:
+    """Return what was started, also when somebody has removed the checkout's own list."""
+    marked = owner.read()
+    others = marked.processes if marked and marked.layout == layout else []
+    return list(dict.fromkeys([*Book(layout.pids).processes(), *others]))
 
 
 def _delete_containers() -> None:
@@ -162,7 +169,7 @@ def _remove_files(layout: Layout) -> None:
 
 
 def _left_over(layout: Layout, before: network.Snapshot | None) -> list[str]:
-    found = [f"process {p.name} ({p.pid})" for p in Book(layout.pids).processes() if p.alive]
+    found = [f"process {p.name} ({p.pid})" for p in _started(layout) if p.alive]
     found += [f"process {pid}, of a pod" for pid in sorted(_shims() | node.pids_in_cgroups())]
     found += [f"mount {path}" for path in _mounts(layout)]
     found += [f"cgroup {path}" for path in node.cgroups()]

@@ -16,7 +16,7 @@ _CONTEXT = ("LICENSE", "README.md", "pyproject.toml", "requirements.lock", ".doc
             "sdk/graflow", "operator/graflow_operator", "runner-image/graflow_runner")  # fmt: skip
 _PIP = ("DEFAULT_TIMEOUT", "EXTRA_INDEX_URL", "INDEX_URL", "NO_INDEX", "RETRIES", "TRUSTED_HOST")
 _CA_IN_BUILD = "/run/build-ca.pem"
-_MOST_IMAGES = 30
+_MOST_IMAGES = 300  # each instruction of a Dockerfile counts
 
 _SUITE = "bookworm"
 _PACKAGES = "python3,python3-venv,ca-certificates"
@@ -48,7 +48,7 @@ RUNNER = Image("runner", "runner-image/Dockerfile", "localhost/graflow-runner:de
 
 
 def build(image: Image, base: str) -> Path:
-    """Return an OCI archive of the image, building it unless the inputs are those of before.
+    """Return an archive of the image, building it unless the inputs are those of before.
 
     Args:
         image: What to build.
@@ -60,7 +60,7 @@ def build(image: Image, base: str) -> Path:
     key = cache.digest(image.name, base or _base_key(), *contents)
     archive = cache.root() / "images" / f"{image.short}-{key}.tar"
     if archive.exists():
-        say(f"{image.name}: unchanged, {_size(archive)}")
+        say(f"{image.name}: unchanged, {_size(archive)} unpacked")
         return archive
     with cache.locked("images"):
         if not archive.exists():
@@ -75,7 +75,7 @@ def _inputs(root: Path, image: Image) -> Iterator[Path]:
         if path.is_dir():
             files = (file for file in path.rglob("*") if file.is_file())
             yield from sorted(file for file in files if "__pycache__" not in file.parts)
-        else:
+        elif path.exists():  # if not, the build says so
             yield path
 
 
@@ -95,18 +95,18 @@ def _build(image: Image, base: str, root: Path, archive: Path) -> None:
     archive.parent.mkdir(parents=True, exist_ok=True)
     temporary = archive.with_suffix(".unfinished")
     temporary.unlink(missing_ok=True)
-    # Not compressed: it only travels across this machine.
-    target = f"oci-archive:{temporary}:{image.name}"
-    _buildah("push", "--quiet", "--disable-compression", image.name, target)
+    # Of the two kinds of archive the one that `docker load` takes too, and that is not
+    # compressed: it only travels across this machine.
+    _buildah("push", "--quiet", image.name, f"docker-archive:{temporary}:{image.name}")
     for older in archive.parent.glob(f"{image.short}-*.tar"):
         older.unlink()
     temporary.rename(archive)
     _forget_old_layers()
-    say(f"{image.name}: built, {_size(archive)}")
+    say(f"{image.name}: built, {_size(archive)} unpacked")
 
 
-_CHROOT = {"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": "vfs"}
-"""Works in containers too, where there are neither namespaces nor overlays to be had."""
+_CHROOT = {"BUILDAH_ISOLATION": "chroot"}
+"""Works in containers too, where there are no namespaces to be had."""
 
 
 def _store() -> list[str | Path]:
@@ -140,7 +140,7 @@ def _pip_settings() -> Iterator[str]:
 
 
 def _forget_old_layers() -> None:
-    """Empty the build's store when it has grown: without overlays each layer is a whole copy."""
+    """Empty the build's store of what no image uses when it has grown."""
     images = json.loads(_buildah("images", "--all", "--json") or "[]")
     if len(images) > _MOST_IMAGES:
         _buildah("rmi", "--prune", "--force")
@@ -180,7 +180,7 @@ def _debian_base() -> str:
         _buildah("build", "--quiet", "--tag", name, target)
     size = _size(folder / "rootfs.tar")
     cache.remove(folder)
-    say(f"{name}: made, {size}")
+    say(f"{name}: made, {size} unpacked")
     return name
 
 

@@ -21,6 +21,9 @@ RUN = Path("/run/graflow-cluster")
 CONTAINERD_SOCKET = RUN / "containerd.sock"
 KUBELET_ROOT = RUN / "kubelet"
 OWNER = RUN / "owner.json"
+BEFORE = RUN / "before.json"
+"""What the machine looked like before; not in the checkout, which may be removed any time."""
+
 MACHINE_LOCK = Path("/run/lock/graflow-cluster.lock")
 
 
@@ -69,11 +72,6 @@ class Layout:
     def pids(self) -> Path:
         """The processes that were started."""
         return self.state / "pids.json"
-
-    @property
-    def before(self) -> Path:
-        """What the machine looked like before."""
-        return self.state / "before.json"
 
 
 def of_this_checkout() -> Layout:

@@ -9,7 +9,7 @@ from devcluster import control_plane, debian, down, golang, network, node, owner
 from devcluster.console import answer, say
 from devcluster.control_plane import Command
 from devcluster.errors import ClusterError
-from devcluster.layout import CONTAINERD_SOCKET, NODE_NAME, S3_BUCKET, S3_ENDPOINT, Layout
+from devcluster.layout import BEFORE, CONTAINERD_SOCKET, NODE_NAME, S3_BUCKET, S3_ENDPOINT, Layout
 from devcluster.processes import Book, Process, wait_until
 
 PARTS = (
@@ -73,8 +73,8 @@ def _start(layout: Layout) -> None:
     network.refuse_foreign_bridge()
     for folder in (layout.state, layout.config, layout.logs, layout.data, layout.bin):
         folder.mkdir(parents=True, exist_ok=True)
-    network.Snapshot.taken().save(layout.before)
     owner.mark(layout)
+    network.Snapshot.taken().save(BEFORE)
     network.set_up()
     node.prepare()
     node.bind_kubelet_root(layout)
