@@ -15,7 +15,6 @@ from graflow.exceptions import (
 from graflow.machine import reasons
 from graflow.machine.state import RunPhase
 
-
 BY_REASON: Mapping[str, type[GraflowRuntimeError]] = {
     reasons.ARGUMENTS_MISSING: ArgumentError,
     reasons.MAX_STEPS_EXCEEDED: MaxStepsExceededError,

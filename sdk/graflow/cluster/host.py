@@ -45,6 +45,8 @@ class ClusterHost:
         self._options = options
         self._begun = begun
         self._wait = wait
+        self.used = False
+        """Whether the program came to an `execute()`."""
 
     def execute(
         self,
@@ -60,6 +62,7 @@ class ClusterHost:
             GraflowRuntimeError: If the run fails; with the remote traceback.
             GraflowError: If the program cannot be sent.
         """
+        self.used = True
         compiled = compile_program(program, self._options, initial_channel=initial_channel)
         exact = self._options.name is not None
         run = send(compiled, self._target.workflows(), exact=exact)
@@ -74,12 +77,14 @@ class ClusterHost:
         return value, ExecutionContext.of_run(program, ClusterOutcome(run, status, program))
 
 
-class CapturingHost:
+class StoppingHost:
     """Takes what a program executes first, and ends the program there."""
 
-    def __init__(self) -> None:
-        self.program: Program | None = None
-        self.initial_channel: Mapping[str, object] | None = None
+    def __init__(self, take: Callable[[Program, Mapping[str, object] | None], None]) -> None:
+        """Take what is done with the program and its initial channel, while it stands there."""
+        self._take = take
+        self.used = False
+        """Whether the program came to an `execute()`."""
 
     def execute(
         self,
@@ -88,13 +93,14 @@ class CapturingHost:
         initial_channel: Mapping[str, object] | None,
         ret_context: bool,
     ) -> Any:  # noqa: ANN401 - never returns
-        """Keep the program.
+        """Hand over the program.
 
         Raises:
             ProgramStopped: Always.
         """
         del ret_context
-        self.program, self.initial_channel = program, initial_channel
+        self.used = True
+        self._take(program, initial_channel)
         raise ProgramStopped
 
 

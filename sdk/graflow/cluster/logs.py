@@ -20,7 +20,7 @@ from graflow.api.names import (
 from graflow.cluster.apiserver import ApiServer
 from graflow.cluster.errors import ClusterError, NotFoundError, RefusedError
 
-LOOK_S = 1.0
+LOOK_S = 0.5
 """How often to look for new pods while following."""
 SILENCE_S = 24 * 3600.0
 
@@ -28,50 +28,54 @@ Pod = dict[str, Any]
 Over = Callable[[], bool]
 
 
-def lines(
-    server: ApiServer,
-    namespace: str,
-    *,
-    run_uid: str,
-    task: str | None = None,
-    over: Over | None = None,
-) -> Iterator[str]:
-    """Yield the lines of a run's pods, pod by pod in the order in which they began.
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Whose lines: those of one run, or of one task of it."""
+
+    server: ApiServer
+    namespace: str
+    run_uid: str
+    """Uid of the Workflow."""
+
+    task: str | None = None
+
+    def pods(self) -> list[Pod]:
+        """Return the pods, in the order in which they were made."""
+        selector = f"{LABEL_RUN}={self.run_uid}"
+        if self.task is not None:
+            selector += f",{LABEL_TASK}={dns_form(self.task)}"
+        path = f"/api/v1/namespaces/{quote(self.namespace, safe='')}/pods"
+        found = self.server.request("GET", path, query={"labelSelector": selector})["items"]
+        if self.task is not None:
+            # Two ids can have one DNS form.
+            found = [pod for pod in found if _task_of(pod) in (self.task, dns_form(self.task))]
+        return sorted(found, key=_order)
+
+
+def lines(which: Which, *, label: bool, over: Over | None = None) -> Iterator[str]:
+    """Yield the lines of a run's pods, pod by pod in the order in which they were made.
 
     Args:
-        server: The API server.
-        namespace: Namespace of the run.
-        run_uid: Uid of its Workflow.
-        task: Only this task's pods; otherwise each line begins with the task's name.
+        which: Whose lines.
+        label: Whether a line begins with its task's name.
         over: Whether the run is over. When given, goes on until then, and lines of several pods
             come in the order in which they are printed.
 
     Raises:
-        NotFoundError: If the task has no pod.
+        NotFoundError: If a task is named that has no pod.
     """
     if over is not None:
-        yield from _Following(server, namespace, run_uid, task, over).lines()
+        yield from _Following(which, label, over).lines()
         return
-    pods = _pods(server, namespace, run_uid, task)
-    if task is not None and not pods:
+    pods = which.pods()
+    if which.task is not None and not pods:
         raise NotFoundError(
-            f"task {task!r} has no pod: it has not begun, it is no task of this workflow, or its "
-            f"pods were deleted; `graflow status` shows the tasks"
+            f"task {which.task!r} has no pod: it has not begun, it is no task of this workflow, or "
+            f"its pods were deleted; `graflow status` shows the tasks"
         )
     for pod in pods:
-        for line in _log(server, pod, follow=False):
-            yield _labelled(pod, line, task)
-
-
-def _pods(server: ApiServer, namespace: str, run_uid: str, task: str | None) -> list[Pod]:
-    selector = f"{LABEL_RUN}={run_uid}"
-    if task is not None:
-        selector += f",{LABEL_TASK}={dns_form(task)}"
-    path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods"
-    found = server.request("GET", path, query={"labelSelector": selector})["items"]
-    if task is not None:
-        found = [pod for pod in found if _task_of(pod) in (task, dns_form(task))]
-    return sorted(found, key=_order)
+        for line in _log(which.server, pod, follow=False):
+            yield _labelled(pod, line, label=label)
 
 
 def _order(pod: Pod) -> tuple[int, int]:
@@ -85,8 +89,8 @@ def _task_of(pod: Pod) -> str:
     return str(written or metadata.get("labels", {}).get(LABEL_TASK, ""))
 
 
-def _labelled(pod: Pod, line: str, task: str | None) -> str:
-    return line if task is not None else f"[{_task_of(pod)}] {line}"
+def _labelled(pod: Pod, line: str, *, label: bool) -> str:
+    return f"[{_task_of(pod)}] {line}" if label else line
 
 
 def _log(server: ApiServer, pod: Pod, *, follow: bool) -> Iterator[str]:
@@ -115,10 +119,8 @@ def _split(chunks: Iterator[bytes]) -> Iterator[str]:
 class _Following:
     """Reads the logs of all pods at once, each in a thread of its own, until the run is over."""
 
-    server: ApiServer
-    namespace: str
-    run_uid: str
-    task: str | None
+    which: Which
+    label: bool
     over: Over
     found: "queue.Queue[str | ClusterError]" = field(default_factory=queue.Queue)
     readers: dict[str, threading.Thread] = field(default_factory=dict)
@@ -137,7 +139,7 @@ class _Following:
 
     def _look(self) -> None:
         """Begin to read pods whose container has begun and that nobody reads yet."""
-        for pod in _pods(self.server, self.namespace, self.run_uid, self.task):
+        for pod in self.which.pods():
             uid = pod["metadata"]["uid"]
             if uid not in self.readers and _has_begun(pod):
                 reader = threading.Thread(target=self._read, args=(pod,), daemon=True)
@@ -146,8 +148,8 @@ class _Following:
 
     def _read(self, pod: Pod) -> None:
         try:
-            for line in _log(self.server, pod, follow=True):
-                self.found.put(_labelled(pod, line, self.task))
+            for line in _log(self.which.server, pod, follow=True):
+                self.found.put(_labelled(pod, line, label=self.label))
         except ClusterError as error:
             self.found.put(error)
 

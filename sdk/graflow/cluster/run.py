@@ -125,17 +125,27 @@ class Run:
         """Return what reads the values of this run."""
         return Values(self._workflows.server, self.namespace, self.name)
 
-    def logs(self, task: str | None = None, *, follow: bool = False) -> Iterator[str]:
+    def logs(
+        self,
+        task: str | None = None,
+        *,
+        follow: bool = False,
+        over: Callable[[], bool] | None = None,
+        labelled: bool = True,
+    ) -> Iterator[str]:
         """Yield what the tasks have printed, line by line, without line ends.
 
         Args:
-            task: Only this task; otherwise each line begins with `[<task>] `.
-            follow: Go on until the run is over.
+            task: Only this task.
+            follow: Go on until the run is over, with the lines in the order in which they come.
+            over: Says whether the run is over, for who knows that anyway; means `follow`.
+            labelled: Whether lines of all tasks begin with `[<task>] `.
         """
-        over = (lambda: is_over(self.status())) if follow else None
-        return logs.lines(
-            self._workflows.server, self.namespace, run_uid=self.uid, task=task, over=over
-        )
+        if follow and over is None:
+            over = self._is_over
+        label = labelled and task is None
+        which = logs.Which(self._workflows.server, self.namespace, self.uid, task)
+        return logs.lines(which, label=label, over=over)
 
     def cancel(self) -> None:
         """Ask for the run to end now; what runs is stopped."""
@@ -143,6 +153,9 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({self.name!r}, namespace={self.namespace!r})"
+
+    def _is_over(self) -> bool:
+        return is_over(self.status())
 
     def _mine(self, found: Object) -> Object:
         if found["metadata"]["uid"] != self.uid:

@@ -5,17 +5,19 @@ import sys
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 from pathlib import PurePath
-from types import CellType, FunctionType
+from types import CellType, CodeType, FunctionType
 from typing import Any
 
 import cloudpickle
 
 from graflow.compile.captured import blame
+from graflow.compile.classes import name_class
 from graflow.compile.files import Selection
 from graflow.compile.modules import MAIN, own_modules, pickled_by_value
 from graflow.compile.relocation import Relocation
 from graflow.dsl.task import TaskWrapper
 
+NO_FILE = "<dynamic-code>"  # what cloudpickle puts in place of a code object's file
 Dump = Callable[[object], bytes]
 
 
@@ -86,11 +88,25 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ships 
         if isinstance(obj, PurePath):
             moved = self._relocation.path(obj)
             return NotImplemented if moved is obj else moved.__reduce__()
+        if type(obj) is CodeType:
+            make, args = super().dispatch_table[CodeType](obj)
+            return make, tuple(self._file_of(obj) if a == NO_FILE else a for a in args)
         if type(obj) is CellType and (moved_cell := self._moved_cell(obj)):
             return moved_cell
         if type(obj) is FunctionType and (found := _of_imported_task(obj)):
             return found
+        if isinstance(obj, type):
+            name_class(obj)
         return super().reducer_override(obj)
+
+    def _file_of(self, code: CodeType) -> str:
+        """Return the file that tracebacks in a pod name, and whose lines they show if it is there.
+
+        Of a file that is not in the program's folder they only show its name, since its folder
+        says nothing in a pod.
+        """
+        moved = self._relocation.text(code.co_filename)
+        return moved if moved != code.co_filename else PurePath(moved).name
 
     def _moved_cell(self, cell: CellType) -> tuple[Any, ...] | None:
         try:

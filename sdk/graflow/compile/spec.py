@@ -28,7 +28,6 @@ from graflow.machine.plan import (
 )
 
 MAX_TASKS = 1000
-MAX_SPEC_BYTES = 128 * 1024
 
 Fields = dict[str, Any]
 
@@ -104,12 +103,6 @@ def _checked(resource: Fields, plan: Plan) -> Fields:
         raise GraphCompilationError(str(error)) from error
     if (seen.nodes, seen.successors, seen.start) != (plan.nodes, plan.successors, plan.start):
         raise GraphCompilationError("the Workflow would not mean what the program means")
-    size = len(json.dumps(spec).encode())
-    if size > MAX_SPEC_BYTES:
-        raise ProgramTooLargeError(
-            f"the plan of the program has {size // 1024} KiB, and a Workflow holds at most "
-            f"{MAX_SPEC_BYTES // 1024} KiB; let one task do the work of several"
-        )
     return resource
 
 

@@ -303,8 +303,10 @@ def test_a_task_that_names_another_task_takes_it_along(machine: Machine) -> None
             ["task 't'", "variable 'LOCK'", "_thread.lock", "inside the task"],
         ),
         (
-            "import threading\nLOCK = threading.Lock()\ndef helper():\n    return LOCK\n"
-            "@task\ndef t():\n    return helper()\n",
+            (
+                "import threading\nLOCK = threading.Lock()\ndef helper():\n    return LOCK\n"
+                "@task\ndef t():\n    return helper()\n"
+            ),
             ["task 't'", "variable 'LOCK', the variable 'helper'"],
         ),
         (
@@ -312,9 +314,11 @@ def test_a_task_that_names_another_task_takes_it_along(machine: Machine) -> None
             ["variable 'FILE'", "open it inside the task"],
         ),
         (
-            "import threading\nclass Client:\n    def __init__(self):\n"
-            "        self.lock = threading.Lock()\n"
-            "client = Client()\n@task\ndef t():\n    return client\n",
+            (
+                "import threading\nclass Client:\n    def __init__(self):\n"
+                "        self.lock = threading.Lock()\n"
+                "client = Client()\n@task\ndef t():\n    return client\n"
+            ),
             ["its 'lock', the variable 'client'"],
         ),
         (
@@ -322,14 +326,18 @@ def test_a_task_that_names_another_task_takes_it_along(machine: Machine) -> None
             ["variable 'g'", "make a list"],
         ),
         (
-            "import threading\n@task\ndef s(a):\n    return 1\n"
-            "t = s(task_id='x', a=threading.Lock())\n",
+            (
+                "import threading\n@task\ndef s(a):\n    return 1\n"
+                "t = s(task_id='x', a=threading.Lock())\n"
+            ),
             ["task 't'", "'a'", "_thread.lock"],
         ),
         (
-            "import threading\nclass Odd:\n    def __reduce__(self):\n"
-            "        raise ValueError('no way')\n"
-            "odd = Odd()\n@task\ndef t():\n    return odd\n",
+            (
+                "import threading\nclass Odd:\n    def __reduce__(self):\n"
+                "        raise ValueError('no way')\n"
+                "odd = Odd()\n@task\ndef t():\n    return odd\n"
+            ),
             ["variable 'odd'", "no way"],
         ),
     ],
@@ -343,9 +351,61 @@ def test_what_cannot_travel_is_named_with_its_task_and_the_way_out(
     assert len(refusal.splitlines()) == 1
 
 
+def test_a_traceback_in_a_pod_names_the_file_there_and_shows_the_line(machine: Machine) -> None:
+    lines = machine.run("""
+        import traceback
+        from graflow.dsl.task import task
+
+        def helper():
+            raise ValueError("no")
+
+        @task
+        def t():
+            try:
+                helper()
+            except ValueError:
+                return traceback.format_exc().splitlines()
+    """)
+    assert f'  File "{machine.code}/program.py", line 11, in t' in lines
+    assert '    raise ValueError("no")' in lines
+
+
+def test_an_object_that_comes_back_is_of_the_class_that_the_program_has(machine: Machine) -> None:
+    bundled = machine.bundle("""
+        from graflow.dsl.task import task
+
+        class Point:
+            pass
+
+        @task
+        def t():
+            return Point()
+
+        def after():
+            import pickle, subprocess, sys
+            data = _pickle_all({"t": t.portable()}, _selection)["t"]
+            pod = "import sys, pickle, cloudpickle; form = pickle.loads(sys.stdin.buffer.read())"
+            pod += "; sys.stdout.buffer.write(cloudpickle.dumps(form['func']()))"
+            there = subprocess.run([sys.executable, "-c", pod], input=data, capture_output=True)
+            print(isinstance(pickle.loads(there.stdout), Point))
+    """)
+    assert bundled.stdout == "True\n", bundled.stderr
+
+
 def test_the_same_program_gives_the_same_bundle(machine: Machine) -> None:
     program = """
+        from dataclasses import dataclass
+        from enum import Enum
         from graflow.dsl.task import task
+
+        class Colour(Enum):
+            RED = 1
+
+        @dataclass(frozen=True)
+        class Point:
+            x: int = 1
+            colour: Colour = Colour.RED
+
         A, B = {"x": 1}, "text"
 
         def helper():
@@ -353,8 +413,9 @@ def test_the_same_program_gives_the_same_bundle(machine: Machine) -> None:
 
         @task
         def t(a, b=2):
-            return A, helper(), a, b
+            return A, helper(), a, b, Point()
     """
     first = machine.bundle(program).returncode, machine.zip.read_bytes()
-    assert (machine.bundle(program).returncode, machine.zip.read_bytes()) == first
     assert first[0] == 0
+    machine.root = machine.root.rename(machine.tmp_path / "elsewhere")
+    assert (machine.bundle(program).returncode, machine.zip.read_bytes()) == first

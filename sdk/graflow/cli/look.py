@@ -1,0 +1,159 @@
+"""`graflow status`, `watch`, `result`, `logs`, `list`, `cancel`: commands about runs."""
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from graflow.cli.options import output_option, where_options
+
+if TYPE_CHECKING:
+    from graflow.cluster.run import Run
+    from graflow.cluster.workflows import Workflows
+
+
+@click.command()
+@click.argument("name")
+@output_option("text", "wide", "json", default="text", help="Form of the output.")
+@where_options
+def status(name: str, output: str, namespace: str | None, context: str | None) -> None:
+    """Show a run: its tasks, what they wait for, why it failed.
+
+    \b
+      graflow status etl-7f3k9
+      graflow status etl-7f3k9 -o json | jq .phase
+    """  # noqa: D301 - \b keeps click from filling the lines
+    # Imported here, as in all commands: `graflow --help` starts in no time.
+    from graflow.cli.show import show_status, utc_now  # noqa: PLC0415
+
+    run = _run(name, namespace, context)
+    found = run.status()
+    if output == "json":
+        head = {"name": run.name, "namespace": run.namespace, "uid": run.uid}
+        click.echo(json.dumps(head | found.manifest(), indent=2, ensure_ascii=False))
+        return
+    show_status(run.name, run.namespace, found, wide=output == "wide", now=utc_now())
+
+
+@click.command()
+@click.argument("name")
+@click.option("--logs", is_flag=True, help="Show what the tasks print, too.")
+@where_options
+def watch(name: str, logs: bool, namespace: str | None, context: str | None) -> None:  # noqa: FBT001 - click gives it by name
+    """Wait for the end of a run and say how it goes.
+
+    Ends with 0 if the run succeeded and with 1 if it did not.
+    """
+    from graflow.cli.progress import Waiting  # noqa: PLC0415
+    from graflow.cluster.failures import failure  # noqa: PLC0415
+
+    run = _run(name, namespace, context)
+    if error := failure(run.name, Waiting(show_logs=logs).wait(run)):
+        raise error
+
+
+@click.command()
+@click.argument("name")
+@output_option("text", "json", default="text", help="Form of the output.")
+@click.option(
+    "--unpickle",
+    is_flag=True,
+    help="Open a value that is no JSON. This runs code that the run has written: only for a run "
+    "that you trust.",
+)
+@where_options
+def result(
+    name: str,
+    output: str,
+    unpickle: bool,  # noqa: FBT001 - click gives it by name
+    namespace: str | None,
+    context: str | None,
+) -> None:
+    """Print the value of a run that has ended.
+
+    \b
+      graflow result etl-7f3k9
+      graflow result etl-7f3k9 -o json | jq '.[0]'
+    """  # noqa: D301 - \b keeps click from filling the lines
+    from graflow.cluster.values import Pickled  # noqa: PLC0415
+    from graflow.values import is_json  # noqa: PLC0415
+
+    value = _run(name, namespace, context).result(unpickle=unpickle)
+    if isinstance(value, Pickled):
+        click.echo(f"the value is pickled ({value.size} bytes); --unpickle opens it", err=True)
+        value = {"pickle": {"sha256": value.sha256, "size": value.size}}
+    if output == "text" and (isinstance(value, str) or not is_json(value)):
+        click.echo(str(value) if isinstance(value, str) else repr(value))
+        return
+    click.echo(json.dumps(value, ensure_ascii=False, default=repr))
+
+
+@click.command()
+@click.argument("name")
+@click.argument("task", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended.")
+@where_options
+def logs(
+    name: str,
+    task: str | None,
+    follow: bool,  # noqa: FBT001 - click gives it by name
+    namespace: str | None,
+    context: str | None,
+) -> None:
+    """Print what the tasks of a run have printed, or one TASK.
+
+    \b
+      graflow logs etl-7f3k9            every line begins with [<task>]
+      graflow logs etl-7f3k9 load       that task's own words
+      graflow logs etl-7f3k9 -f         as it is printed
+    """  # noqa: D301 - \b keeps click from filling the lines
+    for line in _run(name, namespace, context).logs(task, follow=follow):
+        click.echo(line)
+
+
+@click.command("list")
+@output_option("text", "json", default="text", help="Form of the output.")
+@where_options
+def list_(output: str, namespace: str | None, context: str | None) -> None:
+    """List the runs of a namespace, the newest first."""
+    from graflow.cli.show import show_list, utc_now  # noqa: PLC0415
+
+    workflows = _workflows(namespace, context)
+    found = workflows.all()
+    if output == "json":
+        heads = [_head(one["metadata"], one.get("status") or {}) for one in found]
+        click.echo(json.dumps(heads, indent=2, ensure_ascii=False))
+    elif found:
+        show_list(found, now=utc_now())
+    else:
+        click.echo(f"no workflows in namespace {workflows.namespace}", err=True)
+
+
+@click.command()
+@click.argument("name")
+@where_options
+def cancel(name: str, namespace: str | None, context: str | None) -> None:
+    """Ask for a run to end now. What runs is stopped."""
+    _workflows(namespace, context).cancel(name)
+    click.echo(f"workflow {name} is asked to end", err=True)
+
+
+def _head(metadata: dict[str, str], status: dict[str, object]) -> dict[str, object]:
+    kept = ("phase", "reason", "progress", "startTime", "completionTime")
+    return {
+        "name": metadata["name"],
+        "created": metadata["creationTimestamp"],
+        **{key: status[key] for key in kept if key in status},
+    }
+
+
+def _workflows(namespace: str | None, context: str | None) -> "Workflows":
+    from graflow.cluster.submit import Target  # noqa: PLC0415
+
+    return Target(context=context, namespace=namespace).workflows()
+
+
+def _run(name: str, namespace: str | None, context: str | None) -> "Run":
+    from graflow.cluster.run import Run  # noqa: PLC0415
+
+    return Run.named(_workflows(namespace, context), name)

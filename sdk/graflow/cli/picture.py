@@ -1,0 +1,45 @@
+"""`graflow graph`."""
+
+from pathlib import Path
+
+import click
+
+from graflow.cli.options import output_option, program_arguments, where_options
+from graflow.machine.plan import Plan
+
+
+@click.command()
+@click.argument("source", metavar="FILE|NAME")
+@program_arguments
+@output_option("ascii", "mermaid", "dot", default="ascii", help="Form of the picture.")
+@where_options
+def graph(
+    source: str, args: tuple[str, ...], output: str, namespace: str | None, context: str | None
+) -> None:
+    """Draw the workflow of a program, or of a run.
+
+    A program is run up to its first execute(), and no further.
+
+    \b
+      graflow graph workflow.py
+      graflow graph workflow.py -o mermaid > workflow.mmd
+      graflow graph etl-7f3k9 -o dot | dot -Tsvg > etl.svg
+    """  # noqa: D301 - \b keeps click from filling the lines
+    # Imported here, as in all commands: `graflow --help` starts in no time.
+    from graflow.api.convert import plan_of  # noqa: PLC0415
+    from graflow.api.parse import parse_workflow  # noqa: PLC0415
+    from graflow.cli import drawing  # noqa: PLC0415
+    from graflow.cli.send import captured  # noqa: PLC0415
+    from graflow.cluster.submit import Target  # noqa: PLC0415
+
+    if Path(source).is_file() or source.endswith(".py"):
+        if not Path(source).is_file():
+            raise click.UsageError(f"there is no file {source!r}")
+        plans: list[Plan] = []
+        captured(Path(source), args, lambda program, _: plans.append(program.plan))
+        plan = plans[0]
+    else:
+        found = Target(context=context, namespace=namespace).workflows().get(source)
+        plan = plan_of(parse_workflow(found).spec)
+    draw = {"ascii": drawing.ascii_art, "mermaid": drawing.mermaid, "dot": drawing.dot}[output]
+    click.echo(draw(plan))

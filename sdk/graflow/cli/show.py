@@ -1,0 +1,130 @@
+"""Tables of runs and their tasks, for people."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from graflow.api.workflow_status import TaskStatus, WorkflowStatus
+from graflow.cluster.failures import refusal
+from graflow.cluster.workflows import Object
+
+STYLES = {"Succeeded": "green", "Failed": "red", "Cancelled": "yellow", "Running": "cyan"}
+WIDE = 10_000  # into a pipe, no line is broken
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+
+
+def console() -> Console:
+    """Return where tables go: stdout, in colour only on a terminal."""
+    made = Console(highlight=False, soft_wrap=False)
+    return made if made.is_terminal else Console(highlight=False, width=WIDE)
+
+
+def show_status(
+    name: str, namespace: str, status: WorkflowStatus, *, wide: bool, now: datetime
+) -> None:
+    """Print where a run stands: itself, its tasks, what they wait for, why it failed."""
+    out = console()
+    refused = refusal(status)
+    phase = "Refused" if refused is not None else status.phase or "Pending"
+    head = [
+        ("Workflow", Text(f"{name} (namespace {namespace})")),
+        ("Phase", Text(phase, style=STYLES.get(phase, "red" if refused else ""))),
+        ("Reason", Text(status.reason or "")),
+        ("Progress", Text(status.progress or "")),
+        ("Started", Text(_started(status, now))),
+    ]
+    for title, text in head:
+        if text:
+            out.print(Text(f"{title:<10}"), text, sep="", end="\n")
+    if status.tasks:
+        out.print()
+        out.print(_tasks(status.tasks, wide=wide, now=now))
+    if status.waiting:
+        out.print()
+        out.print("Waiting", style="bold")
+        for one in status.waiting:
+            out.print(Text(f"  {one.task}: {one.reason}  {one.message or ''}".rstrip()))
+    if message := refused if refused is not None else status.message:
+        out.print()
+        out.print(Text(message.rstrip()))
+
+
+def show_list(workflows: Iterable[Object], *, now: datetime) -> None:
+    """Print one line for each run."""
+    table = _table(["NAME", "PHASE", "PROGRESS", "AGE", "WAITING"])
+    for one in workflows:
+        status = WorkflowStatus.model_validate(one.get("status") or {})
+        phase = status.phase or "Pending"
+        table.add_row(
+            one["metadata"]["name"],
+            Text(phase, style=STYLES.get(phase, "")),
+            status.progress or "",
+            _between(one["metadata"]["creationTimestamp"], None, now),
+            ", ".join(dict.fromkeys(waiting.reason for waiting in status.waiting)),
+        )
+    console().print(table)
+
+
+def _tasks(tasks: Sequence[TaskStatus], *, wide: bool, now: datetime) -> Table:
+    more = ["STARTED", "NODE"] if wide else []
+    table = _table(["TASK", "PHASE", "ATTEMPT", "POD", "TOOK", *more, "REASON"])
+    for task in tasks:
+        name = f"{task.name} #{task.iteration}" if (task.iteration or 1) > 1 else task.name
+        row: list[str | Text] = [
+            name,
+            Text(task.phase, style=STYLES.get(task.phase, "")),
+            str(task.attempt or ""),
+            task.pod or "",
+            _between(task.start_time, task.completion_time, now),
+            *([task.start_time or "", task.node or ""] if wide else []),
+            Text(task.reason or ""),
+        ]
+        table.add_row(*row)
+    return table
+
+
+def _table(columns: Sequence[str]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="")
+    for column in columns:
+        table.add_column(column, no_wrap=True, overflow="fold")
+    return table
+
+
+def _started(status: WorkflowStatus, now: datetime) -> str:
+    if status.start_time is None:
+        return ""
+    verb = "took" if status.completion_time else "running for"
+    took = _between(status.start_time, status.completion_time, now)
+    return f"{status.start_time}, {verb} {took}"
+
+
+def _between(start: str | None, end: str | None, now: datetime) -> str:
+    if start is None:
+        return ""
+    until = datetime.fromisoformat(end) if end else now
+    seconds = max(0.0, (until - datetime.fromisoformat(start)).total_seconds())
+    return duration(seconds)
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in at most two units.
+
+    >>> [duration(s) for s in (0.44, 12, 75, 3700, 90_000)]
+    ['0.4s', '12s', '1m15s', '1h1m', '1d1h']
+    """
+    if seconds < MINUTE:
+        return f"{seconds:.1f}".removesuffix(".0") + "s"
+    whole = int(seconds)
+    if whole < HOUR:
+        return f"{whole // MINUTE}m{whole % MINUTE}s"
+    if whole < DAY:
+        return f"{whole // HOUR}h{whole % HOUR // MINUTE}m"
+    return f"{whole // DAY}d{whole % DAY // HOUR}h"
+
+
+def utc_now() -> datetime:
+    """Return this moment."""
+    return datetime.now(UTC)
