@@ -14,12 +14,20 @@ class GroupExecutionPolicy:
     """Base of the policies; use one of its subclasses."""
 
     def judged_by(self) -> GroupPolicy:
-        """Return the machine's form of the policy."""
-        raise ConfigError(
-            f"{type(self).__name__} is a policy of the program's own, which cannot be run; "
-            "use StrictGroupPolicy, BestEffortGroupPolicy, AtLeastNGroupPolicy or "
-            "CriticalGroupPolicy"
-        )
+        """Return the machine's form of the policy.
+
+        Raises:
+            ConfigError: If the policy is the program's own.
+        """
+        raise own_policy(self)
+
+
+def own_policy(policy: GroupExecutionPolicy) -> ConfigError:
+    """Return the refusal of a policy that the program defines."""
+    return ConfigError(
+        f"{type(policy).__name__} is a policy of the program's own, which cannot be run; use "
+        "StrictGroupPolicy, BestEffortGroupPolicy, AtLeastNGroupPolicy or CriticalGroupPolicy"
+    )
 
 
 class StrictGroupPolicy(GroupExecutionPolicy):
@@ -76,6 +84,8 @@ def policy_of(spec: PolicySpec) -> GroupPolicy:
         ConfigError: If it is not known, or would need values that a name cannot give.
     """
     if isinstance(spec, GroupExecutionPolicy):
+        if hasattr(spec, "on_group_finished"):
+            raise own_policy(spec)
         return spec.judged_by()
     if isinstance(spec, str):
         if spec in _BY_NAME:

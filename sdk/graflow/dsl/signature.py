@@ -31,9 +31,14 @@ class Signature:
             inject_context: Whether the first positional parameter is the task's context.
 
         Raises:
-            TypeError: If it cannot take the context that it asks for.
+            TypeError: If it cannot be read, or cannot take the context that it asks for.
         """
-        listed = list(inspect.signature(func).parameters.values())
+        try:
+            listed = list(inspect.signature(func).parameters.values())
+        except ValueError as error:  # some functions written in C
+            raise TypeError(
+                f"the parameters of {func!r} cannot be read; call it in a def"
+            ) from error
         if inject_context:
             listed = _without_context(func, listed)
         filled = {p.name: p for p in listed if p.kind in _FILLED}

@@ -64,7 +64,7 @@ class TaskWrapper(Executable):
         for name in _COPIED:
             if hasattr(func, name):
                 setattr(self, name, getattr(func, name))
-        self._check_bound()
+        self._check_bound(self.signature)
         surface = current.drawing()
         if register_to_context and surface is not None:
             surface.register(self)
@@ -151,12 +151,12 @@ class TaskWrapper(Executable):
                 return name
         raise AssertionError("an endless count came to its end")
 
-    def _check_bound(self) -> None:
+    def _check_bound(self, signature: Signature) -> None:
         for name in self.bound:
-            if name not in self.signature.parameters and not self.signature.takes_any:
+            if name not in signature.parameters and not signature.takes_any:
                 raise TypeError(
                     f"task {self.task_id!r} has no parameter {name!r}; "
-                    f"{hint(name, self.signature.parameters)}"
+                    f"{hint(name, signature.parameters)}"
                 )
 
 
