@@ -41,8 +41,10 @@ class LoadedToken:
 
     def __call__(self) -> str:
         """Return the token as it is now."""
-        value = self.configuration.get_api_key_with_prefix("authorization") or ""
-        return str(value).removeprefix("Bearer ")
+        # Older versions of the library know it by its second name alone.
+        found = self.configuration.auth_settings()
+        value = next(iter(found.values()))["value"] if found else ""
+        return str(value or "").removeprefix("Bearer ").removeprefix("bearer ")
 
 
 @dataclass(frozen=True)

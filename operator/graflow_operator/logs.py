@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 QUIET = ("kopf", "aiohttp.access", "botocore", "boto3", "urllib3", "asyncio")
 """Libraries whose every event is not worth a line."""
 
+SILENT = ("kopf._core.reactor.running",)
+"""Says at each start that signals are not for it, which is as it should be."""
+
 
 class JsonLines(logging.Formatter):
     """One JSON object per line."""
@@ -36,3 +39,5 @@ def set_up(log_format: str, level: str) -> None:
     root.setLevel(level)
     for name in QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    for name in SILENT:
+        logging.getLogger(name).setLevel(logging.ERROR)

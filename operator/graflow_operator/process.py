@@ -81,6 +81,8 @@ class Process:
     async def _serve(self, cluster: ApiServer, storage: Storage | None) -> None:
         settings = self._settings
         key = await self._patiently(cluster)
+        if key is None:
+            return
         notes = Notes(cluster, settings.identity, time.time)
         parts = Parts(cluster, storage, key, settings, notes)
         candidate = Candidate(
@@ -104,13 +106,15 @@ class Process:
             if storage:
                 storage.close()
 
-    async def _patiently(self, cluster: ApiServer) -> MasterKey:
-        while True:
+    async def _patiently(self, cluster: ApiServer) -> MasterKey | None:
+        """Return the master key as soon as it can be had; None if told to stop before."""
+        while not self._stop.is_set():
             try:
                 return await master_key(cluster, self._settings)
             except ClusterError as error:
                 log.warning("master key: %s; trying again", error)
-                await asyncio.sleep(START_RETRY_S)
+                await self._pause(START_RETRY_S)
+        return None
 
     async def _campaign(self, replica: Replica, keeper: LeaseKeeper) -> None:
         """Keep asking for the Lease; lead whenever and for as long as it is ours."""
