@@ -65,7 +65,7 @@ Service's address into the environment of pods in its namespace; no DNS is neede
   verbs: [patch]
 - apiGroups: [graflow.dev]
   resources: [codebundles]
-  verbs: [get, list, watch, delete]  # delete: when no Workflow refers to it
+  verbs: [get]
 - apiGroups: [""]
   resources: [pods]
   verbs: [create, get, list, watch, delete, patch]  # patch: take our finalizer off
@@ -74,5 +74,5 @@ Service's address into the environment of pods in its namespace; no DNS is neede
   verbs: [create]  # the key of each run; never read again
 - apiGroups: [""]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end -}}

@@ -1,10 +1,8 @@
 """The status of a `Workflow`: a summary for people, and the cursor of the machine's state."""
 
 from enum import StrEnum
-from typing import Any
 
 from pydantic import Field
-from pydantic.alias_generators import to_camel
 
 from graflow.api.model import Id, Sha256, StatusModel, Time, ValueRef
 
@@ -215,10 +213,3 @@ class WorkflowStatus(StatusModel):
 
     cursor: Cursor | None = None
     """Where the operator keeps the state of the run."""
-
-    def patch(self) -> dict[str, Any]:
-        """Return the merge patch that makes the stored status this one, whatever it was before."""
-        patch = {to_camel(name): None for name in WorkflowStatus.model_fields} | self.manifest()
-        if self.cursor:
-            patch["cursor"] = self.cursor.model_dump(mode="json", by_alias=True)
-        return patch

@@ -261,20 +261,6 @@ def test_a_refused_workflow_says_every_reason():
     assert again == status
 
 
-def test_a_patch_takes_away_what_the_new_status_does_not_have():
-    status = WorkflowStatus(phase="Running", cursor=Cursor(seq=3, key="state/3"))
-    patch = status.patch()
-    assert patch["phase"] == "Running"
-    assert patch["result"] is None
-    assert patch["cursor"] == {
-        "seq": 3,
-        "state": None,
-        "key": "state/3",
-        "sha256": None,
-        "size": None,
-    }
-
-
 names = st.text(min_size=1, max_size=200) | st.sampled_from(
     ["\x00" * 200, "\U0001f40d" * 200, '"' * 200, "é" * 200, "a"]
 )
