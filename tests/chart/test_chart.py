@@ -1,0 +1,182 @@
+"""The chart as it comes, with everything, and with mistakes in its values."""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from graflow.api import names
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "graflow"
+GOLDEN = Path(__file__).parent / "golden"
+EVERYTHING = ("--values", str(CHART / "ci" / "everything.yaml"))
+
+
+def only(objects, kind):
+    (found,) = (thing for thing in objects if thing["kind"] == kind)
+    return found
+
+
+def environment(objects):
+    (container,) = only(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    return {entry["name"]: entry.get("value") for entry in container["env"]}
+
+
+def rules(objects, kinds=("Role", "ClusterRole")):
+    """Yield (role, resource, verbs) of the operator's own roles."""
+    for thing in objects:
+        if thing["kind"] in kinds:
+            for rule in thing["rules"]:
+                for resource in rule["resources"]:
+                    yield thing["metadata"]["name"], resource, rule["verbs"], rule
+
+
+@pytest.mark.parametrize(
+    ("golden", "options"), [("default", ()), ("everything", EVERYTHING)], ids=str
+)
+def test_the_rendered_manifests_are_those_reviewed(golden, options, render):
+    objects = [thing for thing in render(*options) if thing["kind"] != "CustomResourceDefinition"]
+    text = yaml.safe_dump_all(objects, width=100)
+    path = GOLDEN / f"{golden}.yaml"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert text == path.read_text(), "rewrite it with UPDATE_GOLDEN=1, and review"
+
+
+def test_lint_finds_nothing(helm):
+    for options in ((), EVERYTHING):
+        done = helm("lint", "--strict", str(CHART), *options)
+        assert done.returncode == 0, done.stdout
+        assert "[WARNING]" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("replica=2", "additional properties 'replica' not allowed"),
+        ("store.buckett=x", "additional properties 'buckett' not allowed"),
+        ("replicas=two", "want integer"),
+        ("log.level=debug", "value must be one of 'DEBUG', 'INFO', 'WARNING', 'ERROR'"),
+        ("store.endpoint=s3.example.com", "does not match pattern"),
+    ],
+)
+def test_a_mistake_in_the_values_is_refused(option, words, helm):
+    done = helm("template", "graflow", str(CHART), "--set", option)
+    assert done.returncode != 0
+    assert words in done.stderr
+
+
+def test_every_default_passes_and_is_in_the_schema():
+    schema = yaml.safe_load((CHART / "values.schema.json").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert set(schema["properties"]) - {"global"} == set(values)
+
+
+def test_values_are_few():
+    assert len((CHART / "values.yaml").read_text().splitlines()) < 150
+
+
+def test_the_definitions_are_the_generated_ones_and_stay_after_uninstall(render):
+    made = {
+        thing["metadata"]["name"]: thing
+        for thing in render()
+        if thing["kind"] == "CustomResourceDefinition"
+    }
+    assert set(made) == {"workflows.graflow.dev", "codebundles.graflow.dev"}
+    for name, thing in made.items():
+        assert thing["spec"] == yaml.safe_load((ROOT / "crds" / f"{name}.yaml").read_text())["spec"]
+        assert thing["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
+def test_the_definitions_can_be_left_out_or_let_go(render):
+    kinds = {thing["kind"] for thing in render("--set", "crds.install=false")}
+    assert "CustomResourceDefinition" not in kinds
+    crds = [t for t in render("--set", "crds.keep=false") if t["kind"].startswith("CustomRes")]
+    assert [thing["metadata"].get("annotations") for thing in crds] == [None, None]
+
+
+def test_no_role_has_a_wildcard_and_secrets_are_never_listed(render):
+    for options in ((), EVERYTHING):
+        for _, resource, verbs, rule in rules(render(*options)):
+            assert "*" not in [resource, *verbs, *rule["apiGroups"]]
+            if resource == "secrets":
+                assert verbs == ["create"] or (verbs == ["get"] and rule["resourceNames"])
+
+
+def test_people_who_edit_cannot_write_a_status(render):
+    edit = next(
+        thing
+        for thing in render()
+        if "rbac.authorization.k8s.io/aggregate-to-edit" in thing["metadata"].get("labels", {})
+    )
+    assert [rule["resources"] for rule in edit["rules"]] == [["workflows", "codebundles"]]
+
+
+def test_with_namespaces_named_the_operator_has_no_rights_elsewhere(render):
+    objects = render(*EVERYTHING)
+    everywhere = {r for n, r, *_ in rules(objects, ("ClusterRole",)) if n.endswith("graflow")}
+    assert everywhere == {"tokenreviews", "subjectaccessreviews"}
+    places = {t["metadata"]["namespace"] for t in objects if t["kind"] == "Role"}
+    assert places == {"graflow-system", "team-a", "team-b"}
+
+
+def test_the_operators_own_objects_are_those_that_it_looks_for(render):
+    named = {
+        rule["resourceNames"][0]
+        for role, _, _, rule in rules(render(*EVERYTHING), ("Role",))
+        if role == "graflow-own" and "resourceNames" in rule
+    }
+    assert named == {
+        names.of_instance(names.LEASE, "blue"),
+        names.of_instance(names.MASTER_KEY_SECRET, "blue"),
+    }
+
+
+def test_the_pod_is_restricted(render):
+    pod = only(render(), "Deployment")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert pod["terminationGracePeriodSeconds"] == 30
+
+
+def test_every_setting_of_the_chart_is_one_that_the_operator_reads(render):
+    settings = pytest.importorskip("graflow_operator.settings")
+    told = settings.parser({}).format_help()
+    for variable in environment(render(*EVERYTHING)):
+        assert variable == "POD_IP" or variable in told, variable
+
+
+def test_one_replica_is_reached_by_its_service_and_several_by_their_own_addresses(render):
+    url = environment(render())["GRAFLOW_ADVERTISE"]
+    assert url == "http://$(GRAFLOW_SERVICE_HOST):$(GRAFLOW_SERVICE_PORT)"
+    assert "GRAFLOW_ADVERTISE" not in environment(render("--set", "replicas=2"))
+    named = render(name="my-release")
+    assert environment(named)["GRAFLOW_ADVERTISE"].startswith("http://$(MY_RELEASE_GRAFLOW_SERVICE")
+    assert only(named, "Service")["metadata"]["name"] == "my-release-graflow"
+
+
+def test_the_service_is_the_one_that_clients_look_for(render):
+    service = only(render(), "Service")
+    assert service["metadata"]["labels"][names.LABEL_APP_NAME] == "graflow"
+    assert [port["name"] for port in service["spec"]["ports"]] == ["http", "metrics"]
+
+
+def test_without_metrics_there_is_no_port_for_them(render):
+    objects = render("--set", "metrics.enabled=false")
+    assert environment(objects)["GRAFLOW_METRICS_PORT"] == "0"
+    assert len(only(objects, "Service")["spec"]["ports"]) == 1
+
+
+def test_a_store_without_a_secret_takes_its_keys_from_the_pod(render):
+    told = environment(render("--set", "store.bucket=b"))
+    assert told["GRAFLOW_STORE_BUCKET"] == "b"
+    assert "AWS_ACCESS_KEY_ID" not in told
