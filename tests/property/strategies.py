@@ -1,5 +1,8 @@
 """Programs and news for property tests: any plan, and anything that hosts may report of it."""
 
+from hypothesis import assume
+from hypothesis import strategies as st
+
 from graflow.machine.check import infer_start, named_start, problems
 from graflow.machine.plan import (
     AtLeast,
@@ -12,8 +15,6 @@ from graflow.machine.plan import (
     Strict,
     TaskPlan,
 )
-from hypothesis import assume
-from hypothesis import strategies as st
 
 
 @st.composite

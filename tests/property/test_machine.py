@@ -2,6 +2,10 @@
 
 import json
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
 from graflow.machine.codec import decode, encode
 from graflow.machine.commands import FinishRun, StartAttempt, StopAttempt, WakeAt
 from graflow.machine.due import due, next_start
@@ -19,9 +23,6 @@ from graflow.machine.graph import scope_graph
 from graflow.machine.plan import GroupPlan, Plan
 from graflow.machine.reducer import reduce
 from graflow.machine.state import RUN_SCOPE, Error, Phase, RunPhase, Scope, State
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from property.strategies import plans
 
 BOOM = Error("TaskFailed", "boom")
@@ -85,6 +86,17 @@ class AnyNewsInAnyOrder(RuleBasedStateMachine):
             assert self.state is before, "news changed a run that had ended"
         changed = self.state is not before
         assert self.state.seq == before.seq + changed
+        if not isinstance(event, RunStarted):
+            self.nothing_was_created_too_early(before.steps)
+
+    def nothing_was_created_too_early(self, steps: int) -> None:
+        for made in self.state.activations.values():
+            path = self.state.scopes[made.scope].path
+            explicit = path and path[-1][1] == made.node and made.iteration == 1
+            if made.number > steps and not explicit:
+                late = may_still_come(self.plan, self.state, made.scope, made.node, made.round)
+                late = [at for at in late if at != made.node]
+                assert not late, f"{made.node!r} was created while {late} may still come to it"
 
     @rule(data=st.data())
     def something_is_said_of_any_attempt(self, data: st.DataObject) -> None:
