@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,9 +54,8 @@ def build(image: Image, base: str) -> Path:
         image: What to build.
         base: The image to build on; "" means a small Debian made on this machine.
     """
-    root = layout.of_this_checkout().checkout
-    inputs = [path.relative_to(root) for path in _inputs(root, image)]
-    contents = [part for path in inputs for part in (str(path), (root / path).read_bytes())]
+    inputs = _inputs(layout.of_this_checkout().checkout, image)
+    contents = [part for name, content in inputs.items() for part in (name, content)]
     key = cache.digest(image.name, base or _base_key(), *contents)
     archive = cache.root() / "images" / f"{image.short}-{key}.tar"
     if archive.exists():
@@ -64,34 +63,36 @@ def build(image: Image, base: str) -> Path:
         return archive
     with cache.locked("images"):
         if not archive.exists():
-            _build(image, base or _debian_base(), root, archive)
+            _build(image, base or _debian_base(), inputs, archive)
     return archive
 
 
-def _inputs(root: Path, image: Image) -> Iterator[Path]:
-    yield root / image.dockerfile
+def _inputs(root: Path, image: Image) -> dict[str, bytes]:
+    """Return the contents of all files that make the image, by their paths.
+
+    Read once: what is built is what the key says, also when a file is saved meanwhile.
+    """
+    files = {root / image.dockerfile}
     for name in _CONTEXT:
         path = root / name
-        if path.is_dir():
-            files = (file for file in path.rglob("*") if file.is_file())
-            yield from sorted(file for file in files if "__pycache__" not in file.parts)
-        elif path.exists():  # if not, the build says so
-            yield path
+        files.update(path.rglob("*") if path.is_dir() else [path])
+    return {
+        str(file.relative_to(root)): file.read_bytes()
+        for file in sorted(files)
+        if file.is_file() and "__pycache__" not in file.parts
+    }
 
 
-def _build(image: Image, base: str, root: Path, archive: Path) -> None:
+def _build(image: Image, base: str, inputs: Mapping[str, bytes], archive: Path) -> None:
     say(f"{image.name}: building {image.dockerfile} on {base}")
     log = cache.root() / f"image-{image.short}.log"
-    command: list[str | Path] = [
-        "build",
-        "--layers",
-        "--file",
-        root / image.dockerfile,
-        "--tag",
-        image.name,
-    ]
-    command += ["--build-arg", f"BASE={base}", *_pip_settings(), root]
-    run_visibly(f"the build of {image.name}", [*_store(), *command], log, _CHROOT)
+    with cache.filling(cache.root() / "context") as context:
+        for name, content in inputs.items():
+            (context / name).parent.mkdir(parents=True, exist_ok=True)
+            (context / name).write_bytes(content)
+        flags = ["--layers", "--tag", image.name, "--build-arg", f"BASE={base}", *_pip_settings()]
+        command = [*_store(), "build", *flags, "--file", context / image.dockerfile, context]
+        run_visibly(f"the build of {image.name}", command, log, _CHROOT)
     archive.parent.mkdir(parents=True, exist_ok=True)
     temporary = archive.with_suffix(".unfinished")
     temporary.unlink(missing_ok=True)
