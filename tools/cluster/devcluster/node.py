@@ -90,7 +90,8 @@ def pids_in_cgroups() -> set[int]:
     for folder in cgroups():
         with contextlib.suppress(OSError):
             pids.update(int(line) for line in (folder / "cgroup.procs").read_text().split())
-    return pids
+    # 0 stands for a process outside this PID namespace, and would mean ourselves to `kill`.
+    return pids - {0}
 
 
 def remove_cgroups() -> None:
