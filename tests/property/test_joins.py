@@ -1,11 +1,12 @@
 """Arrivals kept up to date are those that a search from nothing finds, whatever comes and goes."""
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from graflow.machine.graph import scope_graph
 from graflow.machine.joins import NEVER, Tracker
 from graflow.machine.plan import Plan, TaskPlan
 from graflow.machine.shelf import Shelf
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 NAMES = [f"n{n}" for n in range(6)]
 
