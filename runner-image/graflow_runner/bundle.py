@@ -36,19 +36,23 @@ class Bundle:
         found = hashlib.sha256(data).hexdigest()
         if found != sha256:
             raise BundleError(
+                reasons.BUNDLE_CORRUPT,
                 f"the code bundle's sha256 is {found}, and the Workflow names {sha256}; "
-                "make both anew with `graflow compile` or `graflow submit`"
+                "make both anew with `graflow compile` or `graflow submit`",
             )
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
             self._manifest: Mapping[str, Any] = json.loads(self._zip.read("manifest.json"))
             version = self._manifest["format"]
         except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
-            raise BundleError(f"the code bundle is no zip with a manifest: {error}") from error
+            raise BundleError(
+                reasons.BUNDLE_CORRUPT, f"the code bundle is no zip with a manifest: {error}"
+            ) from error
         if version != FORMAT:
             raise BundleError(
+                reasons.BUNDLE_CORRUPT,
                 f"the code bundle has format {version!r} and this runner reads format {FORMAT}; "
-                "use a runner image of the version that made the bundle"
+                "use a runner image of the version that made the bundle",
             )
 
     @property
@@ -65,7 +69,10 @@ class Bundle:
         root = str(self._manifest.get("root", "files")).strip("/") + "/"
         entries = self._zip.infolist()
         if sum(entry.file_size for entry in entries) > MAX_RAW_BYTES:
-            raise BundleError(f"the code bundle holds more than {MAX_RAW_BYTES >> 20} MiB unpacked")
+            raise BundleError(
+                reasons.BUNDLE_CORRUPT,
+                f"the code bundle holds more than {MAX_RAW_BYTES >> 20} MiB unpacked",
+            )
         for entry in entries:
             _check(entry.filename)
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103  # pathlib is not imported at start-up
@@ -74,7 +81,9 @@ class Bundle:
                 if entry.filename.startswith(root) and not entry.is_dir():
                     self._write(entry, folder + "/" + entry.filename.removeprefix(root))
         except zipfile.BadZipFile as error:
-            raise BundleError(f"the code bundle is damaged: {error}") from error
+            raise BundleError(
+                reasons.BUNDLE_CORRUPT, f"the code bundle is damaged: {error}"
+            ) from error
 
     def _write(self, entry: zipfile.ZipInfo, path: str) -> None:
         os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120  # as above
@@ -95,13 +104,19 @@ class Bundle:
             data = self._zip.read(f"functions/{sha256}.pkl")
         except KeyError:
             raise BundleError(
+                reasons.BUNDLE_CORRUPT,
                 f"the code bundle holds no function {sha256}; it was made of another program. "
-                "Make Workflow and CodeBundle together"
+                "Make Workflow and CodeBundle together",
             ) from None
         except zipfile.BadZipFile as error:
-            raise BundleError(f"the code bundle is damaged: {error}") from error
+            raise BundleError(
+                reasons.BUNDLE_CORRUPT, f"the code bundle is damaged: {error}"
+            ) from error
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise BundleError(f"the code bundle's function {sha256} has other bytes than its name")
+            raise BundleError(
+                reasons.BUNDLE_CORRUPT,
+                f"the code bundle's function {sha256} has other bytes than its name",
+            )
         import cloudpickle  # noqa: PLC0415  # entry points and scripts do without
 
         return cloudpickle.loads(data)
@@ -111,18 +126,18 @@ class Bundle:
         made = str(self._manifest.get("python", ""))
         if made != PYTHON:
             raise BundleError(
+                reasons.PYTHON_VERSION_MISMATCH,
                 f"the program's functions were pickled by Python {made}, and this image has "
                 f"Python {PYTHON}; submit with Python {PYTHON}, or give the task an image with "
                 f"Python {made}",
-                reason=reasons.PYTHON_VERSION_MISMATCH,
             )
         made, here = str(self._manifest.get("cloudpickle", "")), cloudpickle_version()
         if made.split(".")[:2] != here.split(".")[:2]:
             raise BundleError(
+                reasons.PYTHON_VERSION_MISMATCH,
                 f"the program's functions were pickled by cloudpickle {made}, and this image has "
                 f"cloudpickle {here}; install cloudpickle {made} in the image, or {here} where "
                 "you submit",
-                reason=reasons.PYTHON_VERSION_MISMATCH,
             )
 
 
@@ -130,7 +145,9 @@ def _check(name: str) -> None:
     parts = name.split("/")
     if name.startswith("/") or "\\" in name or "\0" in name or ".." in parts or ":" in parts[0]:
         raise BundleError(
-            f"the code bundle holds {name!r}, a path that leads out of its folder; nothing was unpacked"
+            reasons.BUNDLE_CORRUPT,
+            f"the code bundle holds {name!r}, a path that leads out of its folder; "
+            "nothing was unpacked",
         )
 
 

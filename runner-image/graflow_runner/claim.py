@@ -1,19 +1,18 @@
-"""Claiming the attempt, in a process of its own: the only one that ever has the run's key.
+"""Claiming the attempt, in a thread of its own, while the main thread imports what will run it.
 
-It runs beside the process that becomes the attempt, hands it the operator's order through a
-pipe, and ends before user code starts. So the run's key is in no memory, environment or file
-that user code could read, and asking for the order costs no time: the other process is still
-importing.
+The only place that has the run's key. It is never made a string: it stands in buffers that are
+wiped, so that it is in no memory that user code could read later.
 """
 
 import json
 import os
 import sys
+import threading
 from importlib.util import find_spec
 from typing import Final, NamedTuple
 
 from graflow_runner import exitcodes
-from graflow_runner.environment import EnvironmentInvalidError, Settings, read, say
+from graflow_runner.environment import Settings, say
 from graflow_runner.retries import GaveUpError, Patience, until_answered, words
 from graflow_runner.wire import Answer, Endpoint
 
@@ -24,7 +23,7 @@ _OK: Final = 200
 
 
 class Claimed(NamedTuple):
-    """What the claiming process hands over."""
+    """An attempt that is ours."""
 
     api: str
     """Base URL of the replica that gave the order."""
@@ -34,50 +33,44 @@ class Claimed(NamedTuple):
     """The operator's answer, JSON as it came."""
 
 
-def main(key: str, pipe: int) -> int:
-    """Claim the attempt, write the order to the pipe and return the exit code.
+class Claiming(threading.Thread):
+    """Asks for the order until there is an answer.
 
     Args:
-        key: The run's key, hex.
-        pipe: Descriptor to write to; it is closed at the end.
+        settings: Whom to ask, and for which pod.
+        key: The run's key in hex; wiped when the answer is there.
     """
-    try:
-        settings = read()
-        nonce = os.urandom(16).hex()
+
+    def __init__(self, settings: Settings, key: bytearray) -> None:
+        super().__init__(name="graflow-claim", daemon=True)
+        self._settings = settings
+        self._key = key
+        self._result: Claimed | int = exitcodes.INTERNAL
+
+    def result(self) -> Claimed | int:
+        """Wait for the end, and return the order or an exit code; why is said by then."""
+        self.join()
+        return self._result
+
+    def run(self) -> None:
+        """Claim the attempt."""
+        settings, nonce = self._settings, os.urandom(16).hex()
         endpoint = Endpoint(settings.api, home=settings.api, ca=settings.ca)
-        answer = _ask(settings, endpoint, key, nonce)
-        if answer.status != _OK:
-            return _refused(answer)
-        _hand_over(pipe, Claimed(endpoint.api, nonce, answer.body))
-    except EnvironmentInvalidError as error:
-        say(str(error))
-        return exitcodes.BAD_ENVIRONMENT
-    except GaveUpError as error:
-        say(f"gave up claiming the attempt: {error}")
-        return exitcodes.UNREACHABLE
-    except BrokenPipeError:
-        return exitcodes.INTERNAL  # the other process is gone and has said why
-    return exitcodes.DONE
+        try:
+            answer = _ask(settings, endpoint, self._key, nonce)
+        except GaveUpError as error:
+            say(f"gave up claiming the attempt: {error}")
+            self._result = exitcodes.UNREACHABLE
+            return
+        finally:
+            self._key[:] = bytes(len(self._key))
+        if answer.status == _OK:
+            self._result = Claimed(endpoint.api, nonce, answer.body)
+        else:
+            self._result = _refused(answer)
 
 
-def receive(pipe: int) -> Claimed | None:
-    """Return what the claiming process wrote; None when it ended without an order."""
-    with os.fdopen(pipe, "rb") as stream:
-        head = stream.readline()
-        order = stream.read()
-    if not head or not order:
-        return None
-    names = json.loads(head)
-    return Claimed(names["api"], names["nonce"], order)
-
-
-def _hand_over(pipe: int, claimed: Claimed) -> None:
-    head = json.dumps({"api": claimed.api, "nonce": claimed.nonce})
-    with os.fdopen(pipe, "wb") as stream:
-        stream.write(head.encode() + b"\n" + claimed.order)
-
-
-def _ask(settings: Settings, endpoint: Endpoint, key: str, nonce: str) -> Answer:
+def _ask(settings: Settings, endpoint: Endpoint, key: bytearray, nonce: str) -> Answer:
     body = json.dumps(
         {
             "run": settings.run,
@@ -88,9 +81,8 @@ def _ask(settings: Settings, endpoint: Endpoint, key: str, nonce: str) -> Answer
             "cloudpickle": cloudpickle_version(),
         }
     ).encode()
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     return until_answered(
-        lambda: endpoint.send("POST", _PATH, body=body, headers=headers),
+        lambda: endpoint.send("POST", _PATH, body=body, bearer=key),
         Patience("claim the attempt", settings.claim_patience_s, settings),
     )
 
@@ -111,7 +103,7 @@ def cloudpickle_version() -> str:
     spec = find_spec("cloudpickle")
     if spec is None or spec.origin is None:
         return ""
-    with open(spec.origin, encoding="utf-8") as source:  # noqa: PTH123  # pathlib costs 3 ms
+    with open(spec.origin, encoding="utf-8") as source:  # noqa: PTH123  # pathlib is slow
         for line in source:
             name, _, value = line.partition("=")
             if name.strip() == "__version__":

@@ -27,8 +27,9 @@ def callee_of(call: Mapping[str, Any], bundle: Bundle | None, *, task: str) -> C
         case {"function": str(sha256)}:
             if bundle is None:
                 raise BundleError(
+                    reasons.BUNDLE_CORRUPT,
                     f"task {task!r} is a function of a program, and the Workflow names no bundle; "
-                    "set spec.bundle"
+                    "set spec.bundle",
                 )
             return Callee.from_portable(bundle.function(sha256))
         case {"entrypoint": str(entrypoint)}:

@@ -79,6 +79,7 @@ class Delivery:
         self._stored = False
         self._value_stored = False
         self._message_left = False
+        self._store_trouble = ""
 
     def deliver(self, limits: Limits) -> Told:
         """Tell the outcome, and return where it is.
@@ -99,7 +100,7 @@ class Delivery:
                 self._store()
             if patience.over or (hurried and self._stored):
                 say(f"gave up reporting the outcome: {why}")
-                return Told.STORED if self._stored else Told.NOWHERE
+                return Told.STORED if self._stored else self._lost(why)
             patience.wait(why, at_least_s=asked_s)
 
     def _try(self) -> tuple[str, float]:
@@ -176,7 +177,9 @@ class Delivery:
                 report = self.outcome.referring("outcomeValue")
             _put_new(self._urls["url"], self._signer.sealed(report))
         except UnreachableError as error:
-            say(f"the outcome could not be stored: {error}")
+            if str(error) != self._store_trouble:
+                self._store_trouble = str(error)
+                say(f"the outcome could not be stored: {error}")
             return
         self._stored = True
         say("the operator does not answer; the outcome is in the store")
@@ -186,6 +189,18 @@ class Delivery:
         if not self._value_stored and self.outcome.value is not None:
             _put_new(url, self.outcome.value.data)
             self._value_stored = True
+
+    def _lost(self, why: str) -> Told:
+        """Say in the termination message that a value too large for it is lost."""
+        if not self._message_left:
+            size = self.outcome.description.get("size")
+            self.outcome = failure(
+                reasons.RUNNER_FAILED,
+                f"the task's value of {size} bytes could not be told to anyone: {why}",
+                retryable=True,
+            )
+            self._leave_message("")
+        return Told.NOWHERE
 
     def _leave_message(self, there: str) -> None:
         if self._message_left:

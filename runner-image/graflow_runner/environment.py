@@ -5,9 +5,6 @@ import sys
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-KEY: Final = "GRAFLOW_KEY"
-"""Name of the variable with the run's key; removed before user code runs."""
-
 _NEEDED: Final = {
     "GRAFLOW_API": "the operator's address, such as http://10.0.0.7:8090",
     "GRAFLOW_POD_NAME": "the pod's name (downward API, metadata.name)",

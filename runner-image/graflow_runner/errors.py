@@ -1,6 +1,7 @@
-"""Failures that the runner itself finds; each is reported as the attempt's error."""
+"""Failures that the runner itself finds; each is reported as the attempt's error.
 
-from graflow.machine import reasons
+Imports nothing: it is loaded before the claim, and whatever comes before that delays the attempt.
+"""
 
 
 class AttemptError(Exception):
@@ -21,16 +22,13 @@ class AttemptError(Exception):
 class BundleError(AttemptError):
     """The code bundle cannot be used."""
 
-    def __init__(self, message: str, *, reason: str = reasons.BUNDLE_CORRUPT) -> None:
-        super().__init__(reason, message)
 
-
-class Fenced(BaseException):  # noqa: N818  # like KeyboardInterrupt: an order, and no error
+class Fenced(BaseException):  # like KeyboardInterrupt: an order, and no error
     """The attempt is over or another's; nothing that this process does counts any more.
 
     No `Exception`, so that user code that asks for a result does not catch it in passing.
     """
 
 
-class Interrupted(BaseException):  # noqa: N818  # like KeyboardInterrupt: an order, and no error
+class Interrupted(BaseException):  # like KeyboardInterrupt: an order, and no error
     """The pod was told to stop. Raised in user code, so that its `finally` clauses run."""

@@ -1,5 +1,6 @@
 """What is told of an exception: its type, its words, and the frames that its author knows."""
 
+import json
 import os
 import sys
 import traceback
@@ -13,6 +14,7 @@ from graflow_runner.errors import AttemptError, Interrupted
 
 TRACEBACK_BYTES: Final = 32 * 1024
 MESSAGE_BYTES: Final = 4 * 1024
+TYPE_BYTES: Final = 256
 
 _MARK_BYTES: Final = 64
 """Room for the line that says how much was left out."""
@@ -31,7 +33,7 @@ def failed(
         "outcome": "Failed",
         "error": {
             "reason": reason,
-            "type": kind,
+            "type": cut(kind, TYPE_BYTES),
             "message": cut(message, MESSAGE_BYTES),
             "traceback": cut(text, TRACEBACK_BYTES),
             "retryable": retryable,
@@ -84,10 +86,10 @@ def users_part(tb: TracebackType | None) -> TracebackType | None:
 
 
 def cut(text: str, limit: int) -> str:
-    """Return the text in at most `limit` bytes of UTF-8: head and tail, and what is missing.
+    r"""Return the text in at most `limit` bytes of UTF-8: head and tail, and what is missing.
 
     >>> cut("a" * 60 + "z" * 60, 100)[:25], len(cut("a" * 60 + "z" * 60, 100)) <= 100
-    ('aaaaaaaaaaaaaaaaaa\\n... 82', True)
+    ('aaaaaaaaaaaaaaaaaa\n... 84', True)
     """
     data = text.encode("utf-8", "backslashreplace")
     if len(data) <= limit:
@@ -102,13 +104,10 @@ def cut(text: str, limit: int) -> str:
 
 
 def shortened(report: Mapping[str, Any], limit: int) -> dict[str, Any]:
-    """Return the report of a failure with so little of its texts that its JSON fits a limit."""
-    import json  # noqa: PLC0415  # loaded long ago
-
-    error = dict(report["error"])
-    for bytes_left in (limit // 2, limit // 4, limit // 8, 64):
-        error["traceback"] = cut(error["traceback"], bytes_left)
-        error["message"] = cut(error["message"], bytes_left)
+    """Return the report of a failure with so little of its texts that its error fits a limit."""
+    error = {**report["error"], "message": cut(report["error"]["message"], limit // 4)}
+    for tenths in range(8, -1, -1):
+        error["traceback"] = cut(report["error"]["traceback"], limit * tenths // 10)
         if len(json.dumps(error)) <= limit:
             break
     return {**report, "error": error}

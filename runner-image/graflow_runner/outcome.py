@@ -34,8 +34,9 @@ class Outcome:
 
     @property
     def description(self) -> dict[str, Any]:
-        """Return what a reference to the value's bytes says of them."""
-        assert self.value is not None
+        """What a reference to the value's bytes says of them; of a failure: nothing."""
+        if self.value is None:
+            return {}
         self._sha256 = self._sha256 or hashlib.sha256(self.value.data).hexdigest()
         return {
             "sha256": self._sha256,
@@ -85,11 +86,10 @@ def message(outcome: Outcome, signer: Signer, *, there: str = "") -> bytes | Non
     """
     if outcome.value is None:
         sealed = signer.sealed(outcome.report)
-        room = termination.MAX_BYTES
-        while len(sealed) > termination.MAX_BYTES:
-            room -= len(sealed) - termination.MAX_BYTES if room > len(sealed) // 2 else room // 4
-            sealed = signer.sealed(shortened(outcome.report, room))
-        return sealed
+        if len(sealed) <= termination.MAX_BYTES:
+            return sealed
+        frame = len(signer.sealed({**outcome.report, "error": {}}))
+        return signer.sealed(shortened(outcome.report, termination.MAX_BYTES - frame))
     if outcome.fits(termination.MAX_BYTES):
         sealed = signer.sealed(json.loads(outcome.inline()))
         if len(sealed) <= termination.MAX_BYTES:

@@ -32,7 +32,7 @@ def value_of(ref: Mapping[str, Any], fetch: Fetch) -> Any:  # noqa: ANN401  # a 
             return values.decode("pickle", base64.b64decode(text))
         case {"blob": {"encoding": str(encoding)} as blob}:
             return values.decode(encoding, fetch(blob))
-        case {"group": {**members}}:
+        case {"group": dict(members)}:
             return {member: value_of(inner, fetch) for member, inner in members.items()}
         case _:
             raise AttemptError(

@@ -34,9 +34,11 @@ def compiled(source: str, params: Sequence[str], *, task: str) -> Callable[..., 
     lines = source.splitlines(keepends=True)
     linecache.cache[filename] = (len(source), None, lines, filename)
     try:
-        body = ast.parse(source, filename).body
-        module = ast.Module(body=[_function(body, params)], type_ignores=[])
-        code = compile(ast.fix_missing_locations(module), filename, "exec", dont_inherit=True)
+        module = ast.parse(f"def main({', '.join(params)}): pass")
+        main = module.body[0]
+        assert isinstance(main, ast.FunctionDef)  # noqa: S101  # for the type checker
+        main.body = ast.parse(source, filename).body or main.body
+        code = compile(module, filename, "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
         raise AttemptError(
             reasons.INVALID, f"the script of task {task!r} is no Python: {error}"
@@ -45,16 +47,3 @@ def compiled(source: str, params: Sequence[str], *, task: str) -> Callable[..., 
     exec(code, names)  # noqa: S102  # running the user's script is what it is for
     function: Callable[..., Any] = names["main"]
     return function
-
-
-def _function(body: list[ast.stmt], params: Sequence[str]) -> ast.FunctionDef:
-    arguments = ast.arguments(
-        posonlyargs=[],
-        args=[ast.arg(arg=name) for name in params],
-        kwonlyargs=[],
-        kw_defaults=[],
-        defaults=[],
-    )
-    return ast.FunctionDef(
-        name="main", args=arguments, body=body or [ast.Pass()], decorator_list=[], type_params=[]
-    )

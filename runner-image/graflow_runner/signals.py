@@ -38,9 +38,9 @@ class Signals:
         """Set once SIGTERM came: whoever waits for something should hurry."""
 
     def install(self) -> None:
-        """Take over SIGTERM for this process, and give it back in processes that user code forks."""
+        """Take over SIGTERM for this process; what user code forks gets it back."""
         out, into = os.pipe()
-        os.set_blocking(into, False)  # noqa: FBT003  # positional by definition
+        os.set_blocking(into, False)  # positional by definition
         signal.set_wakeup_fd(into, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, self._raise)
         os.register_at_fork(after_in_child=_forget)

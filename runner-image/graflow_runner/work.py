@@ -119,7 +119,7 @@ def _encoded(value: object) -> values.EncodedValue:
         return values.encode(value)
     except MemoryError:
         raise
-    except Exception as error:  # noqa: BLE001  # user objects raise what they like when pickled
+    except Exception as error:  # user objects raise what they like when pickled
         from graflow_runner.culprit import place_of  # noqa: PLC0415  # failures only
 
         place, part = place_of(value, values.encode)

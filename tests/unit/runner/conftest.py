@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 
 import pytest
+
 from unit.runner.fake_operator import FakeOperator
 from unit.runner.harness import Runners
 

@@ -1,4 +1,4 @@
-"""An operator and its store in one small HTTP server: what a runner talks to, and nothing behind it."""
+"""An operator and its store in one small HTTP server: what a runner talks to."""
 
 import hashlib
 import hmac
@@ -186,7 +186,7 @@ class Request(http.server.BaseHTTPRequestHandler):
         self.body = self.rfile.read(int(self.headers["Content-Length"]))
         self._route()
 
-    do_PUT = do_POST
+    do_PUT = do_POST  # noqa: N815  # http.server's own name
 
     def do_GET(self) -> None:
         self._route()

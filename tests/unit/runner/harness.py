@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
+
 from unit.runner.fake_operator import POD_UID, RUN, RUN_KEY, STEP_S, FakeOperator
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -4,6 +4,7 @@ import json
 
 import cloudpickle
 import pytest
+
 from unit.runner.harness import bundle, script, with_bundle
 
 
@@ -15,7 +16,9 @@ def test_a_function_of_the_program_runs_with_its_bound_arguments(operator, runne
     def add(x, y):
         return x + y
 
-    data, hashes = bundle(functions={"t": {"func": add, "inject_context": False, "bound": {"y": 2}}})
+    data, hashes = bundle(
+        functions={"t": {"func": add, "inject_context": False, "bound": {"y": 2}}}
+    )
     with_bundle(operator, data)
     operator.order["call"] = {"function": hashes["t"]}
     operator.order["names"] = {"x": result(1)}
@@ -39,7 +42,8 @@ def test_an_async_function_is_awaited(operator, runners):
 def test_files_beside_the_program_are_there_and_importable(operator, runners):
     data, _ = bundle(
         {
-            "helpers/maths.py": b"from pathlib import Path\ndef f():\n    return Path('data/x.csv').read_text()\n",
+            "helpers/maths.py": b"from pathlib import Path\n"
+            b"def f():\n    return Path('data/x.csv').read_text()\n",
             "data/x.csv": b"1,2",
         }
     )
@@ -79,7 +83,14 @@ def test_an_entrypoint_whose_module_raises_shows_the_modules_lines(operator, run
 
 
 def test_an_entrypoint_that_is_a_task_runs_its_function(operator, runners):
-    program = b"from graflow import task\nclass Jobs:\n    @task(inject_context=True)\n    def f(ctx, n):\n        return [ctx.task_id, n]\n"
+    program = b"""
+from graflow import task
+
+class Jobs:
+    @task(inject_context=True)
+    def f(ctx, n):
+        return [ctx.task_id, n]
+"""
     data, _ = bundle({"m.py": program})
     with_bundle(operator, data)
     operator.order["call"] = {"entrypoint": "m:Jobs.f"}
@@ -154,14 +165,26 @@ def test_a_blob_with_other_bytes_is_refused_without_showing_its_signature(operat
 def test_the_context_knows_its_task_and_reads_results(operator, runners):
     def f(ctx):
         return [
-            ctx.task_id, ctx.cycle_count, ctx.max_cycles, ctx.retry_count, ctx.max_retries,
-            ctx.get_result("other"), ctx.get_result("other"), ctx.get_result("nobody", "default"),
+            ctx.task_id,
+            ctx.cycle_count,
+            ctx.max_cycles,
+            ctx.retry_count,
+            ctx.max_retries,
+            ctx.get_result("other"),
+            ctx.get_result("other"),
+            ctx.get_result("nobody", "default"),
         ]
 
     data, hashes = bundle(functions={"t": {"func": f, "inject_context": True}})
     with_bundle(operator, data)
     operator.order["call"] = {"function": hashes["t"]}
-    operator.order["task"] = {"id": "t", "iteration": 3, "maxCycles": 7, "maxAttempts": 4, "failures": 2}
+    operator.order["task"] = {
+        "id": "t",
+        "iteration": 3,
+        "maxCycles": 7,
+        "maxAttempts": 4,
+        "failures": 2,
+    }
     operator.answers = {"other": result([1])}
     runner = runners.run()
     assert runner.process.returncode == 0, runner.stderr

@@ -11,7 +11,10 @@ def test_an_operator_that_is_not_ready_is_asked_again(operator, runners):
     runner = runners.run()
     assert runner.process.returncode == 0
     assert len(operator.reports) == 1
-    assert runner.stderr.count("waiting to claim the attempt: HTTP 503 NotLeading: no replica leads") == 1
+    assert (
+        runner.stderr.count("waiting to claim the attempt: HTTP 503 NotLeading: no replica leads")
+        == 1
+    )
 
 
 def test_a_report_whose_answer_was_lost_is_repeated_as_the_same_call(operator, runners):
@@ -24,13 +27,16 @@ def test_a_report_whose_answer_was_lost_is_repeated_as_the_same_call(operator, r
 def test_a_claim_whose_answer_was_lost_is_repeated_with_the_same_nonce(operator, runners):
     operator.next("claim", usual_but_reply_lost)
     assert runners.run().process.returncode == 0
-    assert [claim["nonce"] for claim in operator.claims][0] == operator.claims[1]["nonce"]
+    assert next(claim["nonce"] for claim in operator.claims) == operator.claims[1]["nonce"]
 
 
 def test_an_operator_that_comes_back_gets_the_report(operator, runners):
-    script(operator, "import http.client, os\n"
-           "c = http.client.HTTPConnection(os.environ['GRAFLOW_API'].removeprefix('http://'))\n"
-           "c.request('POST', '/told/stop', body=b'')\nc.getresponse().read()\nreturn 5")
+    script(
+        operator,
+        "import http.client, os\n"
+        "c = http.client.HTTPConnection(os.environ['GRAFLOW_API'].removeprefix('http://'))\n"
+        "c.request('POST', '/told/stop', body=b'')\nc.getresponse().read()\nreturn 5",
+    )
     operator.has_store()
     runner = runners.start()
     operator.wait_for(lambda: operator.told, "user code ran")
@@ -78,7 +84,9 @@ def test_an_outcome_that_is_in_the_store_already_is_not_an_error(operator, runne
     assert operator.store["/store/outcome"] == b"somebody's"
 
 
-def test_with_neither_operator_nor_store_the_message_is_left_and_the_exit_code_says_so(operator, runners):
+def test_with_neither_operator_nor_store_the_message_is_left_and_the_exit_code_says_so(
+    operator, runners
+):
     operator.next("report", *[busy] * 10_000)
     runner = runners.run(GRAFLOW_REPORT_PATIENCE_SECONDS="0.05")
     assert runner.process.returncode == 69

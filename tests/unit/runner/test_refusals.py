@@ -3,6 +3,7 @@ import json
 import zipfile
 
 import pytest
+
 from unit.runner.fake_operator import busy
 from unit.runner.harness import PYTHON, bundle, script, with_bundle
 
@@ -81,7 +82,9 @@ def test_a_bundle_with_other_bytes_is_not_opened(operator, runners):
     assert operator.order["bundle"]["sha256"] in error["message"]
 
 
-@pytest.mark.parametrize("path", ["../evil.py", "/tmp/evil.py", "files/../../evil.py", "files\\evil.py"])
+@pytest.mark.parametrize(
+    "path", ["../evil.py", "/tmp/evil.py", "files/../../evil.py", "files\\evil.py"]
+)
 def test_a_path_that_leads_out_of_the_folder_is_refused_and_nothing_is_written(
     operator, runners, tmp_path, path
 ):
@@ -110,9 +113,14 @@ def test_a_bundle_that_grows_too_large_is_refused(operator, runners, tmp_path):
 
 @pytest.mark.parametrize(
     ("manifest", "made", "here"),
-    [({"python": "3.9"}, "Python 3.9", f"Python {PYTHON}"), ({"cloudpickle": "2.2.1"}, "cloudpickle 2.2.1", "cloudpickle 3.")],
+    [
+        ({"python": "3.9"}, "Python 3.9", f"Python {PYTHON}"),
+        ({"cloudpickle": "2.2.1"}, "cloudpickle 2.2.1", "cloudpickle 3."),
+    ],
 )
-def test_functions_pickled_by_other_versions_are_refused_with_both(operator, runners, manifest, made, here):
+def test_functions_pickled_by_other_versions_are_refused_with_both(
+    operator, runners, manifest, made, here
+):
     data, hashes = bundle(functions={"t": {"func": int}}, **manifest)
     with_bundle(operator, data)
     operator.order["call"] = {"function": hashes["t"]}

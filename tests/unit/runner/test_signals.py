@@ -1,7 +1,9 @@
 from unit.runner.fake_operator import busy
 from unit.runner.harness import TELL, checked, script
 
-WAIT = TELL + """
+WAIT = (
+    TELL
+    + """
 import threading
 try:
     tell("ready")
@@ -9,6 +11,7 @@ try:
 finally:
     tell("cleaned")
 """
+)
 
 
 def test_sigterm_runs_finally_and_is_reported(operator, runners):
@@ -23,8 +26,22 @@ def test_sigterm_runs_finally_and_is_reported(operator, runners):
     assert checked(operator, runner.message) == operator.reports[0]
 
 
+STUBBORN = (
+    TELL
+    + """
+import threading
+while True:
+    try:
+        tell("ready")
+        threading.Event().wait()
+    except BaseException:
+        pass
+"""
+)
+
+
 def test_a_task_that_does_not_stop_is_reported_before_the_grace_period_ends(operator, runners):
-    script(operator, TELL + "import threading\nwhile True:\n    try:\n        tell('ready')\n        threading.Event().wait()\n    except BaseException:\n        pass")
+    script(operator, STUBBORN)
     runner = runners.start(GRAFLOW_GRACE_SECONDS="5")
     operator.wait_for(lambda: operator.told, "user code ran")
     runner.terminate()
@@ -44,7 +61,10 @@ def test_a_task_stuck_in_a_c_call_is_reported_too(operator, runners):
 
 
 def test_an_async_task_is_interrupted(operator, runners):
-    script(operator, TELL + """
+    script(
+        operator,
+        TELL
+        + """
 import asyncio
 async def main():
     try:
@@ -53,7 +73,8 @@ async def main():
     finally:
         tell("cleaned")
 asyncio.run(main())
-""")
+""",
+    )
     runner = runners.start()
     operator.wait_for(lambda: "ready" in operator.told, "user code ran")
     runner.terminate()
@@ -83,13 +104,16 @@ def test_sigterm_while_reporting_stores_the_outcome_at_once(operator, runners):
 
 
 def test_a_process_that_user_code_forks_dies_of_sigterm_as_usual(operator, runners):
-    script(operator, """
+    script(
+        operator,
+        """
 import os, signal
 child = os.fork()
 if not child:
     os.kill(os.getpid(), signal.SIGTERM)
     os._exit(0)
 return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-""")
+""",
+    )
     assert runners.run().process.returncode == 0
     assert operator.reports[0]["value"] == {"json": -15}
