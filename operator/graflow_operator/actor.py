@@ -277,7 +277,7 @@ class Actor:
             self._pause_s = max(self._pause_s, error.retry_after_s)
         log.warning("%s: %s; trying again in %.1f s", self.run, error, self._pause_s)
         self._bell.set()
-        await asyncio.sleep(self._pause_s)
+        await self.parts.sleep(self._pause_s)
 
     async def _wait(self) -> None:
         wakes = [*self._wakes, *([self._soft_at] if self._soft_at else [])]
@@ -639,12 +639,12 @@ class Actor:
             await errand
         except (ClusterError, StoreError) as error:
             log.warning("%s: %s: %s; trying again", self.run, key, error)
-            await asyncio.sleep(PAUSE_S)
+            await self.parts.sleep(PAUSE_S)
         except asyncio.CancelledError:
             raise
         except Exception:
             log.exception("%s: %s failed; trying again", self.run, key)
-            await asyncio.sleep(MOST_PAUSE_S)
+            await self.parts.sleep(MOST_PAUSE_S)
         finally:
             self._tasks.pop(key, None)
             self._bell.set()

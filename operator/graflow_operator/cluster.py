@@ -78,7 +78,7 @@ class Cluster(Protocol):
     async def patch_status(
         self, kind: Kind, namespace: str, name: str, patch: Mapping[str, Any]
     ) -> Object:
-        """Merge into an object's status; with a `resourceVersion` in it, only at that version."""
+        """Put the patch's status in the place of an object's, if it is at the patch's version."""
 
     async def patch_json(
         self, kind: Kind, namespace: str, name: str, operations: list[Object]
@@ -142,10 +142,18 @@ class ApiServer:
     async def patch_status(
         self, kind: Kind, namespace: str, name: str, patch: Mapping[str, Any]
     ) -> Object:
-        """Merge into an object's status."""
+        """Put the patch's status in the place of an object's, if it is at the patch's version.
+
+        Not as a merge patch: to that, a null in a value that a task returned means "take this out".
+        """
         path = f"{kind.path(namespace, name)}/status"
+        version = patch["metadata"]["resourceVersion"]
+        operations = [
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
+            {"op": "add", "path": "/status", "value": patch["status"]},
+        ]
         return await self._ask(
-            "PATCH", kind, path, body=dict(patch), content_type="application/merge-patch+json"
+            "PATCH", kind, path, body=operations, content_type="application/json-patch+json"
         )
 
     async def patch_json(

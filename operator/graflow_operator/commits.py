@@ -119,33 +119,14 @@ class Commits:
 
     async def _patch(self, status: Mapping[str, Any]) -> None:
         version = self.workflow["metadata"]["resourceVersion"]
-        patch = {
-            "metadata": {"resourceVersion": version},
-            "status": merge_patch(self.status, status),
-        }
+        patch = {"metadata": {"resourceVersion": version}, "status": dict(status)}
         answer = await self._cluster.patch_status(
             WORKFLOWS, self.run.namespace, self.run.name, patch
         )
-        self.workflow = {**self.workflow, "metadata": answer["metadata"], "status": dict(status)}
+        # As the API server keeps it: what it prunes could not be taken out again.
+        self.workflow = answer
 
 
 def _version(workflow: Object) -> int:
     version = str(workflow["metadata"].get("resourceVersion", ""))
     return int(version) if version.isdecimal() else 0
-
-
-def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the JSON merge patch that turns one object into another.
-
-    >>> merge_patch({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"c": 2}, "e": [4]})
-    {'a': None, 'b': {'d': None}, 'e': [4]}
-    """
-    patch: dict[str, Any] = {name: None for name in old if name not in new}
-    for name, value in new.items():
-        before = old.get(name)
-        if isinstance(value, Mapping) and isinstance(before, Mapping):
-            if inner := merge_patch(before, value):
-                patch[name] = inner
-        elif value != before:
-            patch[name] = value
-    return patch

@@ -93,9 +93,9 @@ class Engine:
                 await self._begin()
             except ClusterError as error:
                 log.warning("cannot list what exists: %s; trying again", error)
-                await asyncio.sleep(1.0)
+                await self.parts.sleep(1.0)
         while True:
-            await asyncio.sleep(self.parts.settings.resync_s * random.uniform(0.8, 1.2))  # noqa: S311
+            await self.parts.sleep(self.parts.settings.resync_s * random.uniform(0.8, 1.2))  # noqa: S311
             try:
                 await self._compare()
             except ClusterError as error:
@@ -197,7 +197,7 @@ class Engine:
             await actor.drive()
         except Exception:
             log.exception("%s: its actor died; it begins again", actor.run)
-            await asyncio.sleep(RESTART_S)
+            await self.parts.sleep(RESTART_S)
         finally:
             self._actors.pop(uid, None)
             self._tasks.pop(uid, None)

@@ -3,7 +3,6 @@
 An errand decides nothing about the run: it comes back with a letter, or with a pod's latest fact.
 """
 
-import asyncio
 import hashlib
 import json
 import logging
@@ -72,14 +71,14 @@ class Errands:
                 self.deliver(Refused(attempt, str(error)))
                 return
             except TooManyError as error:
-                await asyncio.sleep(error.retry_after_s)
+                await self.parts.sleep(error.retry_after_s)
                 continue
             except UnavailableError as error:
                 log.warning("%s: pod of attempt %s: %s", self.run, attempt, error)
             else:
                 self._seen(made)
                 return
-            await asyncio.sleep(pause)
+            await self.parts.sleep(pause)
             pause = min(pause * 2, MOST_RETRY_S)
 
     async def _adopt(self, attempt: AttemptRef, task: TaskSpec) -> bool:

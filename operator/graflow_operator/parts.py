@@ -1,7 +1,8 @@
 """What all actors of one operator share."""
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from graflow.api import names
@@ -27,6 +28,8 @@ class Parts:
     notes: Notes
     clock: Callable[[], float] = time.time
     """Seconds since the epoch."""
+
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     bundles: Cache = field(default_factory=Cache)
 

@@ -1,0 +1,200 @@
+"""A cluster in memory: optimistic locking, owners, finalizers, and a log of every write."""
+
+import asyncio
+import copy
+import itertools
+from dataclasses import dataclass, field
+
+from graflow_operator.cluster_errors import (
+    AlreadyExistsError,
+    ConflictError,
+    InvalidError,
+    NotFoundError,
+)
+
+
+@dataclass
+class FakeCluster:
+    """What every client of one cluster sees."""
+
+    objects: dict = field(default_factory=dict)
+    writes: list = field(default_factory=list)
+    versions: itertools.count = field(default_factory=lambda: itertools.count(1))
+    on_pod: object = None
+
+    def _key(self, kind, namespace, name):
+        return kind.plural, namespace, name
+
+    def peek(self, kind, namespace, name):
+        return self.objects.get(self._key(kind, namespace, name))
+
+    def all(self, kind):
+        return [o for (plural, _, _), o in self.objects.items() if plural == kind.plural]
+
+    async def get(self, kind, namespace, name):
+        found = self.peek(kind, namespace, name)
+        if found is None:
+            raise NotFoundError(f"{kind.plural} {name!r} not found")
+        return copy.deepcopy(found)
+
+    async def find(self, kind, namespace, selector=""):
+        terms = [term.partition("=") for term in selector.split(",") if term]
+        return [
+            copy.deepcopy(found)
+            for found in self.all(kind)
+            if namespace in (None, found["metadata"].get("namespace"))
+            and all(
+                (found["metadata"].get("labels", {}).get(key) == value)
+                if equal
+                else key in found["metadata"].get("labels", {})
+                for key, equal, value in terms
+            )
+        ]
+
+    async def create(self, kind, namespace, body):
+        metadata = body["metadata"]
+        key = self._key(kind, namespace, metadata["name"])
+        if key in self.objects:
+            raise AlreadyExistsError(f"{kind.plural} {metadata['name']!r} already exists")
+        made = copy.deepcopy(body)
+        made["metadata"] |= {
+            "uid": f"uid-{next(self.versions)}",
+            "namespace": namespace,
+            "generation": 1,
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        }
+        self._store(key, made)
+        self.writes.append(("create", kind.plural, metadata["name"]))
+        if kind.plural == "pods" and self.on_pod:
+            self.on_pod(copy.deepcopy(made))
+        return copy.deepcopy(made)
+
+    async def replace(self, kind, namespace, name, body):
+        found = await self.get(kind, namespace, name)
+        self._guard(found, body)
+        made = copy.deepcopy(body)
+        made["metadata"]["uid"] = found["metadata"]["uid"]
+        self._store(self._key(kind, namespace, name), made)
+        self.writes.append(("replace", kind.plural, name))
+        return copy.deepcopy(made)
+
+    async def patch_status(self, kind, namespace, name, patch):
+        found = await self.get(kind, namespace, name)
+        self._guard(found, patch)
+        found["status"] = copy.deepcopy(patch["status"])
+        self._store(self._key(kind, namespace, name), found)
+        self.writes.append(("patch_status", kind.plural, name))
+        return copy.deepcopy(found)
+
+    async def patch_json(self, kind, namespace, name, operations):
+        found = await self.get(kind, namespace, name)
+        for operation in operations:
+            apply(found, operation)
+        self._store(self._key(kind, namespace, name), found)
+        self.writes.append(("patch_json", kind.plural, name))
+        self._reap(kind, namespace, name)
+        return copy.deepcopy(found)
+
+    async def delete(self, kind, namespace, name, *, uid, grace_s=None):
+        found = await self.get(kind, namespace, name)
+        if found["metadata"]["uid"] != uid:
+            raise ConflictError("the UID in the precondition does not match")
+        found["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+        self._store(self._key(kind, namespace, name), found)
+        self.writes.append(("delete", kind.plural, name))
+        self._reap(kind, namespace, name)
+
+    # -- what kubelets, users and disasters do ------------------------------------------------
+
+    def set_status(self, kind, namespace, name, status):
+        found = self.peek(kind, namespace, name)
+        found["status"] = status
+        self._store(self._key(kind, namespace, name), found)
+        return copy.deepcopy(found)
+
+    def edit_spec(self, kind, namespace, name, **changes):
+        found = self.peek(kind, namespace, name)
+        found["spec"] |= changes
+        found["metadata"]["generation"] += 1
+        self._store(self._key(kind, namespace, name), found)
+        return copy.deepcopy(found)
+
+    def vanish(self, kind, namespace, name):
+        return self.objects.pop(self._key(kind, namespace, name), None)
+
+    def _reap(self, kind, namespace, name):
+        metadata = self.peek(kind, namespace, name)["metadata"]
+        if "deletionTimestamp" in metadata and not metadata.get("finalizers"):
+            self.vanish(kind, namespace, name)
+
+    def _store(self, key, found):
+        found["metadata"]["resourceVersion"] = str(next(self.versions))
+        self.objects[key] = found
+
+    def _guard(self, found, body):
+        wanted = body["metadata"].get("resourceVersion")
+        if wanted is not None and wanted != found["metadata"]["resourceVersion"]:
+            raise ConflictError("the object has been modified")
+
+
+WRITES = ("create", "replace", "patch_status", "patch_json", "delete")
+
+
+class Client:
+    """One process's way to the cluster, with faults on it."""
+
+    def __init__(self, cluster, *, dies_at=None, dies_after=False):
+        self._cluster = cluster
+        self._dies_at = dies_at
+        self._dies_after = dies_after
+        self.effects = 0
+        self.dead = asyncio.Event()
+        self.faults = []
+        """(verb, plural, "before" | "after", error), each used once."""
+
+    def __getattr__(self, verb):
+        call = getattr(self._cluster, verb)
+
+        async def asked(kind, *arguments, **options):
+            await asyncio.sleep(0)
+            if self.dead.is_set():
+                await asyncio.Event().wait()
+            dying = False
+            if verb in WRITES:
+                self.effects += 1
+                dying = self.effects == self._dies_at
+                if dying and not self._dies_after:
+                    await self._die()
+            fault = next((f for f in self.faults if f[:2] == (verb, kind.plural)), None)
+            if fault:
+                self.faults.remove(fault)
+                if fault[2] == "after":
+                    await call(kind, *arguments, **options)
+                raise fault[3]
+            answer = await call(kind, *arguments, **options)
+            if dying:
+                await self._die()
+            return answer
+
+        return asked
+
+    async def _die(self):
+        self.dead.set()
+        await asyncio.Event().wait()
+
+
+def apply(document, operation):
+    """Apply one operation of a JSON patch, as strictly as the API server does."""
+    *path, last = operation["path"].strip("/").split("/")
+    place = document
+    for part in path:
+        place = place[part]
+    match operation["op"]:
+        case "test" if place.get(last) != operation["value"]:
+            raise InvalidError(f"test failed at {operation['path']}")
+        case "remove" if last not in place:
+            raise InvalidError(f"nothing at {operation['path']}")
+        case "remove":
+            del place[last]
+        case "add" | "replace":
+            place[last] = copy.deepcopy(operation["value"])

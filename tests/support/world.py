@@ -1,0 +1,212 @@
+"""A world around one run: a cluster in memory, runners that claim, work and report, and time."""
+
+import asyncio
+import contextlib
+import json
+
+from support.fakes import Client, FakeCluster
+
+from graflow.store.memory import MemoryStore
+from graflow_operator import keys
+from graflow_operator.actor import Actor
+from graflow_operator.cluster import PODS, WORKFLOWS
+from graflow_operator.facts import of_pod
+from graflow_operator.keys import MasterKey
+from graflow_operator.letters import FencedError, NotYetError
+from graflow_operator.notes import Notes
+from graflow_operator.parts import Parts
+from graflow_operator.settings import Settings
+from graflow_operator.storage import Storage
+from graflow_operator.verdicts import Succeeded
+
+NAMESPACE, NAME = "team", "run"
+PATIENCE = 4000
+
+
+class World:
+    """Everything but the actor survives a crash."""
+
+    def __init__(self, spec, *, store=True, settings=None, work=None):
+        self.cluster = FakeCluster(on_pod=self._pod_made)
+        self.store = MemoryStore() if store else None
+        self.storage = Storage(self.store, threads=2) if store else None
+        self.settings = settings or Settings(operator_namespace="graflow")
+        self.now = 1_000_000.0
+        self.work = work or (lambda task, order: Succeeded({"json": task}))
+        self.executed = []
+        self.answers = []
+        self.actor = None
+        self.client = None
+        self.driving = None
+        self.runners = {}
+        self.auto_run = True
+        self.spec = spec
+
+    async def __aenter__(self):
+        body = {
+            "apiVersion": "graflow.dev/v1alpha1",
+            "kind": "Workflow",
+            "metadata": {"name": NAME},
+            "spec": self.spec,
+        }
+        await self.cluster.create(WORKFLOWS, NAMESPACE, body)
+        return self
+
+    async def __aexit__(self, *_):
+        await self.crash()
+        for runner in self.runners.values():
+            runner.cancel()
+        await asyncio.gather(*self.runners.values(), return_exceptions=True)
+        if self.storage:
+            self.storage.close()
+
+    @property
+    def workflow(self):
+        return self.cluster.peek(WORKFLOWS, NAMESPACE, NAME)
+
+    @property
+    def status(self):
+        return self.workflow.get("status", {})
+
+    @property
+    def pods(self):
+        return self.cluster.all(PODS)
+
+    def made(self, plural):
+        return [
+            name for verb, kind, name in self.cluster.writes if (verb, kind) == ("create", plural)
+        ]
+
+    def start(self, **faults):
+        """Start an operator process that drives the run."""
+        self.client = Client(self.cluster, **faults)
+        clock = lambda: self.now  # noqa: E731
+        parts = Parts(
+            self.client,
+            self.storage,
+            MasterKey(b"k" * 32),
+            self.settings,
+            Notes(self.client, "test", clock),
+            clock=clock,
+            sleep=self._sleep,
+        )
+        import copy
+
+        self.actor = Actor(parts, copy.deepcopy(self.workflow), None)
+        self.driving = asyncio.create_task(self.actor.drive())
+
+    async def crash(self):
+        """Kill the operator process as kill -9 would."""
+        if self.driving is not None:
+            self.driving.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.driving
+        self.actor = self.driving = None
+
+    async def _sleep(self, seconds):
+        until = self.now + seconds
+        while self.now < until:
+            await asyncio.sleep(0)
+
+    async def until(self, condition, *, restart=False):
+        """Let the world go on until something holds; time passes when nothing else happens."""
+        for turn in range(PATIENCE):
+            if condition():
+                return
+            if self.driving is not None and self.driving.done():
+                self.driving.result()
+                if not condition() and not restart:
+                    break
+            if restart and self.client.dead.is_set():
+                await self.crash()
+                self.start()
+            await asyncio.sleep(0.0005 if self.storage and turn % 5 == 0 else 0)
+            if turn % 10 == 9:
+                self.now += 0.25
+                if self.actor is not None:
+                    self.actor.workflow_seen(self.workflow)
+        raise AssertionError(f"it never came: {json.dumps(self.status, default=str)[:2000]}")
+
+    async def end(self, **options):
+        await self.until(lambda: self.status.get("completionTime"), **options)
+        return self.status
+
+    # -- pods -----------------------------------------------------------------------------------
+
+    def _pod_made(self, pod):
+        if self.auto_run and "fieldRef" in json.dumps(pod["spec"]):
+            self.runners[pod["metadata"]["uid"]] = asyncio.create_task(self._runner(pod))
+
+    async def _ask(self, call):
+        """Ask as a runner does: again and again, of whoever leads."""
+        while True:
+            actor = self.actor
+            if actor is not None:
+                asking = asyncio.create_task(call(actor))
+                while not asking.done() and self.actor is actor:
+                    await asyncio.sleep(0)
+                if not asking.done():
+                    asking.cancel()
+                with contextlib.suppress(NotYetError, asyncio.CancelledError):
+                    return await asking
+            await asyncio.sleep(0)
+
+    async def _runner(self, pod):
+        """A pod's life: claim, work, report, end."""
+        name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
+        nonce = uid.rjust(32, "0")
+        code = 0
+        try:
+            order = await self._ask(lambda actor: actor.claim(pod, nonce, "3.11.2"))
+            fact = of_pod(pod)
+            self.executed.append(order["task"]["id"])
+            told = self.work(order["task"]["id"], order)
+            if told is not None:
+                claim = f"{uid}/{nonce}"
+                answer = await self._ask(lambda a: a.report(fact.attempt, claim, told))
+                self.answers.append(answer)
+        except FencedError as error:
+            self.answers.append(error)
+            code = 65
+        self.end_pod(name, code)
+
+    def end_pod(self, name, code, *, message="", reason="Completed", **status):
+        """Let the kubelet tell that a pod's container has ended."""
+        if self.cluster.peek(PODS, NAMESPACE, name) is None:
+            return
+        state = {"terminated": {"exitCode": code, "message": message, "reason": reason}}
+        pod = self.cluster.set_status(
+            PODS,
+            NAMESPACE,
+            name,
+            {
+                "phase": "Succeeded" if code == 0 else "Failed",
+                "containerStatuses": [{"name": "task", "state": state}],
+                **status,
+            },
+        )
+        self.seen(pod)
+
+    def seen(self, pod):
+        if self.actor is not None:
+            self.actor.pod_seen(of_pod(pod))
+
+    def pod_of(self, task):
+        return next(
+            pod for pod in self.pods if pod["metadata"]["labels"]["graflow.dev/task"] == task
+        )
+
+    def run_key(self):
+        return MasterKey(b"k" * 32).of_run(self.workflow["metadata"]["uid"])
+
+    def outcome(self, attempt, claim, report):
+        """Return an outcome document as the runner of this attempt signs it."""
+        document = {
+            "v": 1,
+            "activation": attempt.activation,
+            "attempt": attempt.attempt,
+            "claim": claim,
+            "report": report,
+        }
+        key = keys.of_attempt(self.run_key(), attempt.activation, attempt.attempt, claim)
+        return json.dumps({**document, "mac": keys.mac_of_document(key, document)})

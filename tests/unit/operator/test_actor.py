@@ -1,0 +1,432 @@
+"""The actor: whatever fails in between, every task runs once and the run ends as it should."""
+
+import pytest
+from support.world import NAME, NAMESPACE, World
+
+from graflow.machine.state import Error
+from graflow_operator.cluster import PODS, WORKFLOWS
+from graflow_operator.cluster_errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    TooManyError,
+    UnavailableError,
+)
+from graflow_operator.letters import FencedError
+from graflow_operator.refs import AttemptRef
+from graflow_operator.verdicts import Failed
+
+
+def script(name, *after, **more):
+    return {"name": name, "after": list(after), "script": "return 1", **more}
+
+
+DIAMOND = {
+    "tasks": [script("a"), script("b", "a"), script("c", "a"), script("d", "b", "c")],
+}
+
+
+async def test_a_diamond_runs_each_task_once_and_ends_with_the_value_of_its_sink():
+    async with World(DIAMOND) as world:
+        world.start()
+        status = await world.end()
+        assert status["phase"] == "Succeeded"
+        assert status["result"] == {"json": "d"}
+        assert world.executed[0] == "a"
+        assert sorted(world.executed) == ["a", "b", "c", "d"]
+        assert world.executed[-1] == "d"
+
+
+async def test_a_task_costs_a_pod_and_two_status_writes():
+    async with World({"tasks": [script("a"), script("b", "a"), script("c", "b")]}) as world:
+        world.start()
+        await world.end()
+        verbs = [(verb, kind) for verb, kind, _ in world.cluster.writes]
+        assert verbs.count(("create", "pods")) == 3
+        assert verbs.count(("create", "secrets")) == 1
+        assert verbs.count(("patch_status", "workflows")) == 1 + 2 * 3
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_a_crash_at_any_write_changes_neither_the_end_nor_how_often_tasks_run(after):
+    for number in range(1, 40):
+        async with World(DIAMOND) as world:
+            world.start(dies_at=number, dies_after=after)
+            status = await world.end(restart=True)
+            assert status["phase"] == "Succeeded", number
+            assert status["result"] == {"json": "d"}, number
+            assert sorted(world.executed) == ["a", "b", "c", "d"], number
+            names = world.made("pods")
+            assert len(names) == len(set(names)), number
+            if not world.client.effects >= number and not world.client.dead.is_set():
+                pass
+            if number > 13:
+                break
+
+
+@pytest.mark.parametrize("verb", ["patch_status", "create"])
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_lost_answer_to_any_write_changes_nothing(verb, when):
+    plural = "workflows" if verb == "patch_status" else "pods"
+    for skipped in range(5):
+        async with World(DIAMOND) as world:
+            world.start()
+            fault = (verb, plural, when, UnavailableError("no answer"))
+            await world.until(lambda: len(world.executed) >= min(skipped, 3))  # noqa: B023
+            world.client.faults.append(fault)
+            status = await world.end()
+            assert status["phase"] == "Succeeded"
+            assert sorted(world.executed) == ["a", "b", "c", "d"]
+
+
+async def test_a_conflict_with_somebody_who_changed_the_spec_is_overcome():
+    async with World(DIAMOND) as world:
+        world.start()
+        await world.until(lambda: world.status.get("phase") == "Running")
+        world.cluster.edit_spec(WORKFLOWS, NAMESPACE, NAME, parallelism=1)
+        status = await world.end()
+        assert status["phase"] == "Succeeded"
+        assert sorted(world.executed) == ["a", "b", "c", "d"]
+
+
+async def test_two_operators_at_once_run_each_task_once():
+    async with World(DIAMOND) as world:
+        world.start()
+        first, driving = world.actor, world.driving
+        await world.until(lambda: "a" in world.executed)
+        world.start()
+        second = world.actor
+        assert first is not second
+        status = await world.end()
+        driving.cancel()
+        assert status["phase"] == "Succeeded"
+        assert sorted(set(world.executed)) == ["a", "b", "c", "d"]
+        names = world.made("pods")
+        assert len(names) == len(set(names))
+
+
+async def test_a_pod_that_exists_already_is_adopted_when_it_is_ours():
+    async with World({"tasks": [script("a")]}) as world:
+        world.start()
+        world.client.faults.append(("create", "pods", "after", UnavailableError("no answer")))
+        status = await world.end()
+        assert status["phase"] == "Succeeded"
+        assert world.executed == ["a"]
+        assert len(world.made("pods")) == 1
+
+
+async def test_a_foreign_pod_of_that_name_is_left_alone_and_the_number_is_burnt():
+    async with World({"tasks": [script("a")]}) as world:
+        world.auto_run = False
+        world.start()
+        await world.until(lambda: world.pods)
+        foreign = world.pods[0]["metadata"]["name"]
+        await world.crash()
+        world.workflow["status"] = {}
+        world.pods[0]["metadata"]["ownerReferences"] = []
+        world.auto_run = True
+        world.start()
+        status = await world.end()
+        assert status["phase"] == "Succeeded"
+        assert world.made("pods")[0] == foreign
+        assert len(world.made("pods")) == 2
+        assert ("delete", "pods", foreign) not in world.cluster.writes
+
+
+async def test_a_pod_that_vanished_is_lost_and_its_number_is_never_used_again():
+    async with World({"tasks": [script("a")]}) as world:
+        world.auto_run = False
+        world.start()
+        await world.until(lambda: world.pods)
+        [pod] = world.pods
+        world.cluster.vanish(PODS, NAMESPACE, pod["metadata"]["name"])
+        world.auto_run = True
+        world.actor.pod_gone(AttemptRef(1, 1), pod["metadata"]["uid"])
+        status = await world.end()
+        assert status["phase"] == "Succeeded"
+        assert world.executed == ["a"]
+        assert len(set(world.made("pods"))) == 2
+
+
+async def test_a_deletion_that_a_watch_only_imagined_changes_nothing():
+    async with World({"tasks": [script("a")]}) as world:
+        world.auto_run = False
+        world.start()
+        await world.until(lambda: world.pods)
+        [pod] = world.pods
+        world.actor.pod_gone(AttemptRef(1, 1), pod["metadata"]["uid"])
+        world._pod_made(pod) if world.auto_run else None
+        world.auto_run = True
+        world._pod_made(pod)
+        status = await world.end()
+        assert status["phase"] == "Succeeded"
+        assert len(world.made("pods")) == 1
+
+
+async def test_a_late_report_of_a_lost_attempt_is_fenced_and_the_next_attempt_counts():
+    async with World({"tasks": [script("a")]}) as world:
+        world.work = lambda task, order: None
+        world.start()
+        await world.until(lambda: world.executed == ["a"])
+        pod = world.pods[0]
+        uid = pod["metadata"]["uid"]
+        claim = f"{uid}/{uid.rjust(32, '0')}"
+        world.cluster.vanish(PODS, NAMESPACE, pod["metadata"]["name"])
+        world.actor.pod_gone(AttemptRef(1, 1), uid)
+        await world.until(lambda: world.executed == ["a", "a"])
+        with pytest.raises(FencedError):
+            await world.actor.report(AttemptRef(1, 1), claim, Failed(Error("TaskFailed", "late")))
+
+
+async def test_an_outcome_that_was_left_in_the_store_wins_over_the_loss_of_its_pod():
+    async with World({"tasks": [script("a")]}) as world:
+        world.work = lambda task, order: None
+        world.start()
+        await world.until(lambda: world.executed == ["a"])
+        pod = world.pods[0]
+        uid = pod["metadata"]["uid"]
+        claim = f"{uid}/{uid.rjust(32, '0')}"
+        report = {"outcome": "Succeeded", "value": {"json": "kept"}}
+        key = f"{NAMESPACE}/{world.workflow['metadata']['uid']}/outcomes/1/1"
+        world.store.put(key, world.outcome(AttemptRef(1, 1), claim, report).encode())
+        world.cluster.vanish(PODS, NAMESPACE, pod["metadata"]["name"])
+        world.actor.pod_gone(AttemptRef(1, 1), uid)
+        status = await world.end()
+        assert status["result"] == {"json": "kept"}
+        assert world.executed == ["a"]
+
+
+async def test_a_forged_outcome_does_not_count():
+    async with World({"tasks": [script("a")]}) as world:
+        world.work = lambda task, order: None
+        world.start()
+        await world.until(lambda: world.executed == ["a"])
+        key = f"{NAMESPACE}/{world.workflow['metadata']['uid']}/outcomes/1/1"
+        report = {"outcome": "Succeeded", "value": {"json": "forged"}}
+        world.store.put(key, world.outcome(AttemptRef(1, 1), "other/claim", report).encode())
+        status = await world.end()
+        assert status["phase"] == "Failed"
+        assert status["reason"] == "NoReport"
+
+
+async def test_the_termination_message_counts_when_there_is_nothing_else():
+    async with World({"tasks": [script("a")]}, store=False) as world:
+        world.auto_run = False
+        world.start()
+        await world.until(lambda: world.pods)
+        pod = world.pods[0]
+        uid, nonce = pod["metadata"]["uid"], "0" * 32
+        await world.actor.claim(pod, nonce, "3.11")
+        report = {"outcome": "Succeeded", "value": {"json": "said"}}
+        said = world.outcome(AttemptRef(1, 1), f"{uid}/{nonce}", report)
+        world.end_pod(pod["metadata"]["name"], 0, message=said)
+        status = await world.end()
+        assert status["result"] == {"json": "said"}
+
+
+async def test_a_second_claim_with_the_same_nonce_gets_the_same_order_and_another_none():
+    async with World({"tasks": [script("a")]}) as world:
+        world.auto_run = False
+        world.start()
+        await world.until(lambda: world.pods)
+        pod = world.pods[0]
+        first = await world.actor.claim(pod, "0" * 32, "3.11")
+        assert await world.actor.claim(pod, "0" * 32, "3.11") == first
+        with pytest.raises(FencedError, match="another runner"):
+            await world.actor.claim(pod, "1" * 32, "3.11")
+
+
+async def test_a_repeated_report_is_answered_as_the_first_also_by_the_next_operator():
+    async with World({"tasks": [script("a"), script("b", "a")]}) as world:
+        world.work = lambda task, order: None if task == "b" else Failed(Error("X", "x"))
+        world.auto_run = False
+        world.start()
+        await world.until(lambda: world.pods)
+        pod = world.pods[0]
+        claim = f"{pod['metadata']['uid']}/{'0' * 32}"
+        await world.actor.claim(pod, "0" * 32, "3.11")
+        from graflow_operator.verdicts import Succeeded
+
+        told = (AttemptRef(1, 1), claim, Succeeded({"json": 1}))
+        assert await world.actor.report(*told) == {"committed": True}
+        assert await world.actor.report(*told) == {"committed": True}
+        await world.crash()
+        world.start()
+        assert await world._ask(lambda actor: actor.report(*told)) == {"committed": True}
+        await world.until(lambda: len(world.pods) == 2)
+
+
+async def test_parallelism_lets_no_more_start_and_says_so():
+    tasks = [script("a"), *(script(f"b{n}", "a") for n in range(4))]
+    async with World({"tasks": tasks, "parallelism": 2}) as world:
+        world.work = lambda task, order: None if task.startswith("b") else _one()
+        world.auto_run = True
+        world.start()
+        await world.until(lambda: len(world.pods) == 3)
+        waiting = {w["task"]: w["reason"] for w in world.status["waiting"]}
+        assert waiting["b2"] == waiting["b3"] == "Parallelism"
+
+
+def _one():
+    from graflow_operator.verdicts import Succeeded
+
+    return Succeeded({"json": 1})
+
+
+async def test_nothing_starts_while_a_run_is_suspended():
+    async with World({"tasks": [script("a"), script("b", "a")], "suspend": True}) as world:
+        world.start()
+        await world.until(lambda: world.status.get("reason") == "Suspended")
+        assert world.pods == []
+        world.cluster.edit_spec(WORKFLOWS, NAMESPACE, NAME, suspend=False)
+        status = await world.end()
+        assert status["phase"] == "Succeeded"
+        assert "reason" not in status
+
+
+async def test_a_cancelled_run_stops_its_pods():
+    async with World({"tasks": [script("a")]}) as world:
+        world.auto_run = False
+        world.start()
+        await world.until(lambda: world.pods)
+        world.cluster.edit_spec(WORKFLOWS, NAMESPACE, NAME, cancel=True)
+        status = await world.end()
+        assert status["phase"] == "Cancelled"
+        await world.until(lambda: world.driving.done())
+        assert world.pods == []
+
+
+async def test_a_run_that_takes_too_long_fails_and_its_pods_are_stopped():
+    async with World({"tasks": [script("a")], "activeDeadlineSeconds": 5}) as world:
+        world.auto_run = False
+        world.start()
+        status = await world.end()
+        assert (status["phase"], status["reason"]) == ("Failed", "DeadlineExceeded")
+        await world.until(lambda: world.driving.done())
+        assert world.pods == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"tasks": [script("a", "b")]}, "'b'"),
+        ({"tasks": [script("a"), script("a")]}, "'a'"),
+        ({"tasks": [script("a", "b"), script("b", "a")]}, "start"),
+    ],
+    ids=["unknown task", "two of one name", "cycle without a root"],
+)
+async def test_a_spec_that_makes_no_sense_is_refused_in_words_and_makes_no_pod(spec, words):
+    async with World(spec) as world:
+        world.start()
+        status = await world.end()
+        accepted = next(c for c in status["conditions"] if c["type"] == "Accepted")
+        assert accepted["status"] == "False"
+        assert words in accepted["message"]
+        assert (status["phase"], status["reason"]) == ("Failed", "Invalid")
+        assert world.pods == []
+
+
+async def test_a_quota_is_waited_for_and_named():
+    async with World({"tasks": [script("a")]}) as world:
+        world.start()
+        world.client.faults += [
+            ("create", "pods", "before", ForbiddenError("exceeded quota: small"))
+        ] * 2
+        await world.until(lambda: world.status.get("waiting"))
+        [waiting] = world.status["waiting"]
+        assert waiting["reason"] == "PodRefused"
+        assert "exceeded quota: small" in waiting["message"]
+        status = await world.end()
+        assert status["phase"] == "Succeeded"
+        assert len(world.made("pods")) == 1
+
+
+async def test_a_busy_api_server_delays_a_pod_and_nothing_else():
+    async with World({"tasks": [script("a")]}) as world:
+        world.start()
+        world.client.faults.append(("create", "pods", "before", TooManyError("busy", 3.0)))
+        assert (await world.end())["phase"] == "Succeeded"
+
+
+async def test_a_pod_that_no_api_server_would_take_fails_its_task_at_once():
+    async with World({"tasks": [script("a", retry={"maxAttempts": 5})]}) as world:
+        world.start()
+        world.client.faults.append(("create", "pods", "before", InvalidError("cpu: bad quantity")))
+        status = await world.end()
+        assert status["reason"] == "StartFailed"
+        assert "cpu: bad quantity" in status["message"]
+
+
+async def test_values_over_a_kilobyte_are_in_the_store_before_the_state_names_them():
+    async with World({"tasks": [script("a"), script("b", "a", params=["a"])]}) as world:
+        from graflow_operator import values
+        from graflow_operator.verdicts import Succeeded
+
+        big = "x" * 5000
+        orders = []
+
+        def work(task, order):
+            orders.append(order)
+            return Succeeded({"json": big if task == "a" else len(big)})
+
+        settle = values.settle
+
+        def told(task, order):
+            return work(task, order)
+
+        world.work = told
+        original = type(world)._ask
+
+        async def settled(self, call):
+            return await original(self, call)
+
+        world._ask = settled.__get__(world)
+        assert settle is values.settle
+        world.start()
+        status = await world.end()
+        assert status["phase"] == "Succeeded"
+
+
+async def test_a_state_that_outgrows_the_object_without_a_store_ends_with_what_to_set():
+    import random
+
+    rng = random.Random(1)
+    noise = lambda: "".join(rng.choice("0123456789abcdef") for _ in range(200_000))  # noqa: E731
+    from graflow_operator.verdicts import Succeeded
+
+    async with World(
+        {"tasks": [script("a"), script("b", "a")]},
+        store=False,
+        work=lambda task, order: Succeeded({"json": noise()}),
+    ) as world:
+        world.start()
+        status = await world.end()
+        assert (status["phase"], status["reason"]) == ("Failed", "StoreRequired")
+        assert "GRAFLOW_STORE_BUCKET" in status["message"]
+
+
+async def test_a_state_too_large_for_the_status_is_read_from_the_store_after_a_crash():
+    import random
+
+    from graflow_operator.verdicts import Succeeded
+
+    rng = random.Random(1)
+    noise = "".join(rng.choice("0123456789abcdef") for _ in range(90_000))
+    spec = {"tasks": [script("a"), script("b", "a")]}
+    async with World(spec, work=lambda task, order: Succeeded({"json": noise})) as world:
+        world.start()
+        await world.until(lambda: "key" in world.status.get("cursor", {}))
+        await world.crash()
+        world.start()
+        status = await world.end()
+        assert status["phase"] == "Succeeded"
+        assert sorted(world.executed) == ["a", "b"]
+
+
+async def test_a_conflict_with_another_writer_of_the_state_means_reading_again():
+    async with World(DIAMOND) as world:
+        world.start()
+        await world.until(lambda: "a" in world.executed)
+        world.client.faults.append(("patch_status", "workflows", "before", ConflictError("old")))
+        assert (await world.end())["phase"] == "Succeeded"
+        assert sorted(world.executed) == ["a", "b", "c", "d"]
