@@ -31,6 +31,8 @@ from graflow.machine.plan import (
 _MOST_UNKNOWN = 20
 """How many unknown names are reported: to find what was meant takes time for each."""
 
+_MOST_PLACED = 50
+
 
 def plan_of(spec: WorkflowSpec) -> Plan:
     """Return the plan of a spec.
@@ -56,8 +58,15 @@ def plan_of(spec: WorkflowSpec) -> Plan:
     )
     whole += [p for p in problems(plan) if start or p.field != "start"]
     if whole:
-        raise InvalidWorkflow(fields.place(problem) for problem in whole)
+        raise InvalidWorkflow(_placed(whole, fields))
     return plan
+
+
+def _placed(found: list[Problem], fields: Fields) -> Iterator[Problem]:
+    """Yield problems of a plan as those of the spec; to find the field takes time for each."""
+    yield from (fields.place(problem) for problem in found[:_MOST_PLACED])
+    if (more := len(found) - _MOST_PLACED) > 0:
+        yield Problem("spec", f"and {more} more problems; mend these first")
 
 
 def _repeated(spec: WorkflowSpec, fields: Fields) -> Iterator[Problem]:

@@ -186,3 +186,14 @@ def test_the_first_error_of_many_is_a_line_of_its_own_in_the_exception():
     first, second = str(caught.value).splitlines()
     assert first.startswith("spec.tasks[0].after[0]: task 'a' runs after 'b'")
     assert second.startswith("spec.tasks[1].after[0]: task 'c' runs after 'd'")
+
+
+def test_of_very_many_edges_into_members_the_first_are_reported_and_the_others_counted():
+    roots = ", ".join(f"{{name: r{n}, script: x}}" for n in range(100))
+    after = ", ".join(f"r{n}" for n in range(100))
+    found = problems(f"""
+      tasks: [{roots}, {{name: m, after: [{after}], script: x}}]
+      groups: [{{name: G, members: [m]}}]
+    """)
+    assert found["spec"] == "and 50 more problems; mend these first"
+    assert len(found) == 51
