@@ -70,7 +70,7 @@ class GraflowRuntimeError(GraflowError):
         self.__cause__ = cause
 
     def __str__(self) -> str:
-        return f"{self.message} (caused by {self.cause})" if self.cause else self.message
+        return self.message if self.cause is None else f"{self.message} (caused by {self.cause})"
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.message, self.cause)

@@ -61,6 +61,7 @@ def run_call(  # noqa: PLR0913 - hosts give what they have
     injected: Mapping[str, object] | None = None,
     drawing: Surface | None = None,
     workflow: Surface | None = None,
+    begin: Callable[[], None] | None = None,
 ) -> Any:  # noqa: ANN401 - whatever the function returns
     """Call a task's function in a context of its own and return its value, awaited if need be.
 
@@ -73,6 +74,7 @@ def run_call(  # noqa: PLR0913 - hosts give what they have
         injected: `llm_client` and `llm_agent`, where the host has them.
         drawing: Where operators in the function draw; None: on the thread's ambient workflow.
         workflow: What `current_workflow_context()` gives in the function.
+        begin: Called when the arguments are there, right before the function.
 
     Raises:
         ArgumentError: A parameter has no value; user code has not been called.
@@ -94,10 +96,11 @@ def run_call(  # noqa: PLR0913 - hosts give what they have
             leading.append(arguments.pop(name))
 
     def call() -> Any:  # noqa: ANN401
-        if drawing is None or workflow is None:
-            return _finish(callee.func(*leading, **arguments))
-        with current.task_running(drawing, workflow):
-            return _finish(callee.func(*leading, **arguments))
+        if drawing is not None and workflow is not None:
+            current.enter_task(drawing, workflow)
+        if begin is not None:
+            begin()
+        return _finish(callee.func(*leading, **arguments))
 
     return contextvars.copy_context().run(call)
 

@@ -5,8 +5,7 @@ running task builds; the thread's ambient workflow, which an operator brings int
 """
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
@@ -117,18 +116,12 @@ def set_place(where: Place | None) -> None:
     _place.set(where)
 
 
-@contextmanager
-def task_running(drawing: Surface, workflow: Surface) -> Iterator[None]:
-    """Make the present context that of a running task.
+def enter_task(drawing: Surface, workflow: Surface) -> None:
+    """Make the present context, which nothing else uses, that of a running task.
 
     Args:
         drawing: Where what the task builds goes; never the run's own graph.
         workflow: The workflow of the run.
     """
-    place_token = _place.set(Place(drawing, workflow))
-    running_token = _running.set(True)
-    try:
-        yield
-    finally:
-        _running.reset(running_token)
-        _place.reset(place_token)
+    _place.set(Place(drawing, workflow))
+    _running.set(True)

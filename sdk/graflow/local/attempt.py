@@ -1,6 +1,7 @@
 """One attempt: call the function, and say how it ended."""
 
 import time
+from collections.abc import Callable
 from contextvars import Context
 from functools import partial
 
@@ -27,8 +28,15 @@ class Attempts:
         self._workflow = WorkflowContext.of(program.name, program.graph)
         self._warned = Warned()
 
-    def run(self, activation: Activation, view: TaskView) -> AttemptSucceeded | AttemptFailed:
+    def run(
+        self, activation: Activation, view: TaskView, begin: Callable[[], None]
+    ) -> AttemptSucceeded | AttemptFailed:
         """Run user code in the calling thread and return how it ended.
+
+        Args:
+            activation: Whose attempt it is.
+            view: What the task sees.
+            begin: Called right before user code.
 
         Raises:
             BaseException: What user code raised, if it is no Exception.
@@ -48,6 +56,7 @@ class Attempts:
                 names=view,
                 drawing=WorkflowContext(self._program.name),
                 workflow=self._workflow,
+                begin=begin,
             )
             frozen = freeze(value, f"task {node!r}", self._warned)
         except Exception as error:  # noqa: BLE001 - user code may raise anything

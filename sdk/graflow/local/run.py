@@ -77,18 +77,18 @@ class LocalRun:
 
         Args:
             scope: Whose activations to run.
-            began: Set when the first of them is about to run.
+            began: Set when the first of them is about to run, or none can.
         """
+        began = began or threading.Event()
         while True:
-            activation, group, over = self._next(scope, wait=began is None or began.is_set())
-            if began is not None:
-                began.set()
-            if over:
-                return
+            activation, group, over = self._next(scope, wait=began.is_set())
+            if activation is not None:
+                self._attempt(activation, began)
+            began.set()
             if group is not None:
                 self._open(group)
-            elif activation is not None:
-                self._attempt(activation)
+            if over:
+                return
 
     def _next(self, scope: int, *, wait: bool) -> tuple[Activation | None, _Group | None, bool]:
         """Take what was created first in a scope: an activation, claimed, or a group.
@@ -111,7 +111,7 @@ class LocalRun:
                 self._fire_timers(scope)
             return None, None, True
 
-    def _attempt(self, activation: Activation) -> None:
+    def _attempt(self, activation: Activation, began: threading.Event) -> None:
         view = TaskView(
             self._program.plan,
             self._program.graph,
@@ -119,7 +119,7 @@ class LocalRun:
             activation.scope,
             lambda: self._state,
         )
-        event = self._attempts.run(activation, view)
+        event = self._attempts.run(activation, view, began.set)
         with self._mutex:
             self._fold(event, activation.scope)
 

@@ -1,0 +1,37 @@
+"""Each example runs as it is and prints what it is known to print."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+PRINTED = {
+    "01-etl": "Loaded: [2, 4, 6]",
+    "02-diamond": "{'mean': 3.875, 'median': 3.5, 'skewed': True}",
+    "03-fan-out": "pi is about 3.143",
+    "04-nested-groups": "north 30, south 7",
+    "05-local-module": "market sold most: 20.00",
+    "06-large-value": "10485760 bytes, sha256 ab62c0c71b738cf5",
+    "07-low-level-api": "385 in 3 steps, result 385",
+}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_an_example_prints_its_result(name, tmp_path):
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / name / "workflow.py"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == PRINTED[name] + "\n"
+    assert done.stderr == ""
+
+
+def test_every_example_is_listed_with_one_line():
+    listed = (EXAMPLES / "README.md").read_text()
+    for name in PRINTED:
+        assert f"]({name}/workflow.py): " in listed

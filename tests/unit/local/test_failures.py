@@ -1,0 +1,194 @@
+"""F1, F4, A2 on the local host: how errors of tasks reach the program."""
+
+import threading
+import traceback
+
+import pytest
+
+from graflow import RetryPolicy, parallel, task, workflow
+from graflow.core.task import Task
+from graflow.exceptions import (
+    ArgumentError,
+    GraflowRuntimeError,
+    NonRetryableError,
+    RetryLimitExceededError,
+)
+
+
+def run(first, *others):
+    with workflow("w") as wf:
+        flow = first
+        for other in (*others, Task("end")):
+            flow = flow >> other
+        return wf.execute(ret_context=True)[1]
+
+
+def test_an_error_of_a_task_is_a_runtime_error_with_the_original_as_its_cause():
+    boom = ValueError("boom")
+
+    @task
+    def fail():
+        raise boom
+
+    with pytest.raises(GraflowRuntimeError) as caught:
+        run(fail)
+    error = caught.value
+    assert type(error) is GraflowRuntimeError
+    assert error.cause is boom
+    assert error.__cause__ is boom
+    assert str(error) == "An error occurred: boom (caused by boom)"
+    text = "".join(traceback.format_exception(error))
+    assert "raise boom" in text
+    assert "in task 'fail', attempt 1" in text
+
+
+def test_nothing_follows_a_failed_task():
+    ran = []
+
+    @task
+    def fail():
+        raise ValueError
+
+    with pytest.raises(GraflowRuntimeError):
+        run(fail, task("after")(lambda: ran.append(1)))
+    assert ran == []
+
+
+def test_a_missing_argument_fails_before_user_code_and_is_not_tried_again():
+    ran = []
+
+    @task(max_retries=5)
+    def needs(thing, other):
+        ran.append(thing)
+
+    with pytest.raises(ArgumentError, match=r"task 'needs' has no value for 'thing', 'other'") as e:
+        run(task("thng")(lambda: 1), needs)
+    assert ran == []
+    assert "did you mean 'thng'?" in str(e.value)
+
+
+def failing_until(attempt, **options):
+    seen = []
+
+    @task("t", inject_context=True, **options)
+    def fail(context):
+        seen.append((context.retry_count, context.max_retries, context.cycle_count))
+        if len(seen) < attempt:
+            raise ValueError(f"failure {len(seen)}")
+        return len(seen)
+
+    return fail, seen
+
+
+def test_a_task_is_tried_again_as_often_as_it_says():
+    fail, seen = failing_until(3, max_retries=2)
+    assert run(fail).get_result("t") == 3
+    assert seen == [(0, 2, 1), (1, 2, 1), (2, 2, 1)]
+
+
+def test_when_all_attempts_failed_the_last_error_is_carried():
+    fail, seen = failing_until(9, max_retries=2)
+    with pytest.raises(RetryLimitExceededError) as caught:
+        run(fail)
+    error = caught.value
+    assert (error.task_id, error.retry_count, error.max_retries) == ("t", 3, 2)
+    assert str(error.last_error) == str(error.__cause__) == "failure 3"
+    assert len(seen) == 3
+
+
+def test_a_retry_waits_as_its_policy_says_and_others_run_meanwhile():
+    ran = []
+
+    @task(retry_policy=RetryPolicy(max_retries=1, initial_interval=0.02))
+    def flaky():
+        ran.append("flaky")
+        if len(ran) == 1:
+            raise ValueError
+
+    with workflow("w") as wf:
+        start = Task("start")
+        start >> [flaky, task("other")(lambda: ran.append("other"))]
+        wf.execute()
+    assert ran == ["flaky", "other", "flaky"]
+
+
+def test_retries_happen_inside_branches():
+    fail, seen = failing_until(2, retry_policy=RetryPolicy(1, initial_interval=0.01))
+    with workflow("w") as wf:
+        parallel(fail, task("sibling")(lambda: 5))
+        assert wf.execute() == {"t": 2, "sibling": 5}
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"max_retries": 3}, NonRetryableError("no")),
+        ({"retry_policy": RetryPolicy(3, 0, give_up_on=(ValueError,))}, ValueError("no")),
+        ({"retry_policy": RetryPolicy(3, 0, retry_on=(OSError,))}, ValueError("no")),
+    ],
+)
+def test_errors_that_another_attempt_cannot_help_end_the_task(options, error):
+    seen = []
+
+    @task(**options)
+    def fail():
+        seen.append(1)
+        raise error
+
+    with pytest.raises(GraflowRuntimeError) as caught:
+        run(fail)
+    assert not isinstance(caught.value, RetryLimitExceededError)
+    assert caught.value.cause is error
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("stop", [SystemExit(3), KeyboardInterrupt()])
+def test_what_is_no_exception_abandons_the_run_and_passes_through(stop):
+    seen = []
+
+    @task(max_retries=2)
+    def leave():
+        seen.append(1)
+        raise stop
+
+    with pytest.raises(type(stop)) as caught:
+        run(leave, task("after")(lambda: seen.append(2)))
+    assert caught.value is stop
+    assert seen == [1]
+
+
+def test_sys_exit_in_a_branch_abandons_the_run_too():
+    free = threading.Event()
+
+    @task
+    def leave():
+        raise SystemExit(4)
+
+    @task
+    def stuck():
+        free.wait(timeout=60)
+
+    with workflow("w") as wf:
+        (leave | stuck) >> Task("end")
+        with pytest.raises(SystemExit) as caught:
+            wf.execute()
+    free.set()
+    assert caught.value.code == 4
+
+
+def test_an_inner_workflows_failure_is_an_error_of_the_task():
+    @task
+    def inner_fails():
+        raise KeyError("deep")
+
+    @task
+    def outer():
+        with workflow("inner") as inner:
+            Task("x") >> inner_fails
+            inner.execute()
+
+    with pytest.raises(GraflowRuntimeError) as caught:
+        run(outer)
+    assert isinstance(caught.value.cause, GraflowRuntimeError)
+    assert isinstance(caught.value.cause.cause, KeyError)
