@@ -216,7 +216,7 @@ def runner_image_mb(api: client.ApiClient) -> float | None:
     """Return the size of the runner's image as the node reports it, in MB."""
     for node in client.CoreV1Api(api).list_node().items:
         for image in node.status.images:
-            if any(name.startswith(RUNNER_IMAGE) for name in image.names):
+            if any(name.startswith(RUNNER_IMAGE) for name in image.names or ()):
                 return round(image.size_bytes / 1e6, 1)
     return None
 
