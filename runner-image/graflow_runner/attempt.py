@@ -60,7 +60,10 @@ class Attempt:
         else:
             if ended.succeeded and not delivery.outcome.succeeded:
                 code = exitcodes.TASK_FAILED  # its value was refused
-            code = exitcodes.UNREACHABLE if told is Told.NOWHERE else code
+            code = {
+                Told.NOWHERE: exitcodes.UNREACHABLE,
+                Told.REFUSED: exitcodes.INTERNAL,
+            }.get(told, code)
         leave(code)
         return code
 

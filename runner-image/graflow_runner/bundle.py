@@ -8,6 +8,7 @@ import stat
 import sys
 import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from graflow.machine import reasons
@@ -60,7 +61,7 @@ class Bundle:
         """Name of the program's file, for people."""
         return str(self._manifest.get("program", ""))
 
-    def unpack(self, folder: str) -> None:
+    def unpack(self, folder: Path) -> None:
         """Write the files beside the program to a folder.
 
         Raises:
@@ -75,22 +76,21 @@ class Bundle:
             )
         for entry in entries:
             _check(entry.filename)
-        os.makedirs(folder, exist_ok=True)  # noqa: PTH103  # pathlib is not imported at start-up
+        folder.mkdir(parents=True, exist_ok=True)
         try:
             for entry in entries:
                 if entry.filename.startswith(root) and not entry.is_dir():
-                    self._write(entry, folder + "/" + entry.filename.removeprefix(root))
+                    self._write(entry, folder / entry.filename.removeprefix(root))
         except zipfile.BadZipFile as error:
             raise BundleError(
                 reasons.BUNDLE_CORRUPT, f"the code bundle is damaged: {error}"
             ) from error
 
-    def _write(self, entry: zipfile.ZipInfo, path: str) -> None:
-        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120  # as above
-        with open(path, "wb") as file:  # noqa: PTH123  # as above
-            file.write(self._zip.read(entry))
+    def _write(self, entry: zipfile.ZipInfo, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self._zip.read(entry))
         if (entry.external_attr >> 16) & stat.S_IXUSR:
-            os.chmod(path, 0o755)  # noqa: PTH101, S103  # as above; a script that runs here too
+            path.chmod(0o755)
 
     def function(self, sha256: str) -> Any:  # noqa: ANN401  # whatever was pickled
         """Return the unpickled function with this hash.
@@ -151,8 +151,7 @@ def _check(name: str) -> None:
         )
 
 
-def enter(folder: str) -> None:
+def enter(folder: Path) -> None:
     """Make a folder the working directory and the first place where modules are looked for."""
-    os.makedirs(folder, exist_ok=True)  # noqa: PTH103  # pathlib is not imported at start-up
     os.chdir(folder)
-    sys.path.insert(0, folder)
+    sys.path.insert(0, str(folder))

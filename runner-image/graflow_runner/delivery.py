@@ -18,11 +18,15 @@ _STORED: Final = (200, 201, 204, 412)
 """Answers to a conditional PUT after which the object exists; 412: an earlier try made it."""
 
 
+_BAD_KEY: Final = (401, 403)
+
+
 class Told(Enum):
     """Where the outcome is when the runner ends."""
 
     COMMITTED = "committed"
     STORED = "stored"
+    REFUSED = "refused"
     NOWHERE = "nowhere"
 
 
@@ -94,7 +98,7 @@ class Delivery:
             if why == "":
                 return Told.COMMITTED
             if self._refused:
-                return Told.NOWHERE
+                return Told.REFUSED
             hurried = self._hurry.is_set()
             if hurried or patience.over or patience.spent_s >= limits.store_after_s:
                 self._store()
@@ -151,7 +155,7 @@ class Delivery:
         """Go on with a failure in place of a value that was refused."""
         reason, said = refusal(answer)
         why = f"the operator refuses the outcome: {words(answer)}"
-        if self.outcome.succeeded:
+        if self.outcome.succeeded and answer.status not in _BAD_KEY:
             self.outcome = failure(
                 reason or reasons.RUNNER_FAILED, f"the task's value was refused: {said or why}"
             )

@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
@@ -20,9 +21,9 @@ _MARK_BYTES: Final = 64
 """Room for the line that says how much was left out."""
 
 _OURS: Final = tuple(
-    os.path.dirname(os.path.abspath(path)) + os.sep  # noqa: PTH100, PTH120  # pathlib is slow
-    for path in (__file__, reasons.__file__ + "/..")
+    f"{folder}{os.sep}" for folder in (Path(__file__).parent, Path(reasons.__file__).parent.parent)
 )
+"""Folders of the runner and of Graflow; the absolute names of their files begin with these."""
 
 
 def failed(
@@ -105,9 +106,11 @@ def cut(text: str, limit: int) -> str:
 
 def shortened(report: Mapping[str, Any], limit: int) -> dict[str, Any]:
     """Return the report of a failure with so little of its texts that its error fits a limit."""
-    error = {**report["error"], "message": cut(report["error"]["message"], limit // 4)}
+    texts = report["error"]
+    error = dict(texts)
     for tenths in range(8, -1, -1):
-        error["traceback"] = cut(report["error"]["traceback"], limit * tenths // 10)
+        error["message"] = cut(texts["message"], limit * tenths // 30)
+        error["traceback"] = cut(texts["traceback"], limit * tenths // 10)
         if len(json.dumps(error)) <= limit:
             break
     return {**report, "error": error}

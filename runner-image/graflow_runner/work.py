@@ -1,8 +1,8 @@
 """A task's work: its code, its arguments, its call, its value."""
 
-import os
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from graflow import values
@@ -69,12 +69,13 @@ class Work:
         """Return the run's code, unpacked; what user code sees of the process fits it then."""
         named = self._order["bundle"]
         if named is None:
-            sys.path.insert(0, os.getcwd())  # noqa: PTH109  # pathlib is not imported at start-up
+            sys.path.insert(0, str(Path.cwd()))
             sys.argv[:] = ["graflow"]
             return None
         code = bundle.Bundle(self._operator.bundle(named["sha256"]), sha256=named["sha256"])
-        code.unpack(self._settings.code_dir)
-        bundle.enter(self._settings.code_dir)
+        folder = Path(self._settings.code_dir)
+        code.unpack(folder)
+        bundle.enter(folder)
         sys.argv[:] = [code.program or "graflow"]
         return code
 

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import http.server
 import json
+import ssl
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -46,6 +47,7 @@ class FakeOperator:
         self._numbers: dict[int, bytes] = {}
         self._changed = threading.Condition()
         self._server: http.server.ThreadingHTTPServer | None = None
+        self._scheme = "http"
         self.port = 0
 
     # The life of the server.
@@ -59,6 +61,13 @@ class FakeOperator:
         self._server = server
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
 
+    def use_tls(self, context: ssl.SSLContext) -> None:
+        assert self._server is not None
+        self._server.socket = context.wrap_socket(
+            self._server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        self._scheme = "https"
+
     def stop(self) -> None:
         if self._server is not None:
             self._server.shutdown()
@@ -67,7 +76,7 @@ class FakeOperator:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self._scheme}://127.0.0.1:{self.port}"
 
     def has_store(self, store_url: str = "") -> None:
         """Give the order URLs of a store; by default this server is the store too."""
@@ -193,7 +202,7 @@ class Request(http.server.BaseHTTPRequestHandler):
 
     def _route(self) -> None:
         path = self.path.partition("?")[0]
-        name = path.removeprefix("/runner/v1/").partition("/")[0]
+        name = path.removeprefix("/runner/v1/").lstrip("/").partition("/")[0]
         self.operator.note(lambda: self.operator.calls.append(f"{self.command} {path}"))
         if waiting := self.operator.script.get(name):
             waiting.popleft()(self)

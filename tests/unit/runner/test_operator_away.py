@@ -1,4 +1,5 @@
 import hashlib
+import json
 import socket
 
 from unit.runner.fake_operator import FakeOperator, busy, usual_but_reply_lost
@@ -54,8 +55,6 @@ def test_an_outcome_that_cannot_be_reported_is_stored_and_left_as_message(operat
     runner = runners.run(GRAFLOW_STORE_AFTER_SECONDS="0", GRAFLOW_REPORT_PATIENCE_SECONDS="0.1")
     store.stop()
     assert runner.process.returncode == 0
-    import json
-
     report = checked(operator, json.loads(store.store["/store/outcome"]))
     assert report == {"outcome": "Succeeded", "value": {"json": 1}}
     assert checked(operator, runner.message) == report
@@ -127,3 +126,30 @@ def test_a_value_that_the_operator_refuses_is_a_failure_in_its_words(operator, r
     assert error["reason"] == "StoreRequired"
     assert "no store is configured" in error["message"]
     assert error["retryable"] is False
+
+
+def test_a_value_that_nobody_takes_is_a_loss_that_the_message_tells(operator, runners):
+    script(operator, "return 'v' * 300_000")
+    operator.next("blob", *[busy] * 10_000)
+    runner = runners.run(GRAFLOW_REPORT_PATIENCE_SECONDS="0.05")
+    assert runner.process.returncode == 69
+    error = checked(operator, runner.message)["error"]
+    assert (error["reason"], error["retryable"]) == ("RunnerFailed", True)
+    assert "300002 bytes" in error["message"]
+
+
+def test_a_store_that_is_away_is_tried_again_without_showing_signatures(operator, runners):
+    script(operator, "return 'v' * 300_000")
+    operator.next("store", *[lambda r: r.answer(500, b"")] * 2)
+    runner = runners.run()
+    assert runner.process.returncode == 0
+    assert list(operator.reports[0]["value"]) == ["blob"]
+    assert "the store answered HTTP 500 to PUT" in runner.stderr
+    assert "SECRETSIGNATURE" not in runner.stderr
+
+
+def test_a_report_with_a_key_that_is_no_longer_good_leaves_the_true_outcome(operator, runners):
+    operator.next("report", lambda r: r.refuse(403, "BadKey", "the key was rotated"))
+    runner = runners.run()
+    assert runner.process.returncode == 70
+    assert checked(operator, runner.message) == {"outcome": "Succeeded", "value": {"json": 1}}
