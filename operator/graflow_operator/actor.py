@@ -7,27 +7,28 @@ loop begins from what was committed and what exists; there is no other way to re
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 from graflow.api import names
 from graflow.api.errors import InvalidWorkflow
 from graflow.api.workflow_status import Cursor
 from graflow.machine import reasons
-from graflow.machine.commands import FinishRun, StartAttempt, StopAttempt, WakeAt
+from graflow.machine.commands import WakeAt
 from graflow.machine.due import due
-from graflow.machine.state import Error, Phase, State
+from graflow.machine.state import Error, State
 from graflow.store import StoreError
-from graflow_operator import folding, metrics, orders, pods, program, snapshot, statuses, turns
+from graflow_operator import folding, metrics, orders, program, snapshot, statuses, turns
 from graflow_operator.bundles import Bundle, BundleUnusableError
 from graflow_operator.cluster import PODS, Object
 from graflow_operator.cluster_errors import ClusterError, NotFoundError, TooManyError
 from graflow_operator.commits import Commits, StoreRequiredError, SupersededError
-from graflow_operator.errands import BadInputError, Errands
+from graflow_operator.dispatch import Dispatch
 from graflow_operator.facts import PodFact, of_pod
 from graflow_operator.folding import Draft, RunFacts
+from graflow_operator.hands import Hands
 from graflow_operator.letters import (
     Claim,
     FencedError,
@@ -39,6 +40,7 @@ from graflow_operator.letters import (
     Unstartable,
 )
 from graflow_operator.parts import Parts
+from graflow_operator.podbook import PodBook
 from graflow_operator.program import Program
 from graflow_operator.refs import AttemptRef, RunRef, is_pod_of
 from graflow_operator.snapshot import Snapshot
@@ -61,36 +63,30 @@ class Actor:
     def __init__(self, parts: Parts, workflow: Object, facts: Iterable[PodFact] | None) -> None:
         self.run = RunRef.of(workflow)
         self.parts = parts
-        self._commits = Commits(parts.cluster, parts.storage, workflow)
-        self._errands = Errands(parts, self.run, self._deliver, self.pod_seen)
-        self._program: Program | None = None
-        self._bundle: Bundle | None = None
-        self._snapshot = Snapshot()
-        self._pods: dict[AttemptRef, PodFact] = {}
-        self._listed = None if facts is None else tuple(facts)
-        self._missing: set[AttemptRef] = set()
-        """Attempts whose pods were seen once, or may have been made by a predecessor, and are not
-        there any more."""
-
-        self._refused: dict[AttemptRef, statuses.Refusal] = {}
-        self._removed: set[str] = set()
+        self.book = PodBook(self.ring)
+        self._bell = asyncio.Event()
         self._letters: list[Letter] = []
         self._newer: Object | None = None
-        self._tasks: dict[object, asyncio.Task[None]] = {}
-        self._bell = asyncio.Event()
-        self._pause_s = 0.0
-        self._wakes: list[float] = []
+        self._dispatch = Dispatch(parts, self.run, self.ring)
+        self._hands = Hands(parts, self.run, self.book, self._dispatch, self._deliver)
+        self._commits = Commits(parts.cluster, parts.storage, workflow)
+        self._program: Program | None = None
+        self._generation = 0
+        self._bundle: Bundle | None = None
+        self._snapshot = Snapshot()
+        self._listed = None if facts is None else tuple(facts)
+        self._refused: dict[AttemptRef, statuses.Refusal] = {}
+        self._previous = statuses.previous(workflow)
         self._told: tuple[statuses.Waits, Error | None] = ({}, None)
         self._soft_at = 0.0
+        self._wakes: list[float] = []
+        self._pause_s = 0.0
         self._fatal: Error | None = None
         """Why the run cannot go on, once that is known."""
 
         self._hold_up: Error | None = None
         """What the run as a whole waits for."""
 
-        self._previous = statuses.previous(workflow)
-        self._generation = 0
-        self._secret_made = False
         self.done = False
         """Whether nothing is left to do for this run."""
 
@@ -99,57 +95,19 @@ class Actor:
 
     # -- what the outside tells -------------------------------------------------------------------
 
+    def ring(self) -> None:
+        """Say that there is something to look at."""
+        self._bell.set()
+
     def workflow_seen(self, workflow: Object) -> None:
         """Take note of the Workflow object as a watch showed it."""
         self._newer = workflow
-        self._bell.set()
-
-    def pod_seen(self, fact: PodFact) -> None:
-        """Take note of a pod; older news than what is known is dropped, an end is never undone."""
-        known = self._pods.get(fact.attempt)
-        if known and known.uid == fact.uid and (fact.version < known.version):
-            return
-        if known and known.uid == fact.uid and known.ended and not fact.ended:
-            fact = replace(fact, ended=known.ended, running=known.running)
-        self._pods[fact.attempt] = fact
-        self._missing.discard(fact.attempt)
-        self._bell.set()
-
-    def pod_gone(self, attempt: AttemptRef, uid: str) -> None:
-        """Take note that a pod exists no more."""
-        known = self._pods.get(attempt)
-        if known is None or known.uid == uid:
-            self._pods.pop(attempt, None)
-            if known is None or known.ended is None:
-                self._missing.add(attempt)
-            else:
-                self._pods[attempt] = replace(known, deleting=True, finalizers=())
-            self._bell.set()
-
-    def pods_listed(self, facts: Iterable[PodFact], known_before: Iterable[str]) -> None:
-        """Compare with what a list showed.
-
-        Args:
-            facts: The run's pods in the list.
-            known_before: Uids of pods that were known before the list was asked for; of those
-                that are absent from it, none exists.
-        """
-        listed = {fact.uid: fact for fact in facts}
-        for fact in listed.values():
-            self.pod_seen(fact)
-        old = set(known_before)
-        for attempt, fact in tuple(self._pods.items()):
-            if fact.uid in old and fact.uid not in listed and not (fact.ended and fact.deleting):
-                self.pod_gone(attempt, fact.uid)
-
-    def pod_uids(self) -> tuple[str, ...]:
-        """Return the uids of the pods that are known."""
-        return tuple(fact.uid for fact in self._pods.values())
+        self.ring()
 
     def stop(self) -> None:
         """Leave after the round that is under way."""
         self.stopped = True
-        self._bell.set()
+        self.ring()
 
     # -- what runners ask -------------------------------------------------------------------------
 
@@ -170,7 +128,7 @@ class Actor:
             raise FencedError("the attempt of this pod is over")
         if not is_pod_of(pod, self.run, activation.node, fact.attempt):
             raise FencedError("this is not the pod that was made for its attempt")
-        self.pod_seen(fact)
+        self.book.seen(fact)
         claim = f"{fact.uid}/{nonce}"
         return await self._ask(Claim(fact.attempt, claim, python, self._future()))
 
@@ -205,7 +163,7 @@ class Actor:
         """The run's code, once it was read."""
         return self._bundle
 
-    def _future(self) -> "asyncio.Future[Json]":
+    def _future(self) -> asyncio.Future[Json]:
         return asyncio.get_running_loop().create_future()
 
     async def _ask(self, letter: Claim | Report) -> Json:
@@ -216,7 +174,7 @@ class Actor:
 
     def _deliver(self, letter: Letter) -> None:
         self._letters.append(letter)
-        self._bell.set()
+        self.ring()
 
     # -- the loop ---------------------------------------------------------------------------------
 
@@ -226,8 +184,7 @@ class Actor:
             while not (self.done or self.stopped):
                 await self._round()
         finally:
-            for task in self._tasks.values():
-                task.cancel()
+            self._dispatch.close()
             for letter in self._letters:
                 self._refuse(
                     letter,
@@ -261,7 +218,7 @@ class Actor:
         except StoreRequiredError as error:
             self._letters[:0] = letters
             self._fatal = Error(reasons.STORE_REQUIRED, str(error), retryable=False)
-            self._bell.set()
+            self.ring()
         except StoreError as error:
             self._letters[:0] = letters
             self._hold_up = Error(reasons.STORE_UNAVAILABLE, str(error))
@@ -276,7 +233,7 @@ class Actor:
         if isinstance(error, TooManyError):
             self._pause_s = max(self._pause_s, error.retry_after_s)
         log.warning("%s: %s; trying again in %.1f s", self.run, error, self._pause_s)
-        self._bell.set()
+        self.ring()
         await self.parts.sleep(self._pause_s)
 
     async def _wait(self) -> None:
@@ -306,7 +263,7 @@ class Actor:
             await self._recover()
         # Only now may runners be answered: before, nothing is known of their attempts.
         self._program, self._generation = found, _generation(workflow)
-        self._bell.set()
+        self.ring()
         return True
 
     async def _recover(self) -> None:
@@ -316,11 +273,11 @@ class Actor:
             found = await self.parts.cluster.find(PODS, self.run.namespace, selector)
             self._listed = tuple(fact for pod in found if (fact := of_pod(pod)))
         for fact in self._listed:
-            self.pod_seen(fact)
+            self.book.seen(fact)
         state = self._snapshot.state
         if not state.phase.ended:
             expected = {ref for ref, _ in folding.current(state)} - self._snapshot.held
-            self._missing |= expected - self._pods.keys()
+            self.book.missing |= expected - self.book.facts.keys()
 
     async def _refuse_run(self, error: InvalidWorkflow) -> None:
         """Say what is wrong with a spec that cannot run."""
@@ -357,10 +314,9 @@ class Actor:
             await self._prepare(self._program)
         draft = Draft(self._program, self._snapshot, now)
         draft.about_the_run(RunFacts(not self._needs_bundle(), self._fatal))
-        draft.about_pods(self._pods.values())
+        draft.about_pods(self.book.facts.values())
         answers = [(letter, self._fold(draft, letter)) for letter in letters]
-        living = (ref for ref, fact in self._pods.items() if not fact.ended)
-        after = self._with_holds(draft.snapshot(self._snapshot, living), now)
+        after = self._with_holds(draft.snapshot(self._snapshot, self.book.living()), now)
         await self._commit(after, now)
         for letter, error in answers:
             self._answer(letter, error)
@@ -383,7 +339,11 @@ class Actor:
         before = self._snapshot
         moved = after.state != before.state or after.held != before.held
         waits = statuses.waits(
-            after.held, self._program.limits, self._pods, self._refused, turns.starting(after.state)
+            after.held,
+            self._program.limits,
+            self.book.facts,
+            self._refused,
+            turns.starting(after.state),
         )
         told = (waits, self._standing(after.state))
         if not moved and not self._soft_due(now, changed=told != self._told):
@@ -406,7 +366,7 @@ class Actor:
         self, found: Program, after: Snapshot, cursor: Object, waits: statuses.Waits, now: float
     ) -> None:
         old_key = (self._commits.cursor or {}).get("key")
-        notes = statuses.pod_notes(self._pods, waits)
+        notes = statuses.pod_notes(self.book.facts, waits)
         status = statuses.status(
             self._about(), found.plan, after.state, self._standing(after.state),
             self._previous, notes, now=now,
@@ -417,7 +377,7 @@ class Actor:
         self._previous = status.model_copy(update={"cursor": Cursor(seq=cursor["seq"])})
         self._told, self._soft_at = (waits, self._standing(after.state)), 0.0
         if old_key and old_key != cursor.get("key") and self.parts.storage:
-            self._spawn(("forget", old_key), self.parts.storage.delete(old_key))
+            self._dispatch.send(("forget", old_key), partial(self.parts.storage.delete, old_key))
 
     async def _tell_hold_up(self) -> None:
         """Say why the run stands still, with the state that is committed already."""
@@ -514,140 +474,21 @@ class Actor:
         if isinstance(letter, Claim | Report) and not letter.answer.done():
             letter.answer.set_exception(error)
 
-    # -- acting -----------------------------------------------------------------------------------
-
     def _act(self, now: float) -> None:
-        """Do what follows from what is committed."""
+        """Do what follows from what is committed, and arrange to be woken."""
         if self._program is None:
             return
         state = self._snapshot.state
-        wakes = [now + BUNDLE_S] if self._needs_bundle() else []
-        for command in due(self._program.plan, state):
-            match command:
-                case StartAttempt(activation=number, attempt=attempt):
-                    self._start(AttemptRef(number, attempt))
-                case StopAttempt() | FinishRun():
-                    pass  # what is not current is removed below, whatever made it so
-                case WakeAt(at=at):
-                    wakes.append(at)
-        self._inquire(state)
-        self._tidy(state)
+        self._hands.act(self._program, self._snapshot, self._refused)
+        self.done = state.phase.ended and not self._hands.left()
+        found = due(self._program.plan, state)
+        wakes = [command.at for command in found if isinstance(command, WakeAt)]
         limit = self._program.spec.active_deadline_seconds
         if limit and not state.phase.ended and state.started_at:
             wakes.append(state.started_at + limit)
-        wakes += [refusal.until for refusal in self._refused.values()]
-        self._wakes = wakes
-        self.done = state.phase.ended and not self._left()
-
-    def _left(self) -> bool:
-        """Whether an ended run still has pods to stop or let go, or errands under way."""
-        running = any(
-            not fact.ended and not fact.deleting and fact.uid not in self._removed
-            for fact in self._pods.values()
-        )
-        held = any(fact.held for fact in self._pods.values())
-        return running or held or bool(self._tasks)
-
-    def _start(self, attempt: AttemptRef) -> None:
-        known = attempt in self._pods or attempt in self._missing or attempt in self._refused
-        if known or attempt in self._snapshot.held or ("start", attempt) in self._tasks:
-            return
-        self._spawn(("start", attempt), self._make_pod(attempt))
-
-    async def _make_pod(self, attempt: AttemptRef) -> None:
-        state, found = self._snapshot.state, self._program
-        activation = state.activations.get(attempt.activation)
-        if activation is None or found is None:
-            return
-        task = found.tasks[activation.node]
-        inputs: dict[str, str] = {}
-        try:
-            if task.container is not None:
-                inputs = await self._errands.inputs(dict(orders.inputs(found, state, activation)))
-            elif not self._secret_made:
-                await self.parts.make_secret(self.run)
-                self._secret_made = True
-            body = pods.build(self._runner(), task, attempt, found.spec.pod, inputs)
-        except (BadInputError, pods.UnknownInputError) as error:
-            words = f"task {task.name!r}: {error}"
-            broken = Error(reasons.INPUT_UNUSABLE, words, retryable=False)
-            self._deliver(Unstartable(attempt, broken))
-            return
-        await self._errands.start(attempt, task, body, lambda: self._is_wanted(attempt))
-
-    def _is_wanted(self, attempt: AttemptRef) -> bool:
-        state = self._snapshot.state
-        activation = state.activations.get(attempt.activation)
-        return (
-            not state.phase.ended
-            and activation is not None
-            and activation.attempt == attempt.attempt
-            and activation.phase is Phase.STARTING
-        )
-
-    def _runner(self) -> pods.Runner:
-        settings = self.parts.settings
-        return pods.Runner(
-            self.run,
-            settings.runner_image,
-            settings.advertise,
-            self.parts.secret_name(self.run),
-            settings.instance,
-        )
-
-    def _inquire(self, state: State) -> None:
-        """Find out about attempts that should be under way and whose pods ended or are gone."""
-        if self._program is None or state.phase.ended:
-            return
-        for attempt, activation in folding.current(state):
-            fact = self._pods.get(attempt)
-            lost = fact is None and (attempt in self._missing or activation.claim)
-            if attempt in self._snapshot.held or not (lost or (fact and fact.ended)):
-                continue
-            task = self._program.tasks[activation.node]
-            self._spawn(
-                ("inquire", attempt),
-                self._errands.inquire(attempt, task, activation.claim, fact),
-            )
-
-    def _tidy(self, state: State) -> None:
-        """Stop pods that are not to go on; let go of those whose outcome is committed."""
-        current = set() if state.phase.ended else {ref for ref, _ in folding.current(state)}
-        for attempt, fact in self._pods.items():
-            if attempt in current:
-                continue
-            if fact.ended or fact.deleting or attempt in self._snapshot.reported:
-                if fact.held:
-                    self._spawn(("release", fact.uid), self._errands.release(fact))
-            elif fact.uid not in self._removed:
-                self._spawn(("remove", fact.uid), self._remove(fact))
-
-    async def _remove(self, fact: PodFact) -> None:
-        await self._errands.remove(fact)
-        self._removed.add(fact.uid)
-
-    def _spawn(self, key: object, errand: Awaitable[Any]) -> None:
-        """Send somebody off, once; whatever comes of it, look again when it is back."""
-        if key in self._tasks:
-            if asyncio.iscoroutine(errand):
-                errand.close()
-            return
-        self._tasks[key] = asyncio.ensure_future(self._errand(key, errand))
-
-    async def _errand(self, key: object, errand: Awaitable[Any]) -> None:
-        try:
-            await errand
-        except (ClusterError, StoreError) as error:
-            log.warning("%s: %s: %s; trying again", self.run, key, error)
-            await self.parts.sleep(PAUSE_S)
-        except asyncio.CancelledError:
-            raise
-        except Exception:
-            log.exception("%s: %s failed; trying again", self.run, key)
-            await self.parts.sleep(MOST_PAUSE_S)
-        finally:
-            self._tasks.pop(key, None)
-            self._bell.set()
+        if self._needs_bundle():
+            wakes.append(now + BUNDLE_S)
+        self._wakes = [*wakes, *(refusal.until for refusal in self._refused.values())]
 
 
 def _generation(workflow: Object) -> int:

@@ -65,10 +65,10 @@ class Engine:
         if fact is None or actor is None:
             return
         if kind == "DELETED":
-            actor.pod_seen(fact)  # it may show the end for the first time
-            actor.pod_gone(fact.attempt, fact.uid)
+            actor.book.seen(fact)  # it may show the end for the first time
+            actor.book.gone(fact.attempt, fact.uid)
         else:
-            actor.pod_seen(fact)
+            actor.book.seen(fact)
 
     def actor(self, uid: str) -> Actor:
         """Return the actor of a run.
@@ -125,7 +125,7 @@ class Engine:
         await self._leftovers(facts)
 
     async def _compare(self) -> None:
-        known = {uid: actor.pod_uids() for uid, actor in self._actors.items()}
+        known = {uid: actor.book.uids() for uid, actor in self._actors.items()}
         workflows = await self._everything(WORKFLOWS)
         facts = _by_run(await self._everything(PODS, POD_SELECTOR))
         for workflow in workflows:
@@ -134,7 +134,7 @@ class Engine:
             actor = self._actors.get(uid)
             if actor is not None:
                 actor.workflow_seen(workflow)
-                actor.pods_listed(mine, known.get(uid, ()))
+                actor.book.listed(mine, known.get(uid, ()))
             else:
                 self._consider(workflow, mine)
         present = {workflow["metadata"]["uid"] for workflow in workflows}

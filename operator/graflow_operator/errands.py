@@ -6,7 +6,7 @@ An errand decides nothing about the run: it comes back with a letter, or with a 
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from graflow.api import names
@@ -105,7 +105,7 @@ class Errands:
         if fact := of_pod(pod):
             self.pod_seen(fact)
 
-    async def inputs(self, asked: dict[str, values.ValueRef]) -> dict[str, str]:
+    async def inputs(self, asked: Mapping[str, values.ValueRef]) -> dict[str, str]:
         """Return the inputs of a container task as texts.
 
         Raises:

@@ -1,0 +1,58 @@
+"""Errands under way: each at most once at a time, tried again by whoever sent it."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from graflow.store import StoreError
+from graflow_operator.cluster_errors import ClusterError, TooManyError
+from graflow_operator.parts import Parts
+from graflow_operator.refs import RunRef
+
+PAUSE_S = 0.5
+LONG_PAUSE_S = 30.0
+log = logging.getLogger(__name__)
+
+
+class Dispatch:
+    """The errands of one run. When one is back, the actor looks again at what is to be done."""
+
+    def __init__(self, parts: Parts, run: RunRef, ring: Callable[[], None]) -> None:
+        self._parts = parts
+        self._run = run
+        self._ring = ring
+        self._tasks: dict[object, asyncio.Task[None]] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether anybody is under way."""
+        return bool(self._tasks)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._tasks
+
+    def send(self, key: object, errand: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Send somebody off, unless one is under way for the same thing."""
+        if key not in self._tasks:
+            self._tasks[key] = asyncio.create_task(self._go(key, errand))
+
+    def close(self) -> None:
+        """Call everybody back."""
+        for task in self._tasks.values():
+            task.cancel()
+
+    async def _go(self, key: object, errand: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await errand()
+        except TooManyError as error:
+            await self._parts.sleep(error.retry_after_s)
+        except (ClusterError, StoreError) as error:
+            log.warning("%s: %s: %s; trying again", self._run, key, error)
+            await self._parts.sleep(PAUSE_S)
+        except Exception:
+            log.exception("%s: %s failed; trying again", self._run, key)
+            await self._parts.sleep(LONG_PAUSE_S)
+        finally:
+            self._tasks.pop(key, None)
+            self._ring()

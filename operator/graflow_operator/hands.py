@@ -1,0 +1,154 @@
+"""What follows from what is committed: pods made, looked into, stopped, let go.
+
+Called after each commit, and derives everything from the committed state and the pods there are: an
+operator that was restarted does the very same.
+"""
+
+from collections.abc import Callable, Collection
+from functools import partial
+
+from graflow.machine import reasons
+from graflow.machine.commands import StartAttempt
+from graflow.machine.due import due
+from graflow.machine.state import Error, Phase, State
+from graflow_operator import folding, orders, pods
+from graflow_operator.dispatch import Dispatch
+from graflow_operator.errands import BadInputError, Errands
+from graflow_operator.facts import PodFact
+from graflow_operator.letters import Letter, Unstartable
+from graflow_operator.parts import Parts
+from graflow_operator.podbook import PodBook
+from graflow_operator.program import Program
+from graflow_operator.refs import AttemptRef, RunRef
+from graflow_operator.snapshot import Snapshot
+
+
+class Hands:
+    """Acts for one run."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        run: RunRef,
+        book: PodBook,
+        dispatch: Dispatch,
+        deliver: Callable[[Letter], None],
+    ) -> None:
+        self._parts = parts
+        self._run = run
+        self._book = book
+        self._dispatch = dispatch
+        self._deliver = deliver
+        self._errands = Errands(parts, run, deliver, book.seen)
+        self._committed = Snapshot()
+        self._removed: set[str] = set()
+        self._secret_made = False
+
+    def act(self, program: Program, committed: Snapshot, refused: Collection[AttemptRef]) -> None:
+        """Begin all that is due and is not under way yet.
+
+        Args:
+            program: What the run executes.
+            committed: Where it stands.
+            refused: Attempts whose pods the API server does not take for now.
+        """
+        self._committed = committed
+        for command in due(program.plan, committed.state):
+            # StopAttempt and FinishRun need nothing of their own: what is not current any more is
+            # stopped below, whatever made it so. Timers are the actor's.
+            if isinstance(command, StartAttempt):
+                attempt = AttemptRef(command.activation, command.attempt)
+                if attempt not in refused:
+                    self._start(program, attempt)
+        if not committed.state.phase.ended:
+            self._inquire(program, committed.state)
+        self._tidy(committed.state)
+
+    def left(self) -> bool:
+        """Whether pods are still to be stopped or let go, or errands under way."""
+        running = any(
+            not fact.ended and not fact.deleting and fact.uid not in self._removed
+            for fact in self._book.facts.values()
+        )
+        held = any(fact.held for fact in self._book.facts.values())
+        return running or held or self._dispatch.busy
+
+    # -- starting ---------------------------------------------------------------------------------
+
+    def _start(self, program: Program, attempt: AttemptRef) -> None:
+        known = attempt in self._book.facts or attempt in self._book.missing
+        if not known and attempt not in self._committed.held:
+            self._dispatch.send(("start", attempt), partial(self._make_pod, program, attempt))
+
+    async def _make_pod(self, program: Program, attempt: AttemptRef) -> None:
+        state = self._committed.state
+        activation = state.activations.get(attempt.activation)
+        if activation is None:
+            return
+        task = program.tasks[activation.node]
+        inputs: dict[str, str] = {}
+        try:
+            if task.container is not None:
+                asked = orders.inputs(program, state, activation)
+                inputs = await self._errands.inputs(asked)
+            elif not self._secret_made:
+                await self._parts.make_secret(self._run)
+                self._secret_made = True
+            body = pods.build(self._runner(), task, attempt, program.spec.pod, inputs)
+        except (BadInputError, pods.UnknownInputError) as error:
+            words = f"task {task.name!r}: {error}"
+            broken = Error(reasons.INPUT_UNUSABLE, words, retryable=False)
+            self._deliver(Unstartable(attempt, broken))
+            return
+        await self._errands.start(attempt, task, body, lambda: self._is_wanted(attempt))
+
+    def _is_wanted(self, attempt: AttemptRef) -> bool:
+        state = self._committed.state
+        activation = state.activations.get(attempt.activation)
+        return (
+            not state.phase.ended
+            and activation is not None
+            and activation.attempt == attempt.attempt
+            and activation.phase is Phase.STARTING
+        )
+
+    def _runner(self) -> pods.Runner:
+        settings = self._parts.settings
+        return pods.Runner(
+            self._run,
+            settings.runner_image,
+            settings.advertise,
+            self._parts.secret_name(self._run),
+            settings.instance,
+        )
+
+    # -- looking into and clearing up --------------------------------------------------------------
+
+    def _inquire(self, program: Program, state: State) -> None:
+        """Find out about attempts that should be under way and whose pods ended or are gone."""
+        for attempt, activation in folding.current(state):
+            fact = self._book.facts.get(attempt)
+            lost = fact is None and (attempt in self._book.missing or bool(activation.claim))
+            if attempt in self._committed.held or not (lost or (fact and fact.ended)):
+                continue
+            task, claim = program.tasks[activation.node], activation.claim
+            self._dispatch.send(
+                ("inquire", attempt),
+                partial(self._errands.inquire, attempt, task, claim, fact),
+            )
+
+    def _tidy(self, state: State) -> None:
+        """Stop pods that are not to go on; let go of those whose outcome is committed."""
+        current = set() if state.phase.ended else {ref for ref, _ in folding.current(state)}
+        for attempt, fact in self._book.facts.items():
+            if attempt in current:
+                continue
+            if fact.ended or fact.deleting or attempt in self._committed.reported:
+                if fact.held:
+                    self._dispatch.send(("release", fact.uid), partial(self._errands.release, fact))
+            elif fact.uid not in self._removed:
+                self._dispatch.send(("remove", fact.uid), partial(self._remove, fact))
+
+    async def _remove(self, fact: PodFact) -> None:
+        await self._errands.remove(fact)
+        self._removed.add(fact.uid)

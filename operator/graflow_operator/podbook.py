@@ -1,0 +1,66 @@
+"""The pods of one run, as far as anybody has told: the latest of each, and which are missing."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+from graflow_operator.facts import PodFact
+from graflow_operator.refs import AttemptRef
+
+
+class PodBook:
+    """What is known of pods, by attempt; there is at most one of each."""
+
+    def __init__(self, ring: Callable[[], None]) -> None:
+        self._ring = ring
+        self.facts: dict[AttemptRef, PodFact] = {}
+        self.missing: set[AttemptRef] = set()
+        """Attempts whose pods were seen once, or may have been made by a predecessor, and are not
+        there any more as far as is known. To be believed only after the API server was asked."""
+
+    def seen(self, fact: PodFact) -> None:
+        """Take note of a pod; news older than what is known is dropped, an end never undone."""
+        known = self.facts.get(fact.attempt)
+        if known and known.uid == fact.uid:
+            if fact.version < known.version:
+                return
+            if known.ended and not fact.ended:
+                fact = replace(fact, ended=known.ended, running=known.running)
+        self.facts[fact.attempt] = fact
+        self.missing.discard(fact.attempt)
+        self._ring()
+
+    def gone(self, attempt: AttemptRef, uid: str) -> None:
+        """Take note that a pod exists no more; how it ended, if that is known, stays known."""
+        known = self.facts.get(attempt)
+        if known is not None and known.uid != uid:
+            return
+        if known is not None and known.ended is not None:
+            self.facts[attempt] = replace(known, deleting=True, finalizers=())
+        else:
+            self.facts.pop(attempt, None)
+            self.missing.add(attempt)
+        self._ring()
+
+    def listed(self, facts: Iterable[PodFact], known_before: Iterable[str]) -> None:
+        """Compare with what a list showed.
+
+        Args:
+            facts: The run's pods in the list.
+            known_before: Uids of pods that were known before the list was asked for; of those
+                that are absent from it, none exists.
+        """
+        shown = {fact.uid: fact for fact in facts}
+        for fact in shown.values():
+            self.seen(fact)
+        old = set(known_before)
+        for attempt, fact in tuple(self.facts.items()):
+            if fact.uid in old and fact.uid not in shown and not (fact.ended and fact.deleting):
+                self.gone(attempt, fact.uid)
+
+    def uids(self) -> tuple[str, ...]:
+        """Return the uids of the pods that are known."""
+        return tuple(fact.uid for fact in self.facts.values())
+
+    def living(self) -> Iterator[AttemptRef]:
+        """Return the attempts whose pods have not ended."""
+        return (attempt for attempt, fact in self.facts.items() if fact.ended is None)
