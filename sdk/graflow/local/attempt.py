@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from contextvars import Context
 from functools import partial
 
@@ -11,7 +12,8 @@ from graflow.dsl.context import TaskExecutionContext, TaskFacts
 from graflow.dsl.copies import Warned, freeze
 from graflow.dsl.program import Program
 from graflow.dsl.workflow import WorkflowContext
-from graflow.local.failures import attempt_error
+from graflow.local.deadline import Deadline, TimeIsUp
+from graflow.local.failures import attempt_error, too_slow
 from graflow.local.views import TaskView, thaw
 from graflow.machine.events import AttemptFailed, AttemptSucceeded
 from graflow.machine.plan import TaskPlan
@@ -47,22 +49,27 @@ class Attempts:
             raise TypeError(f"{node!r} is a group and has no attempts")
         callee = self._program.tasks[node].callee
         number, attempt = activation.number, activation.attempt
+        call = partial(
+            run_call,
+            callee,
+            TaskExecutionContext(self._facts(plan, activation), view),
+            sent=[Incoming(sent.sender, partial(thaw, sent.value)) for sent in activation.sent],
+            names=view,
+            drawing=WorkflowContext(self._program.name),
+            workflow=self._workflow,
+            begin=begin,
+        )
         try:
-            value = self._context.copy().run(
-                run_call,
-                callee,
-                TaskExecutionContext(self._facts(plan, activation), view),
-                sent=[Incoming(sent.sender, partial(thaw, sent.value)) for sent in activation.sent],
-                names=view,
-                drawing=WorkflowContext(self._program.name),
-                workflow=self._workflow,
-                begin=begin,
-            )
+            with Deadline(plan.timeout_s) if plan.timeout_s is not None else nullcontext():
+                value = self._context.copy().run(call)
             frozen = freeze(value, f"task {node!r}", self._warned)
+        except TimeIsUp as error:
+            failed = too_slow(callee, plan, activation, error)
         except Exception as error:  # noqa: BLE001 - user code may raise anything
             failed = attempt_error(callee, plan, activation, error)
-            return AttemptFailed(number, attempt, failed, time.time())
-        return AttemptSucceeded(number, attempt, frozen, time.time())
+        else:
+            return AttemptSucceeded(number, attempt, frozen, time.time())
+        return AttemptFailed(number, attempt, failed, time.time())
 
     def _facts(self, plan: TaskPlan, activation: Activation) -> TaskFacts:
         return TaskFacts(

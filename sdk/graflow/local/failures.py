@@ -9,13 +9,18 @@ from graflow.exceptions import (
     ParallelGroupError,
     RetryLimitExceededError,
 )
+from graflow.local.deadline import TimeIsUp
 from graflow.machine import reasons
 from graflow.machine.plan import TaskPlan
 from graflow.machine.state import Activation, Error, GroupFailure, RunPhase, State
 
 
 def attempt_error(
-    callee: Callee, plan: TaskPlan, activation: Activation, error: Exception
+    callee: Callee,
+    plan: TaskPlan,
+    activation: Activation,
+    error: Exception,
+    reason: str = reasons.TASK_FAILED,
 ) -> Error:
     """Return the machine's form of what an attempt raised; the user's form is its detail."""
     message = f"{type(error).__name__}: {error}"
@@ -30,7 +35,15 @@ def attempt_error(
     else:
         shown = GraflowRuntimeError(f"An error occurred: {error}", error)
     shown.add_note(f"in task {plan.id!r}, attempt {activation.attempt}")
-    return Error(reasons.TASK_FAILED, message, shown, retryable=retryable)
+    return Error(reason, message, shown, retryable=retryable)
+
+
+def too_slow(callee: Callee, plan: TaskPlan, activation: Activation, stopped: TimeIsUp) -> Error:
+    """Return the machine's form of an attempt that ran longer than its task's timeout."""
+    error = TimeoutError(f"task {plan.id!r} ran longer than its timeout of {plan.timeout_s} s")
+    # Where it was stopped: all that tells one slow line from another.
+    error.__cause__ = stopped
+    return attempt_error(callee, plan, activation, error, reasons.DEADLINE_EXCEEDED)
 
 
 def failure_of(state: State) -> GraflowRuntimeError:

@@ -192,3 +192,54 @@ def test_an_inner_workflows_failure_is_an_error_of_the_task():
         run(outer)
     assert isinstance(caught.value.cause, GraflowRuntimeError)
     assert isinstance(caught.value.cause.cause, KeyError)
+
+
+def test_an_attempt_whose_time_is_up_is_stopped_and_has_failed():
+    cleaned = []
+
+    @task(timeout=0.05)
+    def slow():
+        try:
+            while True:
+                pass
+        except Exception:  # noqa: BLE001 - what user code writes
+            raise AssertionError("user code must not catch it by accident") from None
+        finally:
+            cleaned.append("up")
+
+    with pytest.raises(GraflowRuntimeError) as caught:
+        run(slow)
+    assert str(caught.value.cause) == "task 'slow' ran longer than its timeout of 0.05 s"
+    assert isinstance(caught.value.cause, TimeoutError)
+    assert cleaned == ["up"]
+
+
+def test_code_that_will_not_stop_has_failed_all_the_same():
+    begun = threading.Event()
+
+    @task(timeout=0.01)
+    def stubborn():
+        while True:
+            try:
+                while True:
+                    begun.wait(timeout=0)
+            except BaseException:  # noqa: BLE001 - what the test is about
+                return "never counted"
+
+    with pytest.raises(GraflowRuntimeError, match="ran longer than its timeout"):
+        run(stubborn)
+
+
+def test_time_is_up_counts_as_a_failed_attempt_in_branches_too():
+    tries = []
+    with workflow("w") as wf:
+
+        @task(timeout=0.05, max_retries=1)
+        def slow_once():
+            tries.append(1)
+            while len(tries) == 1:
+                pass
+            return len(tries)
+
+        parallel(slow_once, task("fast", timeout=60)(lambda: 1))
+        assert wf.execute() == {"slow_once": 2, "fast": 1}
