@@ -34,11 +34,10 @@ def tell_begun(compiled: Compiled, run: Run) -> None:
 def tell_files(compiled: Compiled) -> None:
     """Say which files travel and which do not, though no rule leaves them out."""
     bundle = compiled.bundle
-    tasks = len(compiled.workflow["spec"]["tasks"])
-    files = f"{len(bundle.files)} file{'' if len(bundle.files) == 1 else 's'} of {compiled.root}"
-    size = size_text(len(bundle.data))
-    say(f"code of {tasks} task{'' if tasks == 1 else 's'} and {files if bundle.files else 'no files'}"
-        f" ({size})")  # fmt: skip
+    tasks = _count(len(compiled.workflow["spec"]["tasks"]), "task")
+    count = _count(len(bundle.files), "file")
+    files = f"{count} of {compiled.root}" if bundle.files else "no files"
+    say(f"code of {tasks} and {files} ({size_text(len(bundle.data))})")
     for left in bundle.left_out:
         say(f"{click.style('left out', fg='yellow')} {left.path}: {left.why}")
 
@@ -50,6 +49,10 @@ def tell_parcel(compiled: Compiled) -> None:
         click.echo(f"task {task['name']}")
     for file in compiled.bundle.files:
         click.echo(f"file {file}  {size_text((compiled.root / file).stat().st_size)}")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 @dataclass
@@ -64,12 +67,11 @@ class Reporter:
         for task in status.tasks:
             key = (task.name, task.iteration or 0)
             now = (task.phase, task.attempt, task.reason)
-            if self.seen.get(key) != now:
+            # What is about to begin is no news; what keeps it from beginning comes below.
+            if task.phase != "Pending" and self.seen.get(key) != now:
                 self.seen[key] = now
                 say(_task_line(task))
-        waits = {
-            one.task: f"{one.reason}: {one.message or ''}".strip(": ") for one in status.waiting
-        }
+        waits = {one.task: f"{one.reason}: {one.message}" for one in status.waiting if one.message}
         for task_name, why in waits.items():
             if self.waiting.get(task_name) != why:
                 say(f"  {task_name} waits, {_short(why)}")

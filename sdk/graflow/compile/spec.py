@@ -1,6 +1,5 @@
 """From a program's plan to the spec of a Workflow, as users would write it by hand."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,6 +25,7 @@ from graflow.machine.plan import (
     Strict,
     TaskPlan,
 )
+from graflow.values import is_json
 
 MAX_TASKS = 1000
 
@@ -194,11 +194,7 @@ def _plain(part: object) -> object:
 
 def _input(given: Mapping[str, object]) -> Fields:
     for key, value in given.items():
-        try:
-            same = json.loads(json.dumps(value, allow_nan=False)) == value
-        except (TypeError, ValueError):
-            same = False
-        if not same:
+        if not is_json(value):
             raise UnsupportedError(
                 f"initial_channel[{key!r}] is {value!r}, which JSON does not keep as it is; on a "
                 f"cluster, start with texts, numbers, lists and dicts with texts as keys"

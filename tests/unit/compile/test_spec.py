@@ -1,0 +1,205 @@
+"""From a program to the Workflow resource."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graflow import chain, parallel, task, workflow
+from graflow.api.convert import plan_of
+from graflow.api.parse import parse_workflow
+from graflow.compile.errors import ProgramTooLargeError, UnsupportedError
+from graflow.compile.place import Place
+from graflow.compile.program import Options, compile_program, resource_name
+from graflow.core.handlers.group_policy import AtLeastNGroupPolicy, CriticalGroupPolicy
+from graflow.dsl.retry import RetryPolicy
+from graflow.dsl.workflow import WorkflowContext
+from graflow.exceptions import GraphCompilationError
+
+
+def named(*names: str, **options: Any) -> list[Any]:
+    return [task(lambda: None, id=name, **options) for name in names]
+
+
+def resource(
+    wf: WorkflowContext,
+    tmp_path: Path,
+    *,
+    initial_channel: dict[str, Any] | None = None,
+    options: Options | None = None,
+    **how: Any,
+) -> dict[str, Any]:
+    program = wf.program(**how)
+    compiled = compile_program(
+        program,
+        options or Options(),
+        initial_channel=initial_channel,
+        where=Place(tmp_path, "w.py"),
+    )
+    seen = plan_of(parse_workflow(compiled.workflow).spec)
+    assert (seen.nodes, seen.successors) == (program.plan.nodes, program.plan.successors)
+    assert seen.start == program.plan.start
+    return compiled.workflow
+
+
+def test_tasks_are_written_in_the_order_of_declaration_with_what_they_come_after(
+    tmp_path: Path,
+) -> None:
+    with workflow("Some_Name v2") as wf:
+        a, b, c = named("a", "b", "c")
+        b >> c
+        a >> c
+        a >> b
+    written = resource(wf, tmp_path)
+    assert written["metadata"] == {"name": "some-name-v2"}
+    assert written["spec"]["tasks"] == [
+        {"name": "a", "function": "a"},
+        {"name": "b", "after": ["a"], "function": "b"},
+        {"name": "c", "after": ["b", "a"], "function": "c"},
+    ]
+    assert set(written["spec"]) == {"tasks", "bundle", "edges"}
+
+
+def test_edges_are_written_only_when_their_order_says_more_than_that_of_the_tasks(
+    tmp_path: Path,
+) -> None:
+    with workflow("w") as wf:
+        a, b, c = named("a", "b", "c")
+        a >> b
+        a >> c
+    assert "edges" not in resource(wf, tmp_path)["spec"]
+    with workflow("w") as wf:
+        a, b, c = named("a", "b", "c")
+        a >> c
+        a >> b
+    assert resource(wf, tmp_path)["spec"]["edges"] == [["a", "c"], ["a", "b"]]
+
+
+def test_options_of_tasks_become_retry_time_passes_and_pod(tmp_path: Path) -> None:
+    @task(
+        max_cycles=3,
+        retry_policy=RetryPolicy(max_retries=2, initial_interval=0.5),
+        timeout=60,
+        image="me/runner:1",
+        resources={"cpu": 2, "memory": "1Gi"},
+        node_selector={"disk": "ssd"},
+        tolerations=[{"key": "gpu", "operator": "Exists"}],
+        env={"MODE": "fast"},
+    )
+    def train(data, rate=0.1):
+        return data, rate
+
+    with workflow("w") as wf:
+        named("before")[0] >> train
+    (written,) = [t for t in resource(wf, tmp_path)["spec"]["tasks"] if t["name"] == "train"]
+    assert written == {
+        "name": "train",
+        "after": ["before"],
+        "function": "train",
+        "params": ["data", "rate"],
+        "retry": {"maxAttempts": 3, "initialSeconds": 0.5, "factor": 2.0, "maxSeconds": 60.0},
+        "timeoutSeconds": 60,
+        "maxIterations": 3,
+        "pod": {
+            "image": "me/runner:1",
+            "resources": {
+                "requests": {"cpu": "2", "memory": "1Gi"},
+                "limits": {"cpu": "2", "memory": "1Gi"},
+            },
+            "nodeSelector": {"disk": "ssd"},
+            "tolerations": [{"key": "gpu", "operator": "Exists"}],
+            "env": [{"name": "MODE", "value": "fast"}],
+        },
+    }
+
+
+def test_groups_are_written_with_members_policy_and_what_comes_before(tmp_path: Path) -> None:
+    with workflow("w") as wf:
+        a, b, c, d, e, f = named(*"abcdef")
+        strict = (b | c).set_group_name("strict")
+        least = parallel(strict, d).with_execution(policy=AtLeastNGroupPolicy(1))
+        least.set_group_name("least")
+        chain(a, least, e)
+        critical = parallel(f, named("g")[0]).with_execution(policy=CriticalGroupPolicy(["f"]))
+        e >> critical
+    spec = resource(wf, tmp_path)["spec"]
+    groups = [{k: v for k, v in group.items() if k != "position"} for group in spec["groups"]]
+    assert groups == [
+        {"name": "strict", "members": ["b", "c"]},
+        {
+            "name": "least",
+            "members": ["strict", "d"],
+            "after": ["a"],
+            "policy": {"type": "AtLeast", "minimum": 1},
+        },
+        {
+            "name": critical.task_id,
+            "members": ["f", "g"],
+            "after": ["e"],
+            "policy": {"type": "Critical", "members": ["f"]},
+        },
+    ]
+
+
+def test_a_group_declared_between_tasks_keeps_its_place(tmp_path: Path) -> None:
+    with workflow("w") as wf:
+        a, b = named("a", "b")
+        group = a | b
+        group >> named("c")[0]
+    assert resource(wf, tmp_path)["spec"]["groups"][0]["position"] == 2
+
+
+def test_start_is_written_only_when_it_is_not_where_anybody_would_begin(tmp_path: Path) -> None:
+    with workflow("w") as wf:
+        a, b = named("a", "b")
+        a >> b
+    assert "start" not in resource(wf, tmp_path)["spec"]
+    assert resource(wf, tmp_path, start_node="b")["spec"]["start"] == ["b"]
+
+
+def test_name_image_input_and_steps_are_written_when_given(tmp_path: Path) -> None:
+    with workflow("w") as wf:
+        named("a")
+    options = Options(name="nightly", image="me/runner:2")
+    written = resource(wf, tmp_path, options=options, initial_channel={"n": [3]}, max_steps=5)
+    assert written["metadata"]["name"] == "nightly"
+    assert written["spec"]["pod"] == {"image": "me/runner:2"}
+    assert written["spec"]["input"] == {"n": [3]}
+    assert written["spec"]["maxSteps"] == 5
+
+
+@pytest.mark.parametrize("value", [{1, 2}, (1, 2), float("nan"), {1: 2}, object()])
+def test_an_initial_key_that_json_changes_is_refused_by_name(tmp_path: Path, value: Any) -> None:
+    with workflow("w") as wf:
+        named("a")
+    with pytest.raises(UnsupportedError, match=r"initial_channel\['key'\]"):
+        resource(wf, tmp_path, initial_channel={"key": value})
+
+
+def test_a_profile_is_refused_with_what_to_use_instead(tmp_path: Path) -> None:
+    with workflow("w") as wf:
+        named("a", profile="gpu")
+    with pytest.raises(UnsupportedError, match=r"task 'a' asks for the profile 'gpu'.*resources"):
+        resource(wf, tmp_path)
+
+
+def test_more_tasks_than_a_workflow_holds_are_refused(tmp_path: Path) -> None:
+    with workflow("w") as wf:
+        chain(*named(*(f"t{n}" for n in range(1001))))
+    with pytest.raises(ProgramTooLargeError, match=r"1001 tasks.*at most 1000"):
+        resource(wf, tmp_path)
+
+
+def test_what_the_api_refuses_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    with workflow("w") as wf:
+        named("a", max_retries=1000)
+    with pytest.raises(GraphCompilationError, match=r"spec\.tasks\[0\]\.retry\.maxAttempts"):
+        resource(wf, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("workflow_name", "name"),
+    [("etl_pipeline", "etl-pipeline"), ("Émile", "mile"), ("***", "task"), ("x" * 99, "x" * 50)],
+)
+def test_resources_are_named_after_the_workflow(workflow_name: str, name: str) -> None:
+    assert resource_name(workflow_name) == name
