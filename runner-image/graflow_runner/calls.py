@@ -14,7 +14,7 @@ from graflow_runner.retries import GaveUpError, Patience, refusal, until_answere
 from graflow_runner.wire import Answer, Endpoint
 
 OK: Final = 200
-FENCED: Final = 409
+CONFLICT: Final = 409
 PREFIX: Final = "/runner/v1"
 
 
@@ -101,7 +101,7 @@ class Operator:
 
         def send() -> Answer:
             answer = self._endpoint.send(method, path, body=body, headers=headers)
-            if answer.status == FENCED:
+            if answer.status == CONFLICT and refusal(answer)[0] in ("Fenced", ""):
                 raise Fenced(words(answer))
             return answer
 

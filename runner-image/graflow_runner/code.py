@@ -24,8 +24,8 @@ def callee_of(call: Mapping[str, Any], bundle: Bundle | None, *, task: str) -> C
         Exception: What user code raised while it was imported.
     """
     match call:
-        case {"function": str(sha256)}:
-            if bundle is None:
+        case {"function": sha256}:
+            if bundle is None or not isinstance(sha256, str):
                 raise BundleError(
                     reasons.BUNDLE_CORRUPT,
                     f"task {task!r} is a function of a program, and the Workflow names no bundle; "

@@ -61,9 +61,16 @@ class Outcome:
             field, text = b"pickle", b'"' + base64.b64encode(self.value.data) + b'"'
         return b'{"outcome": "%s", "value": {"%s": %s}}' % (SUCCEEDED.encode(), field, text)
 
-    def referring(self, kind: str) -> dict[str, Any]:
-        """Return the report with a reference in place of the value: "blob" or "outcomeValue"."""
-        return {"outcome": SUCCEEDED, "value": {kind: self.description}}
+    def referring(self, where: str) -> dict[str, Any]:
+        """Return the report with a reference in place of the value.
+
+        Args:
+            where: "blob" for the place that the operator named, "outcomeValue" for that of the
+                order, which is not the place of values yet.
+        """
+        if where == "outcomeValue":
+            return {"outcome": SUCCEEDED, "outcomeValue": self.description}
+        return {"outcome": SUCCEEDED, "value": {"blob": self.description}}
 
 
 def success(value: EncodedValue) -> Outcome:

@@ -77,6 +77,7 @@ class Runners:
         self._folder = folder
         self._operator = operator
         self._made: list[Runner] = []
+        self.command = [sys.executable, "-m", "graflow_runner"]
 
     def start(self, **env: str | None) -> Runner:
         log = self._folder / f"runner{len(self._made)}"
@@ -97,7 +98,7 @@ class Runners:
         }
         with log.with_suffix(".out").open("wb") as out, log.with_suffix(".err").open("wb") as err:
             process = subprocess.Popen(
-                [sys.executable, "-m", "graflow_runner"],
+                self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,

@@ -71,7 +71,7 @@ def test_a_huge_value_that_cannot_be_reported_is_stored_whole(operator, runners)
     assert data == b'"' + b"v" * 300_000 + b'"'
     described = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "encoding": "json"}
     report = checked(operator, runner.message)
-    assert report == {"outcome": "Succeeded", "value": {"outcomeValue": described}}
+    assert report == {"outcome": "Succeeded", "outcomeValue": described}
 
 
 def test_an_outcome_that_is_in_the_store_already_is_not_an_error(operator, runners):
@@ -153,3 +153,12 @@ def test_a_report_with_a_key_that_is_no_longer_good_leaves_the_true_outcome(oper
     runner = runners.run()
     assert runner.process.returncode == 70
     assert checked(operator, runner.message) == {"outcome": "Succeeded", "value": {"json": 1}}
+
+
+def test_a_large_value_without_a_store_is_a_failure_that_says_what_to_set(operator, runners):
+    script(operator, "return 'v' * 300_000")
+    operator.next("blob", lambda r: r.refuse(409, "StoreRequired", "configure a store"))
+    assert runners.run().process.returncode == 1
+    error = operator.reports[0]["error"]
+    assert error["reason"] == "StoreRequired"
+    assert "configure a store" in error["message"]

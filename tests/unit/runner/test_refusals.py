@@ -146,6 +146,12 @@ def test_a_function_that_is_not_in_the_bundle_is_named(operator, runners):
     assert "ab" * 32 in operator.reports[0]["error"]["message"]
 
 
+def test_a_function_without_a_bundle_says_what_to_set(operator, runners):
+    operator.order["call"] = {"function": None}
+    assert runners.run().process.returncode == 66
+    assert "spec.bundle" in operator.reports[0]["error"]["message"]
+
+
 def test_a_busy_operator_is_asked_for_the_bundle_again(operator, runners):
     data, _ = bundle({"m.py": b"def f(): return 1"})
     with_bundle(operator, data)

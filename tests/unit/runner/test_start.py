@@ -4,6 +4,7 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
+import graflow_runner
 from graflow.api import names
 from graflow_runner import calls, failure, outcome, termination
 from unit.runner.harness import bundle, with_bundle
@@ -29,6 +30,12 @@ def imported(statement: str) -> set[str]:
 
 def test_nothing_heavy_is_imported_before_user_code():
     assert not imported("import graflow_runner.lifecycle, graflow_runner.attempt") & HEAVY
+
+
+def test_the_first_stage_needs_no_site_packages(operator, runners):
+    runners.command = [sys.executable, "-I", "-S", graflow_runner.__path__[0] + "/__main__.py"]
+    assert runners.run().process.returncode == 0
+    assert len(operator.reports) == 1
 
 
 def test_nothing_of_graflow_is_imported_before_the_claim_is_sent():
