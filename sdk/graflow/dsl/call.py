@@ -57,52 +57,37 @@ def run_call(  # noqa: PLR0913 - hosts give what they have
     *,
     sent: Sequence[Incoming] = (),
     names: Names | None = None,
-    given: Mapping[str, object] | None = None,
     injected: Mapping[str, object] | None = None,
-    drawing: Surface | None = None,
     workflow: Surface | None = None,
     begin: Callable[[], None] | None = None,
 ) -> Any:  # noqa: ANN401 - whatever the function returns
-    """Call a task's function in a context of its own and return its value, awaited if need be.
+    """Call the function of a running task and return its value, awaited if need be.
+
+    It runs in a context of its own: what it draws belongs to nothing, and changes nothing.
 
     Args:
         callee: What to call.
         context: The task's context, given to the function if it asks for it.
         sent: What came with the tokens that the activation was made of.
         names: Results, channel keys and tasks that parameters may be named after.
-        given: Arguments given to `run`.
         injected: `llm_client` and `llm_agent`, where the host has them.
-        drawing: Where operators in the function draw; None: on the thread's ambient workflow.
-        workflow: What `current_workflow_context()` gives in the function.
+        workflow: What `current_workflow_context()` gives in the function: that of the run.
         begin: Called when the arguments are there, right before the function.
 
     Raises:
         ArgumentError: A parameter has no value; user code has not been called.
         BaseException: Whatever user code raises.
     """
-    signature = callee.signature
-    arguments = resolve(
-        context.task_id,
-        signature,
-        bound=callee.bound,
-        sent=sent,
-        names=(names or NoNames()) if callee.resolve_keyword_args else NoNames(),
-        given=given or {},
-        injected=_injected(callee, injected or {}),
-    )
-    leading: list[object] = [context] if callee.inject_context else []
-    for name, parameter in signature.parameters.items():
-        if parameter.kind is Parameter.POSITIONAL_ONLY and name in arguments:
-            leading.append(arguments.pop(name))
+    call = _prepared(callee, context, sent=sent, names=names, injected=injected)
 
-    def call() -> Any:  # noqa: ANN401
-        if drawing is not None and workflow is not None:
-            current.enter_task(drawing, workflow)
+    def in_task() -> Any:  # noqa: ANN401
+        scratch = current.new_surface()
+        current.enter_task(scratch, workflow or scratch)
         if begin is not None:
             begin()
-        return _finish(callee.func(*leading, **arguments))
+        return call()
 
-    return contextvars.copy_context().run(call)
+    return contextvars.copy_context().run(in_task)
 
 
 def run_alone(
@@ -120,7 +105,33 @@ def run_alone(
             raise TypeError(f"task {task_id!r} is given {name!r} twice")
         given[name] = value
     context = TaskExecutionContext(TaskFacts(task_id=task_id), LoneBackend())
-    return run_call(callee, context, given=given)
+    return _prepared(callee, context, given=given)()
+
+
+def _prepared(  # noqa: PLR0913 - see `resolve`
+    callee: Callee,
+    context: TaskExecutionContext,
+    *,
+    sent: Sequence[Incoming] = (),
+    names: Names | None = None,
+    given: Mapping[str, object] | None = None,
+    injected: Mapping[str, object] | None = None,
+) -> Callable[[], Any]:
+    """Find the arguments of a call, and return it."""
+    arguments = resolve(
+        context.task_id,
+        callee.signature,
+        bound=callee.bound,
+        sent=sent,
+        names=(names or NoNames()) if callee.resolve_keyword_args else NoNames(),
+        given=given or {},
+        injected=_injected(callee, injected or {}),
+    )
+    leading: list[object] = [context] if callee.inject_context else []
+    for name, parameter in callee.signature.parameters.items():
+        if parameter.kind is Parameter.POSITIONAL_ONLY and name in arguments:
+            leading.append(arguments.pop(name))
+    return lambda: _finish(callee.func(*leading, **arguments))
 
 
 def _injected(callee: Callee, offered: Mapping[str, object]) -> dict[str, object]:

@@ -61,8 +61,8 @@ _thread = threading.local()
 _new_surface: list[Callable[[], Surface]] = []
 
 
-def set_ambient_factory(factory: Callable[[], Surface]) -> None:
-    """Say how an ambient workflow is made; called once, by the module that defines workflows."""
+def set_factory(factory: Callable[[], Surface]) -> None:
+    """Say how a workflow is made; called once, by the module that defines them."""
     _new_surface[:] = [factory]
 
 
@@ -71,11 +71,16 @@ def set_ambient(surface: Surface | None) -> None:
     _thread.ambient = surface
 
 
+def new_surface() -> Surface:
+    """Return an empty workflow that belongs to nothing."""
+    return _new_surface[0]()
+
+
 def ambient(*, create: bool) -> Surface | None:
     """Return the ambient workflow of this thread."""
     found: Surface | None = getattr(_thread, "ambient", None)
     if found is None and create:
-        found = _new_surface[0]()
+        found = new_surface()
         set_ambient(found)
     return found
 

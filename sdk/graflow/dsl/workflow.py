@@ -205,8 +205,8 @@ def clear_workflow_context() -> None:
     current.set_ambient(None)
 
 
-def _make_ambient() -> WorkflowContext:
+def _nameless() -> WorkflowContext:
     return WorkflowContext(os.urandom(16).hex())
 
 
-current.set_ambient_factory(_make_ambient)
+current.set_factory(_nameless)

@@ -55,7 +55,6 @@ class Attempts:
             TaskExecutionContext(self._facts(plan, activation), view),
             sent=[Incoming(sent.sender, partial(thaw, sent.value)) for sent in activation.sent],
             names=view,
-            drawing=WorkflowContext(self._program.name),
             workflow=self._workflow,
             begin=begin,
         )
