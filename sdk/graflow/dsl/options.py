@@ -2,10 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 from graflow.dsl.checks import named, seconds, whole
 from graflow.dsl.retry import RetryPolicy
 from graflow.exceptions import ConfigError
+
+
+class PodArguments(TypedDict, total=False):
+    """The fields of `PodOptions` as keywords of `@task`."""
+
+    profile: str | None
+    image: str | None
+    resources: Mapping[str, object]
+    node_selector: Mapping[str, str]
+    tolerations: Sequence[Mapping[str, object]]
+    env: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,14 +1,14 @@
 """A task: a function with an id, options, and perhaps some arguments already bound."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
+from typing import Any, Unpack
 
 from graflow.dsl import current
 from graflow.dsl.call import Callee, run_alone
 from graflow.dsl.flow import Executable
-from graflow.dsl.options import PodOptions, check_options
+from graflow.dsl.options import PodArguments, PodOptions, check_options
 from graflow.dsl.retry import RetryPolicy
 from graflow.dsl.signature import Signature
 from graflow.exceptions import hint
@@ -184,12 +184,7 @@ def task(  # noqa: PLR0913 - one keyword for each option
     max_retries: int | None = None,
     retry_policy: RetryPolicy | None = None,
     timeout: float | None = None,
-    profile: str | None = None,
-    image: str | None = None,
-    resources: Mapping[str, object] | None = None,
-    node_selector: Mapping[str, str] | None = None,
-    tolerations: Sequence[Mapping[str, object]] = (),
-    env: Mapping[str, str] | None = None,
+    **pod: Unpack[PodArguments],
 ) -> Any:  # noqa: ANN401 - a task, or a decorator that makes one
     """Make a task of a function: `@task`, `@task()`, `@task("id")`, `@task(id="id", …)`.
 
@@ -205,47 +200,41 @@ def task(  # noqa: PLR0913 - one keyword for each option
         max_retries: Attempts after the first one.
         retry_policy: How patiently it is tried again.
         timeout: Longest time of one attempt, in seconds.
-        profile: Name of a RunnerProfile for its pod.
-        image: Image of its pod.
-        resources: Requests and limits of its pod; see `PodOptions`.
-        node_selector: Labels that its node must have.
-        tolerations: Taints that its pod puts up with.
-        env: Environment variables of its pod.
-
-    Returns:
-        The task, or a decorator that makes it.
+        pod: What it asks of its pod: `profile`, `image`, `resources`, `node_selector`,
+            `tolerations`, `env`; see `PodOptions`.
 
     Raises:
         ConfigError: If an option has a value that cannot work.
     """
-    if isinstance(id_or_func, str):
-        if id is not None and id != id_or_func:
-            raise TypeError(f"the task is given two ids, {id_or_func!r} and {id!r}; give one")
-        id = id_or_func  # noqa: A001
-    pod = PodOptions(
-        profile=profile,
-        image=image,
-        resources=resources or {},
-        node_selector=node_selector or {},
-        tolerations=tuple(tolerations),
-        env=env or {},
+    make = partial(
+        TaskWrapper,
+        inject_context=inject_context,
+        inject_llm_client=inject_llm_client,
+        inject_llm_agent=inject_llm_agent,
+        handler_type=handler,
+        resolve_keyword_args=resolve_keyword_args,
+        max_cycles=max_cycles,
+        max_retries=max_retries,
+        retry_policy=retry_policy,
+        timeout=timeout,
+        pod=PodOptions(**pod),
     )
+    return _decorated(make, id_or_func, id)
+
+
+def _decorated(
+    make: Callable[[str, Callable[..., Any]], TaskWrapper],
+    id_or_func: str | Callable[..., Any] | None,
+    given_id: str | None,
+) -> Any:  # noqa: ANN401 - a task, or a decorator that makes one
+    """Tell the forms of the decorator apart."""
+    if isinstance(id_or_func, str):
+        if given_id not in (None, id_or_func):
+            raise TypeError(f"the task has two ids, {id_or_func!r} and {given_id!r}; give one")
+        given_id = id_or_func
 
     def decorate(func: Callable[..., Any]) -> TaskWrapper:
-        return TaskWrapper(
-            id if id is not None else _name(func),
-            func,
-            inject_context=inject_context,
-            inject_llm_client=inject_llm_client,
-            inject_llm_agent=inject_llm_agent,
-            handler_type=handler,
-            resolve_keyword_args=resolve_keyword_args,
-            max_cycles=max_cycles,
-            max_retries=max_retries,
-            retry_policy=retry_policy,
-            timeout=timeout,
-            pod=pod,
-        )
+        return make(_name(func) if given_id is None else given_id, func)
 
     if id_or_func is None or isinstance(id_or_func, str):
         return decorate

@@ -162,7 +162,7 @@ def test_all_options_are_kept():
     assert (made.max_cycles, made.max_retries, made.retry_policy) == (7, 1, policy)
     assert (made.timeout, made.pod.profile, made.pod.image) == (2.5, "gpu", "registry/image:1")
     assert (made.pod.resources, made.pod.node_selector) == ({"cpu": "1"}, {"disk": "ssd"})
-    assert (made.pod.tolerations, made.pod.env) == (({"key": "gpu"},), {"A": "1"})
+    assert (made.pod.tolerations, made.pod.env) == ([{"key": "gpu"}], {"A": "1"})
     assert made(task_id="u", left=1).pod is made.pod
 
 
