@@ -1,6 +1,7 @@
 """Requests to an API server. The only module of the SDK that talks to one."""
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,8 @@ from graflow.cluster.errors import (
 
 TIMEOUT_S = 30.0
 CONNECT_S = 10.0
+RETRY_S = (0.1, 0.4)
+REDIRECTS = urllib3.Retry(total=None, connect=0, read=0, redirect=3, status=0, other=0)
 ERRORS: Mapping[int, type[ClusterError]] = {
     400: RefusedError,
     401: ForbiddenError,
@@ -108,16 +111,13 @@ class ApiServer:
                 the connection breaks while the answer is read.
         """
         try:
-            reply = self._pool.request(
+            reply = self._sent(
                 method,
                 self.url + path + (f"?{urlencode(query)}" if query else ""),
                 body=body,
                 headers={"Accept": "*/*", **self._headers(body, content_type), **(headers or {})},
                 timeout=urllib3.Timeout(connect=CONNECT_S, read=timeout_s),
-                # What may be sent twice without harm is; a POST is not.
-                retries=urllib3.Retry(2, backoff_factor=0.2, redirect=3)
-                if method == "GET"
-                else False,
+                retries=REDIRECTS,
                 preload_content=False,
             )
             try:
@@ -131,6 +131,15 @@ class ApiServer:
                 f"the API server at {self.url} cannot be reached: {_plain(error)}; see whether it "
                 f"runs and whether KUBECONFIG names the right one"
             ) from error
+
+    def _sent(self, method: str, url: str, **how: Any) -> urllib3.BaseHTTPResponse:  # noqa: ANN401 - passed on
+        """Send a request; again, when it may be sent twice without harm and nothing came back."""
+        for pause_s in RETRY_S if method == "GET" else ():
+            try:
+                return self._pool.request(method, url, **how)
+            except urllib3.exceptions.HTTPError:
+                time.sleep(pause_s)
+        return self._pool.request(method, url, **how)
 
     def _headers(self, body: bytes | None, content_type: str) -> dict[str, str]:
         headers = {"Content-Type": content_type} if body is not None else {}

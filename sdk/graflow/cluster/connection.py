@@ -24,14 +24,16 @@ def connect(context: str | None = None, namespace: str | None = None) -> ApiServ
     # By name and when needed: it ships no types, and takes a second.
     config: Any = import_module("kubernetes.config")
     configuration: Any = import_module("kubernetes.client").Configuration()
-    in_pod = context is None and "KUBECONFIG" not in os.environ and (ACCOUNT / "token").exists()
+    # Asked for now: the client looks at the environment only when it is imported.
+    file = os.environ.get("KUBECONFIG") or None
+    in_pod = context is None and file is None and (ACCOUNT / "token").exists()
     try:
         if in_pod:
             config.load_incluster_config(client_configuration=configuration)
             own = (ACCOUNT / "namespace").read_text().strip()
         else:
-            config.load_kube_config(context=context, client_configuration=configuration)
-            own = _namespace(config, context)
+            config.load_kube_config(file, context=context, client_configuration=configuration)
+            own = _namespace(config.list_kube_config_contexts(file), context)
     except (config.ConfigException, OSError, TypeError) as error:
         raise UnreachableError(
             f"nothing says where a cluster is: {str(error).rstrip('.')}; set KUBECONFIG to a "
@@ -47,7 +49,7 @@ def connect(context: str | None = None, namespace: str | None = None) -> ApiServ
     return ApiServer(url, client.pool_manager, token=token, namespace=namespace or own)
 
 
-def _namespace(config: Any, context: str | None) -> str:  # noqa: ANN401 - a module without types
-    contexts, current = config.list_kube_config_contexts()
+def _namespace(found: tuple[list[dict[str, Any]], dict[str, Any]], context: str | None) -> str:
+    contexts, current = found
     chosen = next((one for one in contexts if one["name"] == context), current)
     return str(chosen["context"].get("namespace") or "default")

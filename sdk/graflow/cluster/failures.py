@@ -89,7 +89,9 @@ def _group_failure(message: str, status: WorkflowStatus) -> ParallelGroupError:
     by_phase: dict[str, list[TaskStatus]] = {}
     for task in status.tasks:
         by_phase.setdefault(task.phase, []).append(task)
-    failed = [(task.name, task.message or "") for task in by_phase.get("Failed", ())]
+    failed = [task for task in by_phase.get("Failed", ()) if task.pod]
     succeeded = [task.name for task in by_phase.get("Succeeded", ())]
+    # Groups have no pods of their own.
     group = next((task.name for task in by_phase.get("Failed", ()) if not task.pod), "")
-    return ParallelGroupError(message, group, failed, succeeded)
+    members = [(task.name, task.message or "") for task in failed]
+    return ParallelGroupError(message, group, members, succeeded)

@@ -1,5 +1,6 @@
 """Workflow and CodeBundle objects on an API server."""
 
+import contextlib
 import json
 import math
 import time
@@ -19,6 +20,7 @@ WATCH_S = 30
 longer, whatever a proxy in between does to idle connections."""
 PATIENCE_S = 600.0
 """How long an API server may be away while somebody waits for a run."""
+RETRY_S = 1.0
 TRIES = 5
 
 
@@ -141,7 +143,7 @@ class Workflows:
                 away_since = away_since or now
                 if not version or now - away_since > PATIENCE_S:
                     raise
-                time.sleep(min(1.0, max(0.0, end - now)))
+                time.sleep(min(RETRY_S, max(0.0, end - now)))
 
     def _watch(self, name: str, version: str, seconds: float) -> Iterator[Object]:
         query = {
@@ -151,10 +153,13 @@ class Workflows:
             "timeoutSeconds": str(max(1, math.ceil(seconds))),
         }
         path = self._path(WORKFLOWS)
-        with self.server.stream("GET", path, query=query, timeout_s=seconds + 15) as lines:
+        with (
+            contextlib.suppress(ConflictError),  # 410: too far behind; the next look catches up
+            self.server.stream("GET", path, query=query, timeout_s=seconds + 15) as lines,
+        ):
             for line in lines:
                 event = json.loads(line)
-                if event["type"] == "ERROR":  # 410: too far behind; the next look catches up
+                if event["type"] == "ERROR":  # 410 again
                     return
                 if event["type"] == "DELETED":
                     raise NotFoundError(f"workflow {name!r} was deleted while it was watched")

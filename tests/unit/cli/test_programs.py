@@ -1,0 +1,297 @@
+"""Commands that run a program's file, as processes of their own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ETL = """
+from graflow import task, workflow
+
+@task
+def extract():
+    return {"data": [1, 2, 3]}
+
+@task
+def load(data):
+    print(f"Loaded: {data}")
+    return "done"
+
+print("hello from the program")
+with workflow("my_etl") as wf:
+    extract >> load
+    print("result:", wf.execute())
+"""
+
+
+class Shell:
+    """Runs `graflow` in a folder of its own, with no cluster unless one is named."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {**os.environ, "KUBECONFIG": "/nowhere", "COLUMNS": "200"}
+
+    def put(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text)
+
+    def __call__(self, *args: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "graflow", *args],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.folder,
+            env=self.environment,
+        )
+
+
+@pytest.fixture
+def graflow(tmp_path: Path) -> Shell:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    shell = Shell(folder)
+    shell.put("etl.py", ETL)
+    return shell
+
+
+def test_run_is_what_python_does(graflow: Shell) -> None:
+    graflow.put(
+        "show.py",
+        "import sys, beside\nprint(sys.argv, __name__, __file__, sys.path[0])\nsys.exit(7)\n",
+    )
+    graflow.put("beside.py", "")
+    ran = graflow("run", "show.py", "--rows", "3", "-x")
+    python = subprocess.run(
+        [sys.executable, "show.py", "--rows", "3", "-x"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=graflow.folder,
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (7, python.stdout, python.stderr)
+
+
+def test_run_runs_the_workflow_here(graflow: Shell) -> None:
+    ran = graflow("run", "etl.py")
+    assert ran.returncode == 0
+    assert ran.stdout.splitlines() == [
+        "hello from the program",
+        "Loaded: {'data': [1, 2, 3]}",
+        "result: done",
+    ]
+
+
+def test_an_exception_of_the_program_is_shown_as_python_shows_it(graflow: Shell) -> None:
+    graflow.put("bad.py", "def f():\n    raise KeyError('x')\nf()\n")
+    ran = graflow("run", "bad.py")
+    python = subprocess.run(
+        [sys.executable, str(graflow.folder / "bad.py")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (1, python.stderr)
+
+
+def test_a_program_that_python_cannot_read_is_shown_as_python_shows_it(graflow: Shell) -> None:
+    graflow.put("bad.py", "def f(:\n")
+    ran = graflow("run", "bad.py")
+    assert ran.returncode == 1
+    assert ran.stderr.splitlines()[-1] == "SyntaxError: invalid syntax"
+    assert "graflow" not in ran.stderr.replace(str(graflow.folder), "")
+
+
+def test_a_workflow_that_cannot_run_is_one_line_and_code_2(graflow: Shell) -> None:
+    graflow.put(
+        "bad.py",
+        "from graflow import task, workflow\n"
+        "with workflow('w') as wf:\n"
+        "    a = task(lambda: 1, id='a')\n    b = task(lambda: 1, id='b')\n"
+        "    a >> b >> a\n    wf.execute()\n",
+    )
+    for command in ("run", "compile", "submit"):
+        ran = graflow(command, "bad.py")
+        assert ran.returncode == 2
+        assert ran.stdout == ""
+        assert ran.stderr.startswith("graflow: ")
+        assert "start_node" in ran.stderr
+        assert len(ran.stderr.splitlines()) == 1
+
+
+def test_compile_prints_yaml_alone_on_stdout(graflow: Shell) -> None:
+    graflow.put(".env", "SECRET=1")
+    graflow.put("data.csv", "1,2")
+    compiled = graflow("compile", "etl.py", "-n", "team")
+    assert compiled.returncode == 0
+    bundle, workflow = yaml.safe_load_all(compiled.stdout)
+    assert bundle["kind"] == "CodeBundle"
+    assert workflow["kind"] == "Workflow"
+    assert workflow["metadata"] == {"name": "my-etl", "namespace": "team"}
+    assert workflow["spec"]["bundle"]["sha256"] == bundle["spec"]["sha256"]
+    assert "hello from the program" in compiled.stderr
+    assert "code of 2 tasks and 2 files" in compiled.stderr
+    assert "left out .env: looks like a secret" in compiled.stderr
+
+
+def test_compile_gives_the_same_text_every_time(graflow: Shell) -> None:
+    assert graflow("compile", "etl.py").stdout == graflow("compile", "etl.py").stdout
+
+
+def test_a_program_stops_at_its_first_execute(graflow: Shell) -> None:
+    graflow.put(
+        "two.py",
+        ETL
+        + "\nprint('never')\nwith workflow('other') as second:\n    extract >> load\n"
+        + "    second.execute()\n",
+    )
+    compiled = graflow("compile", "two.py")
+    assert "never" not in compiled.stderr
+    assert "name: my-etl" in compiled.stdout
+
+
+@pytest.mark.parametrize("command", ["compile", "submit", "graph"])
+def test_a_program_that_executes_nothing_is_refused(graflow: Shell, command: str) -> None:
+    graflow.put("idle.py", "x = 1\n")
+    ran = graflow(command, "idle.py")
+    assert ran.returncode == 2
+    assert "without executing a workflow; call wf.execute()" in ran.stderr
+
+
+def test_dry_run_lists_what_would_go_and_needs_no_cluster(graflow: Shell) -> None:
+    graflow.put("data.csv", "1,2")
+    graflow.put("id_rsa", "-----BEGIN")
+    listed = graflow("submit", "etl.py", "--dry-run", "--include", "id_rsa")
+    assert listed.returncode == 0
+    assert [line.split()[:2] for line in listed.stdout.splitlines()] == [
+        ["task", "extract"],
+        ["task", "load"],
+        ["file", "data.csv"],
+        ["file", "etl.py"],
+        ["file", "id_rsa"],
+    ]
+
+
+def test_no_files_sends_the_code_alone(graflow: Shell) -> None:
+    listed = graflow("submit", "etl.py", "--dry-run", "--no-files")
+    assert "file" not in listed.stdout
+    assert "no files" in listed.stderr
+
+
+def test_submit_without_a_cluster_is_code_3(graflow: Shell) -> None:
+    ran = graflow("submit", "etl.py")
+    assert ran.returncode == 3
+    assert "KUBECONFIG" in ran.stderr
+    assert ran.stdout == ""
+
+
+def test_a_variable_that_cannot_travel_is_code_2(graflow: Shell) -> None:
+    graflow.put(
+        "bad.py",
+        "import threading\nfrom graflow import task, workflow\nLOCK = threading.Lock()\n"
+        "@task\ndef t():\n    return LOCK\n"
+        "with workflow('w') as wf:\n    t.run\n    wf.register(t)\n    wf.execute()\n",
+    )
+    ran = graflow("compile", "bad.py")
+    assert ran.returncode == 2
+    assert "graflow: task 't' uses the variable 'LOCK'" in ran.stderr
+
+
+def test_arguments_after_two_dashes_are_the_programs_own(graflow: Shell) -> None:
+    graflow.put("args.py", "import sys\n" + ETL.replace('"my_etl"', '"w" + sys.argv[2]'))
+    compiled = graflow("compile", "args.py", "--", "--rows", "42")
+    assert "name: w42" in compiled.stdout
+
+
+def test_graph_draws_a_program(graflow: Shell) -> None:
+    drawn = graflow("graph", "etl.py", "-o", "mermaid")
+    assert drawn.stdout.splitlines() == [
+        "flowchart TD",
+        '  n0["extract"]',
+        '  n1["load"]',
+        "  n0 --> n1",
+    ]
+
+
+def test_a_file_that_does_not_exist_is_code_2(graflow: Shell) -> None:
+    for command in ("run", "submit", "compile", "graph"):
+        ran = graflow(command, "nothing.py")
+        assert ran.returncode == 2
+        assert "nothing.py" in ran.stderr
+
+
+def succeeded(path: str, body: Any, seen: dict[str, Any]) -> Any:
+    """Be a cluster on which every run succeeds at once with the value [2, 4]."""
+    if "/workflows" in path and body is not None:
+        seen["workflow"] = body
+        return (201, {"metadata": {**body["metadata"], "uid": "u1", "resourceVersion": "1"}})
+    if "/workflows/" in path:
+        return (200, {
+            "metadata": {"name": "x", "uid": "u1", "resourceVersion": "2"},
+            "status": {"phase": "Succeeded", "result": {"json": [2, 4]}, "tasks": [
+                {"name": "extract", "phase": "Succeeded", "result": {"json": {"data": [1]}}}]},
+        })  # fmt: skip
+    if "/codebundles/" in path:
+        seen.setdefault("bundle", body)
+        return (200, {"metadata": {"name": "c", "resourceVersion": "1"}})
+    if "/log" in path:
+        return b"printed in a pod\n"
+    pod = {
+        "metadata": {"name": "p", "namespace": "team", "uid": "p", "labels": {}},
+        "status": {"containerStatuses": [{"name": "task", "state": {"terminated": {}}}]},
+    }
+    return (200, {"items": [pod]})
+
+
+@pytest.fixture
+def seen(fake: Any, graflow: Shell) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    fake.answers = [lambda _method, path, body: succeeded(path, body, found)]
+    graflow.environment["KUBECONFIG"] = os.environ["KUBECONFIG"]
+    return found
+
+
+def test_submit_prints_the_name_alone_and_ends_the_program(
+    graflow: Shell, seen: dict[str, Any]
+) -> None:
+    sent = graflow("submit", "etl.py")
+    assert sent.returncode == 0, sent.stderr
+    assert sent.stdout.strip() == seen["workflow"]["metadata"]["name"]
+    assert sent.stdout.startswith("my-etl-")
+    assert "the program ends here" in sent.stderr
+    assert "hello from the program" in sent.stderr
+    assert seen["bundle"]["metadata"]["name"] == seen["workflow"]["spec"]["bundle"]["name"]
+
+
+def test_submit_and_wait_goes_on_with_the_value(graflow: Shell, seen: dict[str, Any]) -> None:
+    sent = graflow("submit", "etl.py", "--wait", "--name", "exact")
+    assert sent.returncode == 0, sent.stderr
+    assert sent.stdout.splitlines() == [
+        "hello from the program",
+        "printed in a pod",
+        "result: [2, 4]",
+    ]
+    assert "workflow exact Succeeded" in sent.stderr
+    assert seen["workflow"]["metadata"] == {"name": "exact"}
+
+
+def test_a_context_that_comes_back_has_the_results_of_tasks(
+    graflow: Shell, seen: dict[str, Any]
+) -> None:
+    graflow.put(
+        "ctx.py",
+        ETL.replace(
+            'print("result:", wf.execute())',
+            "value, ctx = wf.execute(ret_context=True, initial_channel={'k': 1})\n"
+            "    import json\n"
+            "    print(json.dumps([value, ctx.get_result('extract'), ctx.get_result('load', 7)]))",
+        ),
+    )
+    sent = graflow("submit", "ctx.py", "--wait", "--quiet")
+    assert sent.returncode == 0, sent.stderr
+    assert json.loads(sent.stdout.splitlines()[-1]) == [[2, 4], {"data": [1]}, 7]
+    assert seen["workflow"]["spec"]["input"] == {"k": 1}

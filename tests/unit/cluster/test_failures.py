@@ -1,0 +1,102 @@
+"""How a run ended, as the exception that a program sees."""
+
+from typing import Any
+
+import pytest
+
+from graflow.api.workflow_status import WorkflowStatus
+from graflow.cluster.errors import NotFinishedError, RefusedError
+from graflow.cluster.failures import RemoteTaskError, failure, is_over
+from graflow.cluster.run import Run
+from graflow.cluster.workflows import Workflows
+from graflow.exceptions import (
+    ArgumentError,
+    GraflowRuntimeError,
+    GraflowWorkflowCanceledError,
+    MaxStepsExceededError,
+    ParallelGroupError,
+)
+
+TRACEBACK = (
+    'Traceback (most recent call last):\n  File "/tmp/graflow/code/w.py", line 3\nValueError: no'
+)
+
+
+def status(**fields: Any) -> WorkflowStatus:
+    return WorkflowStatus.model_validate(fields)
+
+
+def task(name: str, phase: str, **fields: Any) -> dict[str, Any]:
+    return {"name": name, "phase": phase, "pod": f"pod-{name}", **fields}
+
+
+@pytest.mark.parametrize("phase", [None, "Pending", "Running", "Succeeded", "SomethingNew"])
+def test_a_run_that_goes_on_or_ended_well_is_no_failure(phase: str | None) -> None:
+    assert failure("etl", status(phase=phase)) is None
+
+
+def test_a_failed_run_brings_the_remote_traceback_along() -> None:
+    tasks = [task("a", "Succeeded"), task("b", "Failed", reason="TaskFailed", message=TRACEBACK)]
+    error = failure(
+        "etl",
+        status(phase="Failed", reason="TaskFailed", message=f"task 'b':\n{TRACEBACK}", tasks=tasks),
+    )
+    assert type(error) is GraflowRuntimeError
+    assert str(error).count("ValueError: no") == 1
+    assert isinstance(error.__cause__, RemoteTaskError)
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [("ArgumentsMissing", ArgumentError), ("MaxStepsExceeded", MaxStepsExceededError)],
+)
+def test_reasons_become_their_documented_exceptions(reason: str, kind: type[Exception]) -> None:
+    assert type(failure("etl", status(phase="Failed", reason=reason, message="x"))) is kind
+
+
+def test_a_failed_group_names_who_failed_and_who_did_not() -> None:
+    tasks = [
+        task("a", "Succeeded"),
+        task("b", "Failed", message="ValueError: no"),
+        {"name": "group", "phase": "Failed", "reason": "ParallelGroupFailed"},
+    ]
+    error = failure(
+        "etl",
+        status(
+            phase="Failed", reason="ParallelGroupFailed", message="group: b failed", tasks=tasks
+        ),
+    )
+    assert isinstance(error, ParallelGroupError)
+    assert error.group_id == "group"
+    assert error.failed_tasks == [("b", "ValueError: no")]
+    assert error.successful_tasks == ["a"]
+
+
+def test_a_cancelled_run_is_one() -> None:
+    error = failure("etl", status(phase="Cancelled", message="asked for"))
+    assert isinstance(error, GraflowWorkflowCanceledError)
+    assert str(error) == "asked for"
+
+
+def test_a_workflow_that_was_not_accepted_is_over_and_says_why() -> None:
+    refused = status(
+        conditions=[
+            {
+                "type": "Accepted",
+                "status": "False",
+                "reason": "PythonVersionMismatch",
+                "message": "the bundle needs Python 3.12, the runner image has 3.11",
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            }
+        ]
+    )
+    assert is_over(refused)
+    error = failure("etl", refused)
+    assert isinstance(error, RefusedError)
+    assert "'etl' was not accepted: the bundle needs Python 3.12" in str(error)
+
+
+def test_the_result_of_a_run_that_goes_on_is_refused_with_what_to_do(server: Any) -> None:
+    run = Run(Workflows(server), "etl", "u1")
+    with pytest.raises(NotFinishedError, match=r"is Running and has no result yet.*graflow watch"):
+        run.result_in(status(phase="Running"), unpickle=False)

@@ -1,0 +1,125 @@
+"""Values of a run as this machine gets them."""
+
+import base64
+import hashlib
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graflow.cluster.apiserver import ApiServer
+from graflow.cluster.errors import ValueLostError
+from graflow.cluster.values import Pickled, Values
+
+
+@pytest.fixture
+def values(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> Values:
+    monkeypatch.setenv("GRAFLOW_SERVICE", "ops/graflow")
+    return Values(server, "team", "etl")
+
+
+def blob(data: bytes, encoding: str) -> dict[str, Any]:
+    sha256 = hashlib.sha256(data).hexdigest()
+    return {"blob": {"sha256": sha256, "size": len(data), "encoding": encoding}}
+
+
+def inline(value: object) -> dict[str, str]:
+    return {"pickle": base64.b64encode(pickle.dumps(value)).decode()}
+
+
+@pytest.mark.parametrize("value", [None, 0, "text", [1, None], {"a": {"b": None}}])
+def test_json_comes_back_as_it_is(values: Values, value: object) -> None:
+    assert values.open({"json": value}, unpickle=False) == value
+
+
+def test_a_pickled_value_stays_closed_unless_it_is_asked_for(values: Values) -> None:
+    closed = values.open(inline({1, 2}), unpickle=False)
+    assert isinstance(closed, Pickled)
+    assert "result(unpickle=True)" in repr(closed)
+    assert values.open(inline({1, 2}), unpickle=True) == {1, 2}
+
+
+def test_unpickling_is_never_done_unasked(values: Values, tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> Any:
+            return (Path.touch, (tmp_path / "ran",))
+
+    values.open({"group": {"a": inline(Bomb())}}, unpickle=False)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_value_of_a_group_is_a_dict_in_the_order_of_its_members(values: Values) -> None:
+    group = {"group": {"b": {"json": 1}, "a": {"group": {"c": inline((2,))}}}}
+    opened = values.open(group, unpickle=True)
+    assert opened == {"b": 1, "a": {"c": (2,)}}
+    assert list(opened) == ["b", "a"]
+
+
+def test_what_is_in_the_store_comes_through_the_operator(fake: Any, values: Values) -> None:
+    data = json.dumps(["large"]).encode()
+    fake.answers = [data]
+    assert values.open(blob(data, "json"), unpickle=False) == ["large"]
+    assert fake.requests[0][1] == (
+        "/api/v1/namespaces/ops/services/graflow:http/proxy/user/v1/namespaces/team/workflows/etl"
+        f"/values/{hashlib.sha256(data).hexdigest()}"
+    )
+    assert fake.headers[0]["X-Graflow-Token"] == "t0ken"
+
+
+def test_a_large_pickle_is_not_even_fetched_unless_it_is_asked_for(
+    fake: Any, values: Values
+) -> None:
+    data = pickle.dumps({1})
+    fake.answers = [data]
+    assert isinstance(values.open(blob(data, "pickle"), unpickle=False), Pickled)
+    assert fake.requests == []
+    assert values.open(blob(data, "pickle"), unpickle=True) == {1}
+
+
+def test_other_bytes_than_the_run_recorded_are_refused(fake: Any, values: Values) -> None:
+    fake.answers = [pickle.dumps("evil")]
+    with pytest.raises(ValueLostError, match="changed in the store"):
+        values.open(blob(pickle.dumps("good"), "pickle"), unpickle=True)
+
+
+def test_the_operator_is_found_by_its_label(
+    fake: Any, values: Values, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GRAFLOW_SERVICE")
+    found = {"items": [{"metadata": {"namespace": "graflow-system", "name": "operator"}}]}
+    fake.answers = [(200, found), b"1"]
+    assert values.open(blob(b"1", "json"), unpickle=False) == 1
+    assert "app.kubernetes.io%2Fname%3Dgraflow" in fake.requests[0][1]
+    assert "/namespaces/graflow-system/services/operator:http/proxy/" in fake.requests[1][1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [((200, {"items": []}), "no Service has the label"), ((403, {}), "may not look for")],
+)
+def test_an_operator_that_is_not_found_can_be_named(
+    fake: Any, values: Values, monkeypatch: pytest.MonkeyPatch, answer: Any, words: str
+) -> None:
+    monkeypatch.delenv("GRAFLOW_SERVICE")
+    fake.answers = [answer]
+    with pytest.raises(ValueLostError, match=f"{words}.*GRAFLOW_SERVICE"):
+        values.open(blob(b"1", "json"), unpickle=False)
+
+
+def test_who_signs_in_with_a_certificate_is_told_how_to_get_a_token(
+    fake: Any, values: Values, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(values.server, "token", str)
+    with pytest.raises(ValueLostError, match=r"GRAFLOW_TOKEN.*kubectl create token"):
+        values.open(blob(b"1", "json"), unpickle=False)
+    monkeypatch.setenv("GRAFLOW_TOKEN", "other")
+    fake.answers = [b"1"]
+    assert values.open(blob(b"1", "json"), unpickle=False) == 1
+    assert fake.headers[0]["X-Graflow-Token"] == "other"
+
+
+def test_a_form_of_a_later_release_is_refused_in_words(values: Values) -> None:
+    with pytest.raises(ValueLostError, match="newer release"):
+        values.open({"arrow": ""}, unpickle=True)
