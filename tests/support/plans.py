@@ -1,6 +1,7 @@
 """Plans from a line of text, and a host of a few lines that drives them."""
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from graflow.machine.check import infer_start, problems
@@ -10,6 +11,8 @@ from graflow.machine.plan import GroupPlan, Plan, Retry, Strict, TaskPlan
 from graflow.machine.reducer import reduce
 from graflow.machine.state import Activation, Error, State
 
+ONCE = Retry()
+
 
 def plan_of(
     drawing: str,
@@ -17,7 +20,7 @@ def plan_of(
     *,
     start: Iterable[str] = (),
     policies: Mapping[str, Any] | None = None,
-    retry: Retry = Retry(),
+    retry: Retry = ONCE,
     **limits: int,
 ) -> Plan:
     """Read `a >> b >> c; b >> d` and groups `{"G": "x y"}` into a checked plan.
@@ -29,7 +32,7 @@ def plan_of(
     for line in drawing.split(";"):
         chain = [name.strip() for name in line.split(">>")]
         names.update(dict.fromkeys(name for name in chain if name))
-        edges.extend(zip(chain, chain[1:], strict=False))
+        edges.extend(pairwise(chain))
     members = {group: tuple(inner.split()) for group, inner in (groups or {}).items()}
     names.update(dict.fromkeys(m for inner in members.values() for m in inner))
     tasks = [TaskPlan(name, retry) for name in names if name not in members]
