@@ -21,18 +21,21 @@ from graflow.machine.due import due
 from graflow.machine.state import Error, State
 from graflow.store import StoreError
 from graflow_operator import folding, metrics, orders, program, snapshot, statuses, turns
-from graflow_operator.bundles import Bundle, BundleUnusableError
+from graflow_operator.bundles import Bundle
 from graflow_operator.cluster import PODS, Object
 from graflow_operator.cluster_errors import ClusterError, NotFoundError, TooManyError
+from graflow_operator.code import Code
 from graflow_operator.commits import Commits, StoreRequiredError, SupersededError
 from graflow_operator.dispatch import Dispatch
 from graflow_operator.facts import PodFact, of_pod
 from graflow_operator.folding import Draft, RunFacts
 from graflow_operator.hands import Hands
+from graflow_operator.laps import Laps
 from graflow_operator.letters import (
     Claim,
     FencedError,
     Json,
+    Judged,
     Letter,
     NotYetError,
     Refused,
@@ -43,13 +46,12 @@ from graflow_operator.parts import Parts
 from graflow_operator.podbook import PodBook
 from graflow_operator.program import Program
 from graflow_operator.refs import AttemptRef, RunRef, is_pod_of
+from graflow_operator.refusals import Refusals
 from graflow_operator.snapshot import Snapshot
 from graflow_operator.verdicts import Failed, Succeeded
 
 PAUSE_S = 0.5
 MOST_PAUSE_S = 30.0
-REFUSED_S = 5.0
-MOST_REFUSED_S = 60.0
 SOFT_S = 2.0
 """How long news that only people want may wait for company, in seconds."""
 
@@ -68,14 +70,17 @@ class Actor:
         self._letters: list[Letter] = []
         self._newer: Object | None = None
         self._dispatch = Dispatch(parts, self.run, self.ring)
-        self._hands = Hands(parts, self.run, self.book, self._dispatch, self._deliver)
+        self.laps = Laps()
+        self._hands = Hands(
+            parts, self.run, self.book, self._dispatch, self._deliver, self.laps.mark
+        )
         self._commits = Commits(parts.cluster, parts.storage, workflow)
         self._program: Program | None = None
         self._generation = 0
-        self._bundle: Bundle | None = None
+        self._code = Code(parts, self.run.namespace)
         self._snapshot = Snapshot()
         self._listed = None if facts is None else tuple(facts)
-        self._refused: dict[AttemptRef, statuses.Refusal] = {}
+        self._refused = Refusals()
         self._previous = statuses.previous(workflow)
         self._told: tuple[statuses.Waits, Error | None] = ({}, None)
         self._soft_at = 0.0
@@ -84,8 +89,8 @@ class Actor:
         self._fatal: Error | None = None
         """Why the run cannot go on, once that is known."""
 
-        self._hold_up: Error | None = None
-        """What the run as a whole waits for."""
+        self._store_away: Error | None = None
+        """Why nothing can be committed, while the store does not answer."""
 
         self.done = False
         """Whether nothing is left to do for this run."""
@@ -104,6 +109,16 @@ class Actor:
         self._newer = workflow
         self.ring()
 
+    def store_failed(self, error: StoreError) -> None:
+        """Take note that the store does not take what a runner reports."""
+        self._store_away = Error(reasons.STORE_UNAVAILABLE, str(error))
+        self.ring()
+
+    def node_lost(self, attempt: AttemptRef, words: str) -> None:
+        """Take note that the node of an attempt's pod is lost."""
+        self._hands.node_lost(attempt, words)
+        self.ring()
+
     def stop(self) -> None:
         """Leave after the round that is under way."""
         self.stopped = True
@@ -120,7 +135,7 @@ class Actor:
         """
         if self._program is None:
             raise NotYetError("the run is being read")
-        if self._needs_bundle():
+        if self._code.is_needed(self._program):
             raise NotYetError("the run's code bundle is being read")
         fact = of_pod(pod)
         activation = fact and self._snapshot.state.activations.get(fact.attempt.activation)
@@ -161,7 +176,7 @@ class Actor:
     @property
     def bundle(self) -> Bundle | None:
         """The run's code, once it was read."""
-        return self._bundle
+        return self._code.bundle
 
     def _future(self) -> asyncio.Future[Json]:
         return asyncio.get_running_loop().create_future()
@@ -174,6 +189,8 @@ class Actor:
 
     def _deliver(self, letter: Letter) -> None:
         self._letters.append(letter)
+        if isinstance(letter, Report):
+            self.laps.mark(letter.attempt, "reported")
         self.ring()
 
     # -- the loop ---------------------------------------------------------------------------------
@@ -221,7 +238,7 @@ class Actor:
             self.ring()
         except StoreError as error:
             self._letters[:0] = letters
-            self._hold_up = Error(reasons.STORE_UNAVAILABLE, str(error))
+            self._store_away = Error(reasons.STORE_UNAVAILABLE, str(error))
             await self._tell_hold_up()
             await self._take_a_breath(error)
         except ClusterError as error:
@@ -311,15 +328,19 @@ class Actor:
             return
         now = self.parts.clock()
         if not self._snapshot.state.phase.ended:
-            await self._prepare(self._program)
-        draft = Draft(self._program, self._snapshot, now)
-        draft.about_the_run(RunFacts(not self._needs_bundle(), self._fatal))
-        draft.about_pods(self.book.facts.values())
+            await self._code.fetch(self._program)
+        draft = Draft(self._program, self._snapshot, now, self.book.facts)
+        if any(isinstance(letter, Report) for letter in letters):
+            self._store_away = None  # its value is where it belongs
+        fatal = self._fatal or self._code.unusable
+        draft.about_the_run(RunFacts(not self._code.is_needed(self._program), fatal))
+        draft.about_pods()
         answers = [(letter, self._fold(draft, letter)) for letter in letters]
         after = self._with_holds(draft.snapshot(self._snapshot, self.book.living()), now)
         await self._commit(after, now)
         for letter, error in answers:
             self._answer(letter, error)
+            self._count(letter, error)
         self._act(now)
 
     def _with_holds(self, after: Snapshot, now: float) -> Snapshot:
@@ -328,7 +349,7 @@ class Actor:
             return after
         before = self._snapshot
         let_go = set(turns.starting(before.state)) - before.held - self._refused.keys()
-        waiting = {ref for ref, refusal in self._refused.items() if refusal.until > now}
+        waiting = self._refused.waiting(now)
         held = turns.held(after.state, self._program.limits, let_go=let_go, refused=waiting)
         return replace(after, held=held)
 
@@ -350,8 +371,7 @@ class Actor:
             return
         if moved or self._commits.cursor is None:
             cursor = await self._commits.place(snapshot.pack(after))
-            if self._hold_up and self._hold_up.reason == reasons.STORE_UNAVAILABLE:
-                self._hold_up = None
+            self._store_away = None
         else:
             cursor = self._commits.cursor
         await self._write(self._program, after, cursor, waits, now)
@@ -383,7 +403,7 @@ class Actor:
         """Say why the run stands still, with the state that is committed already."""
         if self._program is None or self._commits.cursor is None:
             return
-        if self._told[1] == self._hold_up:
+        if self._told[1] == self._store_away:
             return
         with suppress(ClusterError, SupersededError):
             waits, _ = self._told
@@ -392,15 +412,12 @@ class Actor:
 
     def _standing(self, state: State) -> Error | None:
         """Return why the run as a whole does not go on, if it does not."""
+        if state.phase.ended:
+            return None
         suspended = self._program is not None and self._program.spec.suspend
-        if self._hold_up is None and suspended and not state.phase.ended:
-            return Error(reasons.SUSPENDED, "spec.suspend is true: nothing new starts")
-        return self._hold_up
-
-    def _needs_bundle(self) -> bool:
-        """Whether the run's code is still to be had."""
-        uses = self._program is not None and self._program.spec.bundle is not None
-        return uses and self._bundle is None and not self._snapshot.state.phase.ended
+        words = "spec.suspend is true: nothing new starts"
+        by_people = Error(reasons.SUSPENDED, words) if suspended else None
+        return self._store_away or self._code.missing or by_people
 
     def _soft_due(self, now: float, *, changed: bool) -> bool:
         if not changed:
@@ -412,31 +429,15 @@ class Actor:
 
     # -- folding ----------------------------------------------------------------------------------
 
-    async def _prepare(self, found: Program) -> None:
-        """Get the code that the run needs; what stops the run from starting is remembered."""
-        ref = found.spec.bundle
-        if ref is None or self._bundle is not None or self._fatal is not None:
-            return
-        try:
-            bundle = await self.parts.bundle(self.run.namespace, ref.name, ref.sha256)
-        except BundleUnusableError as error:
-            self._fatal = error.error
-        except NotFoundError:
-            words = f"there is no CodeBundle {ref.name!r} in namespace {self.run.namespace!r} yet"
-            self._hold_up = Error(reasons.BUNDLE_MISSING, words)
-        else:
-            self._bundle, self._hold_up = bundle, None
-            self._fatal = program.unfit(found, bundle, self.parts.settings.runner_pythons)
-
     def _fold(self, draft: Draft, letter: Letter) -> Exception | None:
         """Fold a letter; return why its sender is to be turned away, if it is."""
         match letter:
             case Refused(attempt=attempt, message=message):
-                self._refuse_start(attempt, message)
+                self._refused.add(attempt, message, self.parts.clock())
             case Unstartable(attempt=attempt, error=error):
                 draft.judged(attempt, Failed(error))
             case Claim():
-                python = self._bundle.python if self._bundle else ""
+                python = self.bundle.python if self.bundle else ""
                 return draft.claimed(letter, python)
             case Report():
                 return draft.reported(letter)
@@ -444,11 +445,16 @@ class Actor:
                 draft.judged(letter.attempt, letter.verdict)
         return None
 
-    def _refuse_start(self, attempt: AttemptRef, message: str) -> None:
-        known = self._refused.get(attempt)
-        delay = min(known.delay_s * 2, MOST_REFUSED_S) if known else REFUSED_S
-        until = self.parts.clock() + delay
-        self._refused[attempt] = statuses.Refusal(until, delay, message)
+    def _count(self, letter: Letter, error: Exception | None) -> None:
+        """Tell the metrics what a letter came to."""
+        match letter:
+            case Claim() if error is None:
+                self.laps.mark(letter.attempt, "claimed")
+            case Report(report=verdict) | Judged(verdict=verdict) if error is None:
+                self.laps.mark(letter.attempt, "committed")
+                metrics.ATTEMPTS.labels(type(verdict).__name__.lower()).inc()
+            case _:
+                pass
 
     def _answer(self, letter: Letter, error: Exception | None) -> None:
         """Tell the sender what is committed now."""
@@ -467,7 +473,7 @@ class Actor:
         if self._program is None or activation is None or activation.claim != letter.claim:
             letter.answer.set_exception(FencedError("the attempt is over"))
             return
-        found = orders.order(self.run, self._program, state, activation, self._bundle)
+        found = orders.order(self.run, self._program, state, activation, self.bundle)
         letter.answer.set_result(found)
 
     def _refuse(self, letter: Letter, error: Exception) -> None:
@@ -479,15 +485,16 @@ class Actor:
         if self._program is None:
             return
         state = self._snapshot.state
-        self._hands.act(self._program, self._snapshot, self._refused)
+        self._hands.act(self._program, self._snapshot, self._refused, now)
         self.done = state.phase.ended and not self._hands.left()
         found = due(self._program.plan, state)
         wakes = [command.at for command in found if isinstance(command, WakeAt)]
         limit = self._program.spec.active_deadline_seconds
         if limit and not state.phase.ended and state.started_at:
             wakes.append(state.started_at + limit)
-        if self._needs_bundle():
+        if self._code.is_needed(self._program) and not state.phase.ended:
             wakes.append(now + BUNDLE_S)
+        wakes += self._hands.wakes()
         self._wakes = [*wakes, *(refusal.until for refusal in self._refused.values())]
 
 

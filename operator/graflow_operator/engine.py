@@ -12,10 +12,10 @@ from typing import Any
 
 from graflow.api import names
 from graflow.machine.state import RunPhase
-from graflow_operator import metrics
+from graflow_operator import metrics, nodes
 from graflow_operator.actor import Actor
-from graflow_operator.cluster import PODS, WORKFLOWS, Kind, Object
-from graflow_operator.cluster_errors import ClusterError, NotFoundError
+from graflow_operator.cluster import NODES, PODS, WORKFLOWS, Kind, Object
+from graflow_operator.cluster_errors import ClusterError, ForbiddenError, NotFoundError
 from graflow_operator.errands import Errands
 from graflow_operator.facts import PodFact, of_pod, seconds
 from graflow_operator.letters import FencedError, NotYetError
@@ -144,6 +144,27 @@ class Engine:
             if uid in self._actors:
                 await self._look_for(self._actors[uid])
         await self._leftovers(facts)
+        await self._check_nodes()
+
+    async def _check_nodes(self) -> None:
+        """Look at the nodes of pods that should have ended or do not answer."""
+        found: dict[str, str] = {}
+        for actor in tuple(self._actors.values()):
+            for fact in actor.book.suspects():
+                if fact.node not in found:
+                    found[fact.node] = await self._lost(fact.node)
+                if found[fact.node]:
+                    actor.node_lost(fact.attempt, found[fact.node])
+
+    async def _lost(self, name: str) -> str:
+        try:
+            node = await self.parts.cluster.get(NODES, None, name)
+        except NotFoundError:
+            node = None
+        except ForbiddenError:
+            return ""  # an installation for a few namespaces may not see nodes
+        patience_s = self.parts.settings.node_lost_s
+        return nodes.lost(name, node, now=self.parts.clock(), patience_s=patience_s)
 
     async def _look_for(self, actor: Actor) -> None:
         """Ask for a run that a list did not show: it is gone, or was made meanwhile."""

@@ -38,6 +38,24 @@ MOST_RETRY_S = 15.0
 log = logging.getLogger(__name__)
 
 
+class BadInputError(Exception):
+    """A container task's input cannot be handed to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of an attempt that is to be looked into."""
+
+    claim: str
+    """The claim that was committed for it; empty if there was none."""
+
+    fact: PodFact | None
+    """What its pod showed last; None if the pod is thought to be gone."""
+
+    why: Error | None = None
+    """Why it is lost, if nothing better is found."""
+
+
 @dataclass(frozen=True)
 class Errands:
     """The errands of one run."""
@@ -143,19 +161,10 @@ class Errands:
         key = self.parts.store_keys(self.run).blob(blob["sha256"])
         return json.loads(await self.parts.storage.get(key))
 
-    async def inquire(
-        self, attempt: AttemptRef, task: TaskSpec, claim: str, fact: PodFact | None
-    ) -> None:
-        """Find out how an attempt ended whose pod has ended or is gone.
-
-        Args:
-            attempt: The attempt.
-            task: Its task.
-            claim: The claim that was committed for it; empty if there was none.
-            fact: What is known of its pod; None if it is thought to be gone.
-        """
+    async def inquire(self, attempt: AttemptRef, task: TaskSpec, known: Known) -> None:
+        """Find out how an attempt ended whose pod has ended, is gone, or is out of reach."""
         name = pod_name(self.run, task.name, attempt)
-        if fact is None:
+        if known.fact is None:
             try:
                 pod = await self.parts.cluster.get(PODS, self.run.namespace, name)
             except NotFoundError:
@@ -163,16 +172,17 @@ class Errands:
             if pod is not None and is_pod_of(pod, self.run, task.name, attempt):
                 self._seen(pod)
                 return
-        verdict = await self._verdict(attempt, task, claim, fact, name)
+        verdict = await self._verdict(attempt, task, known, name)
         self.deliver(Judged(attempt, verdict))
 
     async def _verdict(
-        self, attempt: AttemptRef, task: TaskSpec, claim: str, fact: PodFact | None, name: str
+        self, attempt: AttemptRef, task: TaskSpec, known: Known, name: str
     ) -> Verdict:
-        ended = fact.ended if fact else None
+        claim, ended = known.claim, known.fact.ended if known.fact else None
+        vanished = Lost(known.why) if known.why else verdicts.gone(name, claimed=bool(claim))
         if task.container is not None:
             if ended is None:
-                return verdicts.gone(name, claimed=bool(claim))
+                return vanished
             verdict = verdicts.of_container(name, ended)
             if isinstance(verdict, Succeeded):
                 return await self._settled(attempt, Outcome(verdict)) or verdict
@@ -187,7 +197,7 @@ class Errands:
             if report is not None:
                 return report
         if ended is None:
-            return verdicts.gone(name, claimed=bool(claim))
+            return vanished
         return verdicts.of_runner(name, ended, claimed=bool(claim))
 
     async def _left_in_store(self, attempt: AttemptRef, claim: str) -> Outcome | None:
@@ -247,7 +257,3 @@ class Errands:
         except (NotFoundError, InvalidError):
             return
         self._seen(pod)
-
-
-class BadInputError(Exception):
-    """A container task's input cannot be handed to it."""

@@ -58,6 +58,9 @@ class PodFact:
     namespace: str = ""
     node: str = ""
     created_at: float = 0.0
+    started_at: float = 0.0
+    """When the kubelet took the pod; deadlines count from here."""
+
     deleting: bool = False
     finalizers: tuple[str, ...] = ()
 
@@ -96,6 +99,7 @@ def of_pod(pod: Mapping[str, Any]) -> PodFact | None:
         namespace=metadata.get("namespace", ""),
         node=pod.get("spec", {}).get("nodeName", ""),
         created_at=seconds(metadata.get("creationTimestamp")),
+        started_at=seconds(status.get("startTime")),
         deleting="deletionTimestamp" in metadata,
         finalizers=tuple(metadata.get("finalizers", ())),
         running=running,

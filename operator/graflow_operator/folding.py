@@ -1,6 +1,6 @@
 """Facts of the cluster folded into a run. Pure: a draft begins from what is committed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from graflow.machine import reasons
@@ -46,8 +46,15 @@ def current(state: State) -> Iterator[tuple[AttemptRef, Activation]]:
 class Draft:
     """A run under change, and what the senders of facts are to be told."""
 
-    def __init__(self, program: Program, before: Snapshot, now: float) -> None:
+    def __init__(
+        self,
+        program: Program,
+        before: Snapshot,
+        now: float,
+        pods: Mapping[AttemptRef, PodFact],
+    ) -> None:
         self._program = program
+        self._pods = pods
         self._reported = dict(before.reported)
         self._now = now
         self.state = before.state
@@ -68,9 +75,9 @@ class Draft:
         if any(self.state.activations[n].not_before <= now for n in self.state.backoff):
             self._fold(TimerFired(now))
 
-    def about_pods(self, facts: Iterable[PodFact]) -> None:
+    def about_pods(self) -> None:
         """Fold that containers run of which nobody else would tell."""
-        for fact in facts:
+        for fact in self._pods.values():
             activation = self._current(fact.attempt)
             if activation is None or activation.phase is not Phase.STARTING or not fact.running:
                 continue
@@ -117,9 +124,23 @@ class Draft:
             return FencedError(f"attempt {attempt} is over")
         if activation.claim != letter.claim:
             return FencedError(f"another runner holds attempt {attempt}")
-        self.judged(attempt, letter.report)
+        self.judged(attempt, self._explained(attempt, activation, letter.report))
         self._reported[attempt] = letter.claim
         return None
+
+    def _explained(
+        self, attempt: AttemptRef, activation: Activation, report: Succeeded | Failed
+    ) -> Verdict:
+        """Say why a runner was told to stop: it only knows that it was."""
+        if not isinstance(report, Failed) or report.error.reason != reasons.INTERRUPTED:
+            return report
+        fact, limit = self._pods.get(attempt), self._program.tasks[activation.node].timeout_seconds
+        began = (fact.started_at if fact else 0.0) or activation.since
+        if limit is not None and self._now - began >= limit:
+            words = f"the task was stopped: its timeoutSeconds, {limit:g}, have passed"
+            return Failed(replace(report.error, reason=reasons.DEADLINE_EXCEEDED, message=words))
+        words = f"the task was told to stop (SIGTERM): {report.error.message}"
+        return Lost(replace(report.error, message=words))
 
     def judged(self, attempt: AttemptRef, verdict: Verdict) -> None:
         """Fold how an attempt ended."""

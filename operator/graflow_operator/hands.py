@@ -13,7 +13,7 @@ from graflow.machine.due import due
 from graflow.machine.state import Error, Phase, State
 from graflow_operator import folding, orders, pods
 from graflow_operator.dispatch import Dispatch
-from graflow_operator.errands import BadInputError, Errands
+from graflow_operator.errands import BadInputError, Errands, Known
 from graflow_operator.facts import PodFact
 from graflow_operator.letters import Letter, Unstartable
 from graflow_operator.parts import Parts
@@ -22,35 +22,53 @@ from graflow_operator.program import Program
 from graflow_operator.refs import AttemptRef, RunRef
 from graflow_operator.snapshot import Snapshot
 
+START_PATIENCE_S = 300.0
+"""How long an image may not be had, or a container not be made, before another pod is tried."""
+
 
 class Hands:
     """Acts for one run."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what an actor lends to its hands
         self,
         parts: Parts,
         run: RunRef,
         book: PodBook,
         dispatch: Dispatch,
         deliver: Callable[[Letter], None],
+        mark: Callable[[AttemptRef, str], None],
     ) -> None:
         self._parts = parts
         self._run = run
         self._book = book
         self._dispatch = dispatch
         self._deliver = deliver
+        self._mark = mark
         self._errands = Errands(parts, run, deliver, book.seen)
         self._committed = Snapshot()
         self._removed: set[str] = set()
+        self._lost: dict[AttemptRef, Error] = {}
+        """Attempts whose node is lost: their pods' news will not come any more."""
+
+        self._given_up: dict[AttemptRef, Error] = {}
+        """Attempts whose containers did not start for too long; lost when their pods are gone."""
+
         self._secret_made = False
 
-    def act(self, program: Program, committed: Snapshot, refused: Collection[AttemptRef]) -> None:
+    def act(
+        self,
+        program: Program,
+        committed: Snapshot,
+        refused: Collection[AttemptRef],
+        now: float,
+    ) -> None:
         """Begin all that is due and is not under way yet.
 
         Args:
             program: What the run executes.
             committed: Where it stands.
             refused: Attempts whose pods the API server does not take for now.
+            now: Seconds since the epoch.
         """
         self._committed = committed
         for command in due(program.plan, committed.state):
@@ -61,8 +79,21 @@ class Hands:
                 if attempt not in refused:
                     self._start(program, attempt)
         if not committed.state.phase.ended:
+            self._give_up(committed.state, now)
             self._inquire(program, committed.state)
         self._tidy(committed.state)
+
+    def node_lost(self, attempt: AttemptRef, words: str) -> None:
+        """Take note that nothing more will be heard of an attempt's pod."""
+        self._lost[attempt] = Error(reasons.NODE_LOST, words)
+
+    def wakes(self) -> list[float]:
+        """Return when to look again though nothing may have come, in seconds since the epoch."""
+        return [
+            fact.created_at + START_PATIENCE_S
+            for attempt, fact in self._book.facts.items()
+            if _is_stuck(fact) and attempt not in self._given_up
+        ]
 
     def left(self) -> bool:
         """Whether pods are still to be stopped or let go, or errands under way."""
@@ -78,6 +109,7 @@ class Hands:
     def _start(self, program: Program, attempt: AttemptRef) -> None:
         known = attempt in self._book.facts or attempt in self._book.missing
         if not known and attempt not in self._committed.held:
+            self._mark(attempt, "due")
             self._dispatch.send(("start", attempt), partial(self._make_pod, program, attempt))
 
     async def _make_pod(self, program: Program, attempt: AttemptRef) -> None:
@@ -101,6 +133,8 @@ class Hands:
             self._deliver(Unstartable(attempt, broken))
             return
         await self._errands.start(attempt, task, body, lambda: self._is_wanted(attempt))
+        if attempt in self._book.facts:
+            self._mark(attempt, "created")
 
     def _is_wanted(self, attempt: AttemptRef) -> bool:
         state = self._committed.state
@@ -128,14 +162,29 @@ class Hands:
         """Find out about attempts that should be under way and whose pods ended or are gone."""
         for attempt, activation in folding.current(state):
             fact = self._book.facts.get(attempt)
+            why = self._lost.get(attempt)
             lost = fact is None and (attempt in self._book.missing or bool(activation.claim))
-            if attempt in self._committed.held or not (lost or (fact and fact.ended)):
+            if attempt in self._committed.held or not (lost or why or (fact and fact.ended)):
                 continue
             task, claim = program.tasks[activation.node], activation.claim
+            why = why or self._given_up.get(attempt)
             self._dispatch.send(
                 ("inquire", attempt),
-                partial(self._errands.inquire, attempt, task, claim, fact),
+                partial(self._errands.inquire, attempt, task, Known(claim, fact, why)),
             )
+
+    def _give_up(self, state: State, now: float) -> None:
+        """Take away pods whose containers cannot start: another try, on another node, may do."""
+        for attempt, activation in folding.current(state):
+            fact = self._book.facts.get(attempt)
+            if fact is None or not _is_stuck(fact) or activation.claim:
+                continue
+            if now < fact.created_at + START_PATIENCE_S or fact.pending is None:
+                continue
+            words = f"pod {fact.name} did not start in {START_PATIENCE_S:.0f} s"
+            self._given_up[attempt] = Error(fact.pending.reason, f"{words}: {fact.pending.message}")
+            if fact.uid not in self._removed:
+                self._dispatch.send(("remove", fact.uid), partial(self._remove, fact))
 
     def _tidy(self, state: State) -> None:
         """Stop pods that are not to go on; let go of those whose outcome is committed."""
@@ -152,3 +201,8 @@ class Hands:
     async def _remove(self, fact: PodFact) -> None:
         await self._errands.remove(fact)
         self._removed.add(fact.uid)
+
+
+def _is_stuck(fact: PodFact) -> bool:
+    hopeless = (reasons.IMAGE_PULL, reasons.START_FAILED)
+    return fact.pending is not None and fact.pending.reason in hopeless and not fact.ended

@@ -61,6 +61,14 @@ class PodBook:
         """Return the uids of the pods that are known."""
         return tuple(fact.uid for fact in self.facts.values())
 
+    def suspects(self) -> tuple[PodFact, ...]:
+        """Return the pods whose nodes may be gone: they do not end, or are not answered for."""
+        return tuple(
+            fact
+            for fact in self.facts.values()
+            if fact.node and not fact.ended and (fact.deleting or not fact.ready)
+        )
+
     def living(self) -> Iterator[AttemptRef]:
         """Return the attempts whose pods have not ended."""
         return (attempt for attempt, fact in self.facts.items() if fact.ended is None)

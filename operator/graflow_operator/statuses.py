@@ -17,20 +17,10 @@ from graflow_operator import metrics
 from graflow_operator.facts import PodFact
 from graflow_operator.notes import Notes
 from graflow_operator.refs import AttemptRef, RunRef
+from graflow_operator.refusals import Refusal
 from graflow_operator.turns import Limits
 
 Object = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The API server refused an attempt's pod."""
-
-    until: float
-    """When to try again, in seconds since the epoch."""
-
-    delay_s: float
-    message: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from graflow.api import names
+from graflow.store import StoreError
 from graflow_operator import keys, orders, outcomes, values
 from graflow_operator.actor import Actor
 from graflow_operator.cluster import PODS, Object
@@ -138,6 +139,9 @@ async def report(request: web.Request) -> web.Response:
             told = Succeeded(settled)
     except (BadReportError, values.BadValueError) as error:
         raise bad(str(error)) from error
+    except StoreError as error:
+        caller.actor.store_failed(error)
+        raise
     return web.json_response(await caller.actor.report(caller.attempt, caller.claim, told))
 
 
