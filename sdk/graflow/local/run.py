@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from graflow.dsl.channel import Channel
 from graflow.dsl.program import Carrying, Program
 from graflow.local.attempt import Attempts
+from graflow.local.turn import Turn
 from graflow.local.views import TaskView
 from graflow.machine.commands import WakeAt
 from graflow.machine.due import due
@@ -72,19 +73,19 @@ class LocalRun:
             thread.join()
         return self._state
 
-    def _carry(self, scope: int, began: threading.Event | None = None) -> None:
+    def _carry(self, scope: int, turn: Turn | None = None) -> None:
         """Begin what is to begin in a scope, until it is over.
 
         Args:
             scope: Whose activations to run.
-            began: Set when the first of them is about to run, or none can.
+            turn: Is over when the first of them is about to run, or none can.
         """
-        began = began or threading.Event()
+        turn = turn or Turn(threading.Lock())
         while True:
-            activation, group, over = self._next(scope, wait=began.is_set())
+            activation, group, over = self._next(scope, wait=turn.is_over)
             if activation is not None:
-                self._attempt(activation, began)
-            began.set()
+                self._attempt(activation, turn)
+            turn.over()
             if group is not None:
                 self._open(group)
             if over:
@@ -111,7 +112,7 @@ class LocalRun:
                 self._fire_timers(scope)
             return None, None, True
 
-    def _attempt(self, activation: Activation, began: threading.Event) -> None:
+    def _attempt(self, activation: Activation, turn: Turn) -> None:
         view = TaskView(
             self._program.plan,
             self._program.graph,
@@ -119,43 +120,42 @@ class LocalRun:
             activation.scope,
             lambda: self._state,
         )
-        event = self._attempts.run(activation, view, began.set)
+        event = self._attempts.run(activation, view, turn.over)
         with self._mutex:
             self._fold(event, activation.scope)
 
     def _open(self, group: _Group) -> None:
-        """See to it that the branches of a group are carried, begun in the order of the members."""
+        """See to it that the branches of a group are carried."""
         carrying = self._program.carrying.get(group.node, Carrying(inline=False, most=None))
         if carrying.inline:
             for branch in group.branches:
                 self._carry(branch)
             return
         waiting = deque(group.branches)
+        turn = threading.Lock()
         for n in range(min(carrying.most or len(waiting), len(waiting))):
-            began = threading.Event()
             thread = threading.Thread(
                 target=self._work,
-                args=(waiting, began),
+                args=(waiting, turn),
                 name=f"graflow {group.node} {n + 1}",
                 daemon=True,  # an abandoned run must not keep the program from ending
             )
             self._threads.append(thread)
             thread.start()
-            began.wait()
 
-    def _work(self, waiting: deque[int], began: threading.Event) -> None:
-        """Be a thread: carry branches until none waits."""
+    def _work(self, waiting: deque[int], turn: threading.Lock) -> None:
+        """Be a thread: carry one branch after the other while any waits for its turn."""
         try:
-            while waiting:
+            while True:
+                begun = Turn(turn)
                 try:
-                    branch = waiting.popleft()
-                except IndexError:  # another thread was faster
-                    return
-                self._carry(branch, began)
+                    if not waiting:
+                        return
+                    self._carry(waiting.popleft(), begun)
+                finally:
+                    begun.over()
         except BaseException as error:  # noqa: BLE001 - raised again where `execute` was called
             self._abandon(error)
-        finally:
-            began.set()
 
     def _fold(self, event: Event, scope: int) -> None:
         """Fold a fact about a scope, and wake the carriers that it may concern."""
