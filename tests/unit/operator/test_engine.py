@@ -1,0 +1,125 @@
+"""The engine: reads what exists, drives what has not ended, deletes what is due."""
+
+import asyncio
+
+import pytest
+
+from graflow_operator.cluster import PODS, WORKFLOWS
+from graflow_operator.engine import Engine
+from graflow_operator.letters import FencedError, NotYetError
+from support.world import NAME, NAMESPACE, World
+
+SPEC = {"tasks": [{"name": "a", "script": "return 1"}]}
+
+
+async def until(condition):
+    for _ in range(3000):
+        if condition():
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("it never came")
+
+
+@pytest.fixture
+async def world():
+    async with World(SPEC) as found:
+        found.start()
+        await found.crash()
+        yield found
+
+
+@pytest.fixture
+async def engine(world):
+    world.start()
+    parts = world.actor.parts
+    await world.crash()
+    found = Engine(parts)
+    yield found
+    await found.close(grace_s=0.1)
+
+
+async def test_before_everything_is_read_nobody_is_turned_away_for_good(engine):
+    with pytest.raises(NotYetError):
+        engine.actor("uid")
+
+
+async def test_a_run_that_exists_is_driven_from_the_start(world, engine):
+    world.auto_run = False
+    await engine._begin()
+    await until(lambda: world.pods)
+    assert engine.actor(world.workflow["metadata"]["uid"])
+    with pytest.raises(FencedError):
+        engine.actor("another")
+
+
+async def test_a_run_of_another_installation_is_left_alone(world, engine):
+    world.workflow["spec"]["operator"] = "other"
+    await engine._begin()
+    await asyncio.sleep(0)
+    assert world.status == {}
+
+
+async def test_a_pod_that_ended_while_nobody_watched_is_found_by_the_comparison(world, engine):
+    world.auto_run = False
+    await engine._begin()
+    await until(lambda: world.pods)
+    name = world.pods[0]["metadata"]["name"]
+    state = {"terminated": {"exitCode": 1, "reason": "Error"}}
+    world.cluster.set_status(
+        PODS,
+        NAMESPACE,
+        name,
+        {"phase": "Failed", "containerStatuses": [{"name": "task", "state": state}]},
+    )
+    await engine._compare()
+    await until(lambda: world.status.get("counts", {}).get("waiting") == 1)
+
+
+async def test_a_pod_that_vanished_while_nobody_watched_is_found_by_the_comparison(world, engine):
+    world.auto_run = False
+    await engine._begin()
+    await until(lambda: world.pods)
+    actor = engine.actor(world.workflow["metadata"]["uid"])
+    await until(actor.book.uids)
+    world.cluster.vanish(PODS, NAMESPACE, world.pods[0]["metadata"]["name"])
+    await engine._compare()
+    await until(lambda: world.status.get("counts", {}).get("waiting") == 1)
+
+
+async def test_a_deleted_run_is_let_go(world, engine):
+    world.auto_run = False
+    await engine._begin()
+    await until(lambda: world.pods)
+    uid = world.workflow["metadata"]["uid"]
+    gone = world.cluster.vanish(WORKFLOWS, NAMESPACE, NAME)
+    engine.workflow_seen("DELETED", gone)
+    await until(lambda: uid not in engine._actors)
+
+
+async def test_a_run_whose_deletion_nobody_told_of_is_let_go_by_the_comparison(world, engine):
+    world.auto_run = False
+    await engine._begin()
+    await until(lambda: world.pods)
+    uid = world.workflow["metadata"]["uid"]
+    world.cluster.vanish(WORKFLOWS, NAMESPACE, NAME)
+    await engine._compare()
+    await until(lambda: uid not in engine._actors)
+
+
+async def test_an_ended_run_is_deleted_when_its_time_is_over(world, engine):
+    world.workflow["spec"]["ttlSecondsAfterFinished"] = 0
+    world.workflow["status"] = {
+        "phase": "Succeeded",
+        "completionTime": "1970-01-02T00:00:00Z",
+        "cursor": {"seq": 1},
+    }
+    await engine._begin()
+    await until(lambda: world.cluster.peek(WORKFLOWS, NAMESPACE, NAME) is None)
+
+
+async def test_an_ended_run_without_pods_costs_nothing(world, engine):
+    world.workflow["status"] = {"phase": "Succeeded", "cursor": {"seq": 1}}
+    await engine._begin()
+    assert engine._actors == {}
+    engine.workflow_seen("MODIFIED", world.workflow)
+    assert engine._actors == {}

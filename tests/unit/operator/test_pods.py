@@ -1,0 +1,127 @@
+"""The manifest of a runner pod."""
+
+import pytest
+
+from graflow.api.pod import PodSettings
+from graflow.api.workflow import TaskSpec
+from graflow_operator import pods
+from graflow_operator.pods import Runner, UnknownInputError, build
+from graflow_operator.refs import AttemptRef, RunRef, is_pod_of, pod_name
+
+RUN = RunRef("team", "etl", "uid-1")
+RUNNER = Runner(RUN, "runner:1", "http://operator:8090", "etl-key-abc")
+FIRST = AttemptRef(1, 1)
+
+
+def task(**fields):
+    kind = {} if "container" in fields else {"script": "return 1"}
+    return TaskSpec.model_validate({"name": "load", **kind, **fields})
+
+
+def container_of(pod):
+    [container] = pod["spec"]["containers"]
+    return container
+
+
+def env_of(pod):
+    return {v["name"]: v.get("value", v.get("valueFrom")) for v in container_of(pod)["env"]}
+
+
+def test_a_runner_pod_passes_the_restricted_profile_and_has_no_volume():
+    pod = build(RUNNER, task(), FIRST)
+    spec, container = pod["spec"], container_of(pod)
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert "volumes" not in spec
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["restartPolicy"] == "Never"
+    assert spec["enableServiceLinks"] is False
+    assert container["terminationMessagePolicy"] == "File"
+
+
+def test_a_pod_goes_with_its_workflow_and_can_be_told_by_owner_labels_and_name():
+    pod = build(RUNNER, task(), FIRST)
+    [owner] = pod["metadata"]["ownerReferences"]
+    assert (owner["uid"], owner["controller"], owner["blockOwnerDeletion"]) == (
+        "uid-1",
+        True,
+        False,
+    )
+    assert pod["metadata"]["name"] == pod_name(RUN, "load", FIRST)
+    assert is_pod_of(pod, RUN, "load", FIRST)
+    assert not is_pod_of(pod, RUN, "load", AttemptRef(1, 2))
+    assert not is_pod_of(pod, RunRef("team", "etl", "uid-2"), "load", FIRST)
+
+
+def test_changed_labels_do_not_make_a_pod_that_of_another_attempt():
+    pod = build(RUNNER, task(), FIRST)
+    pod["metadata"]["labels"]["graflow.dev/attempt"] = "2"
+    assert not is_pod_of(pod, RUN, "load", AttemptRef(1, 2))
+
+
+def test_the_runner_gets_what_the_protocol_says_and_users_cannot_replace_it():
+    stolen = [{"name": "GRAFLOW_API", "value": "http://evil"}, {"name": "MINE", "value": "1"}]
+    env = env_of(build(RUNNER, task(pod={"env": stolen}), FIRST))
+    assert env["GRAFLOW_API"] == "http://operator:8090"
+    assert env["MINE"] == "1"
+    assert env["GRAFLOW_KEY"] == {"secretKeyRef": {"name": "etl-key-abc", "key": "key"}}
+    assert env["GRAFLOW_POD_UID"] == {"fieldRef": {"fieldPath": "metadata.uid"}}
+    assert env["GRAFLOW_RUN"] == {"fieldRef": {"fieldPath": "metadata.labels['graflow.dev/run']"}}
+
+
+def test_users_cannot_replace_our_labels():
+    settings = {"labels": {"graflow.dev/run": "other", "team": "x"}}
+    labels = build(RUNNER, task(pod=settings), FIRST)["metadata"]["labels"]
+    assert labels["graflow.dev/run"] == "uid-1"
+    assert labels["team"] == "x"
+
+
+def test_a_service_account_brings_its_token():
+    spec = build(RUNNER, task(pod={"serviceAccountName": "robot"}), FIRST)["spec"]
+    assert spec["serviceAccountName"] == "robot"
+    assert spec["automountServiceAccountToken"] is True
+
+
+def test_a_tasks_settings_replace_the_workflows_but_maps_and_env_are_added_to():
+    common = PodSettings.model_validate(
+        {
+            "image": "common:1",
+            "nodeSelector": {"a": "1", "b": "1"},
+            "env": [{"name": "X", "value": "1"}, {"name": "Y", "value": "1"}],
+        }
+    )
+    own = PodSettings.model_validate(
+        {"image": "own:1", "nodeSelector": {"b": "2"}, "env": [{"name": "Y", "value": "2"}]}
+    )
+    both = pods.merged(common, own)
+    assert both.image == "own:1"
+    assert both.node_selector == {"a": "1", "b": "2"}
+    assert {v.name: v.value for v in both.env} == {"X": "1", "Y": "2"}
+
+
+def test_a_time_limit_becomes_the_pods_deadline_rounded_up():
+    assert build(RUNNER, task(timeoutSeconds=1.2), FIRST)["spec"]["activeDeadlineSeconds"] == 2
+
+
+def test_a_container_task_has_no_key_keeps_its_outcome_and_gets_its_inputs():
+    container = {"image": "alpine:3", "args": ["$(inputs.rows)", "say $(inputs.rows)"]}
+    pod = build(RUNNER, task(container=container), FIRST, inputs={"rows": "[1]"})
+    assert pod["metadata"]["finalizers"] == ["graflow.dev/outcome"]
+    assert env_of(pod) == {"GRAFLOW_INPUT_ROWS": "[1]"}
+    assert container_of(pod)["args"] == ["[1]", "say $(inputs.rows)"]
+    assert container_of(pod)["image"] == "alpine:3"
+
+
+def test_an_input_is_never_expanded_by_the_kubelet():
+    container = {"image": "alpine:3", "args": ["$(inputs.rows)"]}
+    pod = build(RUNNER, task(container=container), FIRST, inputs={"rows": "$(HOME)"})
+    assert container_of(pod)["args"] == ["$$(HOME)"]
+    assert env_of(pod) == {"GRAFLOW_INPUT_ROWS": "$$(HOME)"}
+
+
+def test_an_argument_that_names_no_input_is_refused_with_those_there_are():
+    container = {"image": "alpine:3", "args": ["$(inputs.row)"]}
+    with pytest.raises(UnknownInputError, match=r"row.*its inputs: rows"):
+        build(RUNNER, task(container=container), FIRST, inputs={"rows": "1"})

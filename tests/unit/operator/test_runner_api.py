@@ -1,0 +1,354 @@
+"""The runner API over HTTP: what one attempt may do, and what everybody else hears."""
+
+import asyncio
+import hashlib
+import io
+import json
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from graflow_operator import keys
+from graflow_operator.cluster import PODS
+from graflow_operator.engine import Engine
+from graflow_operator.keys import MasterKey
+from graflow_operator.lease import Candidate, LeaseKeeper
+from graflow_operator.server.app import application
+from graflow_operator.server.replica import Replica
+from support.world import NAMESPACE, World
+
+SPEC = {
+    "tasks": [
+        {"name": "a", "script": "return 1"},
+        {"name": "b", "after": ["a"], "params": ["a", "n", "c", "x"], "script": "return a"},
+        {"name": "c", "after": ["b"], "script": "return 1"},
+    ],
+    "input": {"n": 3},
+}
+NONCE = "0123456789abcdef" * 2
+
+
+class Api:
+    """A server over a run in memory, and a runner that knows the protocol."""
+
+    def __init__(self, world, client, replica):
+        self.world = world
+        self.client = client
+        self.replica = replica
+        self.number = 0
+
+    @property
+    def uid(self):
+        return self.world.workflow["metadata"]["uid"]
+
+    def key(self, uid=None):
+        return MasterKey(b"k" * 32).of_run(uid or self.uid).hex()
+
+    async def pod(self, task="a"):
+        def made():
+            return [
+                p for p in self.world.pods if p["metadata"]["labels"]["graflow.dev/task"] == task
+            ]
+
+        await self.world.until(made)
+        [pod] = made()
+        status = {"phase": "Running", "podIP": "127.0.0.1"}
+        return self.world.cluster.set_status(PODS, NAMESPACE, pod["metadata"]["name"], status)
+
+    def claim_body(self, pod_, **changes):
+        identity = {"name": pod_["metadata"]["name"], "uid": pod_["metadata"]["uid"]}
+        body = {"run": self.uid, "namespace": NAMESPACE, "pod": identity, "nonce": NONCE}
+        return {**body, "python": "3.11.2", **changes}
+
+    async def claim(self, pod_, key=None, **changes):
+        headers = {"Authorization": f"Bearer {key or self.key()}"}
+        body = self.claim_body(pod_, **changes)
+        return await self.client.post("/runner/v1/claim", json=body, headers=headers)
+
+    async def call(  # noqa: PLR0913 - what a call is made of
+        self, order, pod, path, body=None, *, method="POST", key=None, claim=None
+    ):
+        self.number += 1
+        claim = claim or f"{pod['metadata']['uid']}/{NONCE}"
+        data = b"" if body is None else json.dumps(body).encode()
+        signed = keys.Call(method, path, claim, str(self.number), data)
+        headers = {
+            "X-Graflow-Run": self.uid,
+            "X-Graflow-Activation": str(order["activation"]),
+            "X-Graflow-Attempt": str(order["attempt"]),
+            "X-Graflow-Claim": claim,
+            "X-Graflow-Number": str(self.number),
+            "X-Graflow-Mac": keys.mac_of_call(bytes.fromhex(key or order["attemptKey"]), signed),
+        }
+        return await self.client.request(method, path, data=io.BytesIO(data), headers=headers)
+
+
+@pytest.fixture
+async def api():
+    async with World(SPEC) as world:
+        world.auto_run = False
+        world.start()
+        parts = world.actor.parts
+        keeper = LeaseKeeper(world.client, Candidate("graflow", "lease", "me", "http://me:8090"))
+        engine = Engine(parts)
+        engine.synced = True
+        engine._actors[world.workflow["metadata"]["uid"]] = world.actor
+        replica = Replica(parts, keeper, engine)
+        async with TestClient(TestServer(application(replica))) as client:
+            yield Api(world, client, replica)
+
+
+async def refusal(answer, status, reason):
+    body = await answer.json()
+    assert (answer.status, body["reason"]) == (status, reason), body
+    return body["message"]
+
+
+async def test_a_claim_gives_the_order_and_the_key_of_the_attempt(api):
+    pod = await api.pod()
+    answer = await api.claim(pod)
+    assert answer.status == 200
+    order = await answer.json()
+    claim = f"{pod['metadata']['uid']}/{NONCE}"
+    assert order["attemptKey"] == keys.of_attempt(bytes.fromhex(api.key()), 1, 1, claim).hex()
+    assert order["call"] == {"script": "return 1", "params": []}
+    assert (order["sent"], order["senders"], order["names"]) == ([], [], {})
+    assert (await (await api.claim(pod)).json()) == order
+
+
+async def test_the_claim_is_committed_before_the_order_is_given(api):
+    pod = await api.pod()
+    await api.claim(pod)
+    [task] = api.world.status["tasks"]
+    assert task["phase"] == "Running"
+
+
+@pytest.mark.parametrize("key", ["", "00" * 32, "another run's"])
+async def test_a_claim_without_the_runs_key_is_refused_and_changes_nothing(api, key):
+    pod = await api.pod()
+    before = api.world.workflow
+    shown = api.key("another-uid") if key.startswith("another") else key or "nothing"
+    await refusal(await api.claim(pod, key=shown), 403, "BadKey")
+    assert api.world.workflow == before
+
+
+async def test_a_claim_from_another_address_is_asked_to_come_again(api):
+    pod = await api.pod()
+    pod = api.world.cluster.set_status(
+        PODS, NAMESPACE, pod["metadata"]["name"], {"podIP": "10.9.9.9"}
+    )
+    answer = await api.claim(pod)
+    assert answer.headers["Retry-After"] == "1"
+    assert "10.9.9.9" in await refusal(answer, 503, "NotYet")
+
+
+async def test_a_claim_of_a_pod_that_is_another_one_now_is_fenced(api):
+    pod = await api.pod()
+    identity = {"name": pod["metadata"]["name"], "uid": "older"}
+    assert "another one" in await refusal(await api.claim(pod, pod=identity), 409, "Fenced")
+
+
+async def test_a_second_runner_in_the_same_pod_is_fenced(api):
+    pod = await api.pod()
+    await api.claim(pod)
+    await refusal(await api.claim(pod, nonce="f" * 32), 409, "Fenced")
+
+
+async def test_a_claim_while_what_exists_is_being_read_is_asked_to_come_again(api):
+    pod = await api.pod()
+    api.replica.engine._actors.clear()
+    api.replica.engine.synced = False
+    await refusal(await api.claim(pod), 503, "NotYet")
+
+
+async def test_a_claim_of_a_run_that_is_gone_is_fenced(api):
+    pod = await api.pod()
+    api.replica.engine._actors.clear()
+    await refusal(await api.claim(pod), 409, "Fenced")
+
+
+async def test_a_replica_that_does_not_lead_sends_on_to_the_one_that_does(api):
+    pod = await api.pod()
+    api.replica.engine = None
+    api.replica.keeper.leader = "http://leader:8090"
+    headers = {"Authorization": f"Bearer {api.key()}"}
+    answer = await api.client.post(
+        "/runner/v1/claim", json=api.claim_body(pod), headers=headers, allow_redirects=False
+    )
+    assert answer.headers["Location"] == "http://leader:8090/runner/v1/claim"
+    await refusal(answer, 307, "NotLeader")
+
+
+async def test_without_a_leader_runners_are_asked_to_come_again(api):
+    pod = await api.pod()
+    api.replica.engine = None
+    await refusal(await api.claim(pod), 503, "NotYet")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"nonce": "short"}, {"pod": "name"}, {"run": ""}, {"namespace": 3}],
+    ids=["nonce", "pod", "run", "namespace"],
+)
+async def test_a_claim_that_makes_no_sense_names_the_field(api, changes):
+    pod = await api.pod()
+    message = await refusal(await api.claim(pod, **changes), 400, "BadRequest")
+    assert f"`{next(iter(changes))}`" in message
+
+
+async def test_a_report_is_answered_when_it_is_committed_and_may_be_repeated(api):
+    pod = await api.pod()
+    order = await (await api.claim(pod)).json()
+    report = {"outcome": "Succeeded", "value": {"json": {"rows": [1]}}}
+    for _ in range(2):
+        answer = await api.call(order, pod, "/runner/v1/report", report)
+        assert await answer.json() == {"committed": True}
+    assert api.world.status["progress"] == "1/3"
+
+
+async def test_what_came_with_the_token_and_what_names_stand_for_are_in_the_next_order(api):
+    pod = await api.pod()
+    order = await (await api.claim(pod)).json()
+    report = {"outcome": "Succeeded", "value": {"json": [1]}}
+    await api.call(order, pod, "/runner/v1/report", report)
+    order = await (await api.claim(await api.pod("b"))).json()
+    assert order["sent"] == [{"task": "a", "value": {"json": [1]}}]
+    assert order["senders"] == ["a"]
+    assert order["names"] == {
+        "a": {"result": {"json": [1]}},
+        "n": {"channel": {"json": 3}},
+        "c": {"task": True},
+        "x": None,
+    }
+
+
+async def test_results_are_asked_by_name(api):
+    pod = await api.pod()
+    order = await (await api.claim(pod)).json()
+    asked = {"names": ["n", "b", "none"], "from": "names"}
+    answer = await api.call(order, pod, "/runner/v1/results", asked)
+    found = {"n": {"channel": {"json": 3}}, "b": {"task": True}, "none": None}
+    assert await answer.json() == {"names": found}
+    asked = {"names": ["n", "b"], "from": "results"}
+    answer = await api.call(order, pod, "/runner/v1/results", asked)
+    assert await answer.json() == {"names": {"n": None, "b": None}}
+
+
+async def test_a_large_value_is_moved_to_the_store_before_it_is_committed(api):
+    pod = await api.pod()
+    order = await (await api.claim(pod)).json()
+    value = "x" * 5000
+    sha256 = hashlib.sha256(json.dumps(value).encode()).hexdigest()
+    report = {"outcome": "Succeeded", "value": {"json": value}}
+    await api.call(order, pod, "/runner/v1/report", report)
+    stored = api.world.store.get(f"{NAMESPACE}/{api.uid}/blobs/{sha256}")
+    assert json.loads(stored) == value
+    order = await (await api.claim(await api.pod("b"))).json()
+    blob = {"sha256": sha256, "size": len(stored), "encoding": "json"}
+    assert order["sent"] == [{"task": "a", "value": {"blob": blob}}]
+
+
+async def test_a_report_of_a_blob_that_was_not_uploaded_is_refused(api):
+    pod = await api.pod()
+    order = await (await api.claim(pod)).json()
+    blob = {"sha256": "0" * 64, "size": 3, "encoding": "json"}
+    report = {"outcome": "Succeeded", "value": {"blob": blob}}
+    answer = await api.call(order, pod, "/runner/v1/report", report)
+    assert "upload it before" in await refusal(answer, 400, "BadRequest")
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        [],
+        {},
+        {"outcome": "Succeeded"},
+        {"outcome": "Succeeded", "value": 3},
+        {"outcome": "Succeeded", "value": {"json": 1, "pickle": ""}},
+        {"outcome": "Succeeded", "value": {"pickle": "not base64!"}},
+        {"outcome": "Failed"},
+        {"outcome": "Maybe"},
+    ],
+)
+async def test_a_report_that_is_none_is_refused_and_changes_nothing(api, report):
+    pod = await api.pod()
+    order = await (await api.claim(pod)).json()
+    before = api.world.workflow
+    answer = await api.call(order, pod, "/runner/v1/report", report)
+    await refusal(answer, 400, "BadRequest")
+    assert api.world.workflow == before
+
+
+async def test_a_call_signed_with_another_key_is_refused(api):
+    pod = await api.pod()
+    order = await (await api.claim(pod)).json()
+    report = {"outcome": "Succeeded", "value": {"json": 1}}
+    answer = await api.call(order, pod, "/runner/v1/report", report, key="00" * 32)
+    await refusal(answer, 403, "BadKey")
+    answer = await api.call(order, pod, "/runner/v1/report", report, key=api.key())
+    await refusal(answer, 403, "BadKey")
+
+
+async def test_a_pod_that_holds_the_runs_key_cannot_report_for_an_attempt_it_did_not_claim(api):
+    pod = await api.pod()
+    order = await (await api.claim(pod)).json()
+    forged = keys.of_attempt(bytes.fromhex(api.key()), 1, 1, "thief/0").hex()
+    report = {"outcome": "Succeeded", "value": {"json": "stolen"}}
+    answer = await api.call(order, pod, "/runner/v1/report", report, key=forged, claim="thief/0")
+    await refusal(answer, 409, "Fenced")
+
+
+async def test_a_call_for_an_attempt_that_is_over_is_fenced(api):
+    pod = await api.pod()
+    order = await (await api.claim(pod)).json()
+    report = {"outcome": "Failed", "error": {"reason": "TaskFailed", "message": "no"}}
+    await api.call(order, pod, "/runner/v1/report", report)
+    answer = await api.call(order, pod, "/runner/v1/results", {"names": [], "from": "names"})
+    await refusal(answer, 409, "Fenced")
+
+
+async def test_a_failure_is_told_with_its_traceback(api):
+    pod = await api.pod()
+    order = await (await api.claim(pod)).json()
+    error = {
+        "reason": "TaskFailed",
+        "type": "ValueError",
+        "message": "no such thing",
+        "traceback": "Traceback: line 1",
+        "retryable": True,
+    }
+    await api.call(order, pod, "/runner/v1/report", {"outcome": "Failed", "error": error})
+    status = api.world.status
+    assert status["message"] == "task 'a' failed: ValueError: no such thing"
+    succeeded = next(c for c in status["conditions"] if c["type"] == "Succeeded")
+    assert "Traceback: line 1" in succeeded["message"]
+
+
+async def test_a_body_over_the_limit_is_refused_with_the_way_out(api):
+    pod = await api.pod()
+    order = await (await api.claim(pod)).json()
+    report = {"outcome": "Succeeded", "value": {"json": "x" * 2_000_000}}
+    answer = await api.call(order, pod, "/runner/v1/report", report)
+    assert "store" in await refusal(answer, 413, "BodyTooLarge")
+
+
+async def test_what_is_not_served_is_said_in_the_same_form(api):
+    await refusal(await api.client.get("/runner/v1/nothing"), 404, "NotServed")
+
+
+async def test_every_replica_is_ready_and_says_whether_it_leads(api):
+    assert await (await api.client.get("/readyz")).json() == {"status": "ok", "leader": True}
+    api.replica.engine = None
+    assert await (await api.client.get("/readyz")).json() == {"status": "ok", "leader": False}
+
+
+async def test_a_process_whose_watches_hear_nothing_is_not_healthy(api):
+    assert (await api.client.get("/healthz")).status == 200
+    api.replica.healthy = False
+    assert (await api.client.get("/healthz")).status == 503
+
+
+async def test_many_claims_at_once_are_committed_together(api):
+    pod = await api.pod()
+    answers = await asyncio.gather(*(api.claim(pod) for _ in range(10)))
+    assert {answer.status for answer in answers} == {200}
