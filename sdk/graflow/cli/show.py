@@ -3,17 +3,18 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from graflow.api.workflow_status import TaskStatus, WorkflowStatus
-from graflow.cluster.failures import refusal
+from graflow.cluster.failures import explanation, refusal
 from graflow.cluster.workflows import Object
 
 STYLES = {"Succeeded": "green", "Failed": "red", "Cancelled": "yellow", "Running": "cyan"}
 WIDE = 10_000  # into a pipe, no line is broken
-MINUTE, HOUR, DAY = 60, 3600, 86_400
+FEW_SECONDS, MINUTE, HOUR, DAY = 10, 60, 3600, 86_400
 
 
 def console() -> Console:
@@ -41,15 +42,15 @@ def show_status(
             out.print(Text(f"{title:<10}"), text, sep="", end="\n")
     if status.tasks:
         out.print()
-        out.print(_tasks(status.tasks, wide=wide, now=now))
+        _print(out, _tasks(status.tasks, wide=wide, now=now))
     if status.waiting:
         out.print()
         out.print("Waiting", style="bold")
         for one in status.waiting:
             out.print(Text(f"  {one.task}: {one.reason}  {one.message or ''}".rstrip()))
-    if message := refused if refused is not None else status.message:
+    if message := explanation(status):
         out.print()
-        out.print(Text(message.rstrip()))
+        out.print(Text(message))
 
 
 def show_list(workflows: Iterable[Object], *, now: datetime) -> None:
@@ -65,7 +66,14 @@ def show_list(workflows: Iterable[Object], *, now: datetime) -> None:
             _between(one["metadata"]["creationTimestamp"], None, now),
             ", ".join(dict.fromkeys(waiting.reason for waiting in status.waiting)),
         )
-    console().print(table)
+    _print(console(), table)
+
+
+def _print(out: Console, table: Table) -> None:
+    with out.capture() as printed:
+        out.print(table)
+    for line in printed.get().splitlines():
+        click.echo(line.rstrip(), color=True)
 
 
 def _tasks(tasks: Sequence[TaskStatus], *, wide: bool, now: datetime) -> Table:
@@ -112,11 +120,12 @@ def _between(start: str | None, end: str | None, now: datetime) -> str:
 def duration(seconds: float) -> str:
     """Return a length of time in at most two units.
 
-    >>> [duration(s) for s in (0.44, 12, 75, 3700, 90_000)]
+    >>> [duration(s) for s in (0.44, 12.3, 75, 3700, 90_000)]
     ['0.4s', '12s', '1m15s', '1h1m', '1d1h']
     """
     if seconds < MINUTE:
-        return f"{seconds:.1f}".removesuffix(".0") + "s"
+        digits = 1 if seconds < FEW_SECONDS else 0
+        return f"{seconds:.{digits}f}".removesuffix(".0") + "s"
     whole = int(seconds)
     if whole < HOUR:
         return f"{whole // MINUTE}m{whole % MINUTE}s"

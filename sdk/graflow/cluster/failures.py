@@ -43,6 +43,14 @@ def refusal(status: WorkflowStatus) -> str | None:
     return None
 
 
+def explanation(status: WorkflowStatus) -> str:
+    """Return why a run is as it is, at length: with the traceback of a task that failed by one."""
+    if (refused := refusal(status)) is not None:
+        return refused
+    told = [one.message for one in status.conditions if one.type == "Succeeded"]
+    return next((message for message in told if message), "").strip() or status.message or ""
+
+
 def failed_task(status: WorkflowStatus) -> TaskStatus | None:
     """Return the task that a failed run failed by: the first one that has failed for good."""
     failed = [task for task in status.tasks if task.phase == "Failed"]
@@ -62,7 +70,7 @@ def failure(name: str, status: WorkflowStatus) -> GraflowError | None:
     if phase not in (RunPhase.FAILED, RunPhase.CANCELLED):
         return None
     task = failed_task(status)
-    message = status.message or _condition_message(status) or status.reason or phase
+    message = explanation(status) or status.reason or phase
     if phase is RunPhase.CANCELLED:
         return GraflowWorkflowCanceledError(message, task.name if task else None)
     if status.reason == reasons.PARALLEL_GROUP_FAILED:
@@ -79,10 +87,6 @@ def _phase(status: WorkflowStatus) -> RunPhase:
         return RunPhase(status.phase or RunPhase.PENDING)
     except ValueError:  # a newer operator's word
         return RunPhase.PENDING
-
-
-def _condition_message(status: WorkflowStatus) -> str:
-    return next((one.message for one in status.conditions if one.type == "Succeeded"), "")
 
 
 def _group_failure(message: str, status: WorkflowStatus) -> ParallelGroupError:

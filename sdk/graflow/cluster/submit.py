@@ -1,5 +1,6 @@
 """Sends a program to a cluster."""
 
+import logging
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from graflow.cluster.run import Run
 from graflow.cluster.workflows import Object, Workflows
 from graflow.compile.program import Compiled, Options, compile_program
 from graflow.dsl.program import Program
+
+logger = logging.getLogger(__name__)
 
 SUFFIX_CHARS = "bcdfghjklmnpqrstvwxz2456789"  # those of Kubernetes: no words come out by chance
 SUFFIX_LENGTH = 5
@@ -64,6 +67,9 @@ def submit(
     """
     options = options or Options()
     compiled = compile_program(program, options, initial_channel=initial_channel)
+    for left in compiled.bundle.left_out:
+        logger.warning("left out %s: %s", left.path, left.why)
+    logger.info("files that travel: %s", ", ".join(compiled.bundle.files) or "none")
     run = send(compiled, Target(namespace=namespace).workflows(), exact=options.name is not None)
     if wait:
         run.wait()

@@ -30,6 +30,17 @@ def task(name: str, phase: str, **fields: Any) -> dict[str, Any]:
     return {"name": name, "phase": phase, "pod": f"pod-{name}", **fields}
 
 
+def condition(kind: str, message: str) -> dict[str, Any]:
+    when = "2026-01-01T00:00:00Z"
+    return {
+        "type": kind,
+        "status": "False",
+        "reason": "Reason",
+        "message": message,
+        "lastTransitionTime": when,
+    }
+
+
 @pytest.mark.parametrize("phase", [None, "Pending", "Running", "Succeeded", "SomethingNew"])
 def test_a_run_that_goes_on_or_ended_well_is_no_failure(phase: str | None) -> None:
     assert failure("etl", status(phase=phase)) is None
@@ -39,10 +50,17 @@ def test_a_failed_run_brings_the_remote_traceback_along() -> None:
     tasks = [task("a", "Succeeded"), task("b", "Failed", reason="TaskFailed", message=TRACEBACK)]
     error = failure(
         "etl",
-        status(phase="Failed", reason="TaskFailed", message=f"task 'b':\n{TRACEBACK}", tasks=tasks),
+        status(
+            phase="Failed",
+            reason="TaskFailed",
+            message="task 'b' failed: ValueError: no",
+            tasks=tasks,
+            conditions=[condition("Succeeded", f"task 'b' failed: ValueError: no\n\n{TRACEBACK}")],
+        ),
     )
     assert type(error) is GraflowRuntimeError
-    assert str(error).count("ValueError: no") == 1
+    assert str(error).endswith(TRACEBACK)
+    assert str(error).count("Traceback") == 1
     assert isinstance(error.__cause__, RemoteTaskError)
 
 
@@ -81,13 +99,7 @@ def test_a_cancelled_run_is_one() -> None:
 def test_a_workflow_that_was_not_accepted_is_over_and_says_why() -> None:
     refused = status(
         conditions=[
-            {
-                "type": "Accepted",
-                "status": "False",
-                "reason": "PythonVersionMismatch",
-                "message": "the bundle needs Python 3.12, the runner image has 3.11",
-                "lastTransitionTime": "2026-01-01T00:00:00Z",
-            }
+            condition("Accepted", "the bundle needs Python 3.12, the runner image has 3.11")
         ]
     )
     assert is_over(refused)
