@@ -17,6 +17,7 @@ from graflow_runner.retries import GaveUpError, Patience, until_answered, words
 from graflow_runner.wire import Answer, Endpoint
 
 _PATH: Final = "/runner/v1/claim"
+_JSON: Final = {"Content-Type": "application/json"}
 _FENCED: Final = 409
 _BAD_KEY: Final = (401, 403)
 _OK: Final = 200
@@ -82,7 +83,7 @@ def _ask(settings: Settings, endpoint: Endpoint, key: bytearray, nonce: str) -> 
         }
     ).encode()
     return until_answered(
-        lambda: endpoint.send("POST", _PATH, body=body, bearer=key),
+        lambda: endpoint.send("POST", _PATH, body=body, headers=_JSON, bearer=key),
         Patience("claim the attempt", settings.claim_patience_s, settings),
     )
 

@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from types import FrameType
 from typing import Final
@@ -19,6 +20,14 @@ from graflow_runner.errors import Interrupted
 
 RESERVE_S: Final = 5.0
 """Seconds kept at the end of the grace period for telling that user code did not stop."""
+
+_NUDGE_S: Final = 0.1
+"""Pause after which a main thread whose handler has not run is woken up."""
+
+_AGAIN_S: Final = 1.0
+"""Pause after which user code that goes on is interrupted again, if nothing handles the first."""
+
+_MOST_TIMES: Final = 2
 
 
 class Signals:
@@ -33,6 +42,9 @@ class Signals:
         self._last_moment: Callable[[], None] | None = None
         self._interruptible = False
         self._seen = False
+        self._times = 0
+        self._raised: weakref.ref[Interrupted] | None = None
+        self._main = threading.main_thread().ident or 0
         self._decided = threading.Event()
         self.terminated = threading.Event()
         """Set once SIGTERM came: whoever waits for something should hurry."""
@@ -61,7 +73,7 @@ class Signals:
         """
         self._interruptible = True
         if self._seen:
-            self._interruptible = False
+            self._times = _MOST_TIMES
             raise Interrupted("the pod was told to stop before the task began")
 
     def end(self) -> None:
@@ -78,21 +90,46 @@ class Signals:
 
     def _raise(self, _signal: int, _frame: FrameType | None) -> None:
         self._seen = True
-        if self._interruptible:
-            self._interruptible = False  # once: a second exception would break user code's cleanup
-            raise Interrupted("the pod was told to stop (SIGTERM) while the task ran")
+        # Twice at most: more exceptions would break user code's cleanup.
+        if not self._interruptible or self._times == _MOST_TIMES or not self._lost():
+            return
+        self._times += 1
+        error = Interrupted("the pod was told to stop (SIGTERM) while the task ran")
+        self._raised = weakref.ref(error)
+        try:
+            raise error
+        finally:
+            del error  # so that it is gone as soon as nobody handles it
+
+    def _lost(self) -> bool:
+        """Whether no exception was raised, or nobody has it any more.
+
+        Python drops exceptions in finalizers without a word, and a signal may come during one.
+        """
+        return self._raised is None or self._raised() is None
 
     def _listen(self, out: int) -> None:
         while signal.SIGTERM not in os.read(out, 64):
             pass
         self.terminated.set()
-        if not self._decided.wait(self._wait_s):
-            say("the task did not stop in time after SIGTERM; giving up on it")
-            try:
-                if self._last_moment is not None:
-                    self._last_moment()
-            finally:
-                os._exit(exitcodes.INTERRUPTED)
+        came = time.monotonic()
+        ends = came + self._wait_s
+        while (left_s := ends - time.monotonic()) > 0:
+            if self._decided.wait(min(left_s, _NUDGE_S)):
+                return
+            again = self._times < _MOST_TIMES and time.monotonic() > came + _AGAIN_S
+            if not self._seen or (again and self._lost()):
+                # The signal came just before the main thread went to sleep, or its exception
+                # got lost: the handler is to run once more.
+                signal.pthread_kill(self._main, signal.SIGTERM)
+        if self._decided.is_set():
+            return
+        say("the task did not stop in time after SIGTERM; giving up on it")
+        try:
+            if self._last_moment is not None:
+                self._last_moment()
+        finally:
+            os._exit(exitcodes.INTERRUPTED)
 
 
 def _forget() -> None:

@@ -20,7 +20,7 @@ def test_sigterm_runs_finally_and_is_reported(operator, runners):
     operator.wait_for(lambda: "ready" in operator.told, "user code ran")
     runner.terminate()
     assert runner.wait() == 143
-    assert operator.told == ["ready", "cleaned"]
+    assert operator.told == ["ready", "cleaned"], runner.stderr
     error = operator.reports[0]["error"]
     assert (error["reason"], error["retryable"]) == ("Interrupted", True)
     assert checked(operator, runner.message) == operator.reports[0]
@@ -79,7 +79,7 @@ asyncio.run(main())
     operator.wait_for(lambda: "ready" in operator.told, "user code ran")
     runner.terminate()
     assert runner.wait() == 143
-    assert operator.told == ["ready", "cleaned"]
+    assert operator.told == ["ready", "cleaned"], runner.stderr
     assert operator.reports[0]["error"]["reason"] == "Interrupted"
 
 
@@ -117,3 +117,28 @@ return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     )
     assert runners.run().process.returncode == 0
     assert operator.reports[0]["value"] == {"json": -15}
+
+
+def test_an_interruption_that_a_finalizer_swallowed_is_repeated(operator, runners):
+    script(
+        operator,
+        TELL
+        + """
+import io, os, signal, threading
+
+class Closing(io.RawIOBase):
+    def close(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(1000): pass
+
+try:
+    Closing()
+    threading.Event().wait()
+finally:
+    tell("cleaned")
+""",
+    )
+    runner = runners.run()
+    assert runner.process.returncode == 143
+    assert operator.told == ["cleaned"]
+    assert operator.reports[0]["error"]["reason"] == "Interrupted"
