@@ -1,12 +1,13 @@
 """What the examples become on a cluster."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
+
+from graflow.cli.main import cli
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PROGRAMS = sorted(EXAMPLES.glob("*/workflow.py"))
@@ -16,8 +17,8 @@ PROGRAMS = sorted(EXAMPLES.glob("*/workflow.py"))
 def test_an_example_compiles_to_the_workflow_that_was_reviewed(
     program: Path, golden: Callable[[str, str], None]
 ) -> None:
-    command = [sys.executable, "-m", "graflow", "compile", str(program)]
-    compiled = subprocess.run(command, capture_output=True, text=True, check=True)
+    compiled = CliRunner().invoke(cli, ["compile", str(program)])
+    assert compiled.exit_code == 0, compiled.stderr
     bundle, workflow = yaml.safe_load_all(compiled.stdout)
     # The code's hash changes with every release of Python and cloudpickle; the plan does not.
     assert workflow["spec"]["bundle"] == {

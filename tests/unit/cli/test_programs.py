@@ -1,14 +1,17 @@
-"""Commands that run a program's file, as processes of their own."""
+"""Commands that run a program's file."""
 
 import json
-import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
+
+from graflow.cli.main import cli
 
 ETL = """
 from graflow import task, workflow
@@ -29,32 +32,41 @@ with workflow("my_etl") as wf:
 """
 
 
-class Shell:
-    """Runs `graflow` in a folder of its own, with no cluster unless one is named."""
+@dataclass
+class Ended:
+    returncode: int
+    stdout: str
+    stderr: str
 
-    def __init__(self, folder: Path) -> None:
+
+class Shell:
+    """Runs `graflow` in a folder of its own."""
+
+    def __init__(self, folder: Path, runner: CliRunner) -> None:
         self.folder = folder
-        self.environment = {**os.environ, "KUBECONFIG": "/nowhere", "COLUMNS": "200"}
+        self.runner = runner
 
     def put(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text)
 
-    def __call__(self, *args: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "graflow", *args],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=self.folder,
-            env=self.environment,
-        )
+    def __call__(self, *args: str) -> Ended:
+        before = set(sys.modules)
+        result = self.runner.invoke(cli, list(args))
+        for name in set(sys.modules) - before:
+            if str(self.folder) in str(getattr(sys.modules[name], "__file__", "")):
+                del sys.modules[name]
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Ended(result.exit_code, result.stdout, result.stderr)
 
 
 @pytest.fixture
-def graflow(tmp_path: Path) -> Shell:
+def graflow(tmp_path: Path, runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> Shell:
     folder = tmp_path / "project"
     folder.mkdir()
-    shell = Shell(folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("KUBECONFIG", "/nowhere")
+    shell = Shell(folder, runner)
     shell.put("etl.py", ETL)
     return shell
 
@@ -138,8 +150,40 @@ def test_compile_prints_yaml_alone_on_stdout(graflow: Shell) -> None:
     assert "left out .env: looks like a secret" in compiled.stderr
 
 
-def test_compile_gives_the_same_text_every_time(graflow: Shell) -> None:
-    assert graflow("compile", "etl.py").stdout == graflow("compile", "etl.py").stdout
+def test_the_same_program_gives_the_same_text_in_every_process_and_place(tmp_path: Path) -> None:
+    program = """
+from dataclasses import dataclass
+from enum import Enum
+from graflow import task, workflow
+
+class Colour(Enum):
+    RED = 1
+
+@dataclass(frozen=True)
+class Point:
+    x: int = 1
+    colour: Colour = Colour.RED
+
+A, B = {"x": 1}, "text"
+
+def helper():
+    return B
+
+@task
+def t(a=1, b=2):
+    return A, helper(), a, b, Point()
+
+with workflow("w") as wf:
+    wf.register(t)
+    wf.execute()
+"""
+    texts = set()
+    for folder in (tmp_path / "here", tmp_path / "there"):
+        folder.mkdir()
+        (folder / "w.py").write_text(program)
+        command = [sys.executable, "-m", "graflow", "compile", str(folder / "w.py")]
+        texts.add(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert len(texts) == 1
 
 
 def test_a_program_stops_at_its_first_execute(graflow: Shell) -> None:
@@ -248,10 +292,10 @@ def succeeded(path: str, body: Any, seen: dict[str, Any]) -> Any:
 
 
 @pytest.fixture
-def seen(fake: Any, graflow: Shell) -> dict[str, Any]:
+def seen(graflow: Shell, fake: Any) -> dict[str, Any]:
+    del graflow  # before the cluster, since it sets KUBECONFIG to nothing
     found: dict[str, Any] = {}
     fake.answers = [lambda _method, path, body: succeeded(path, body, found)]
-    graflow.environment["KUBECONFIG"] = os.environ["KUBECONFIG"]
     return found
 
 
