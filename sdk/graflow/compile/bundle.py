@@ -101,6 +101,12 @@ def pack(pickles: Mapping[str, bytes], selection: Selection, *, program: str) ->
             _write(archive, f"{FILES_ROOT}/{file}", _read(path), executable=_is_executable(path))
     data = buffer.getvalue()
     if len(data) > MAX_ZIP_BYTES:
+        if not selection.files:
+            raise BundleTooLargeError(
+                f"the code of the {len(pickles)} tasks takes {size_text(len(data))}, more than the "
+                f"{size_text(MAX_ZIP_BYTES)} that a CodeBundle holds; let one task do the work of "
+                f"several, or move large constants into files, an image or a bucket"
+            )
         pickled = {f"code of task {task!r}": len(data) for task, data in pickles.items()}
         raise _too_large(len(data), MAX_ZIP_BYTES, raw | pickled)
     return Bundle(data, functions, selection.files, selection.left_out)

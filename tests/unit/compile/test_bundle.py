@@ -104,6 +104,15 @@ def test_large_code_is_named_with_its_task(root: Path) -> None:
         packed(root, train=random.Random(1).randbytes(600 * 1024))
 
 
+def test_code_that_is_too_large_without_any_file_is_not_blamed_on_files(root: Path) -> None:
+    noise = {"train": random.Random(1).randbytes(600 * 1024)}
+    with pytest.raises(
+        BundleTooLargeError, match=r"code of the 1 tasks.*large constants"
+    ) as caught:
+        pack(noise, Selection(root), program="workflow.py")
+    assert ".graflowignore" not in str(caught.value)
+
+
 def test_a_file_that_is_gone_is_named(root: Path) -> None:
     with pytest.raises(FilesError, match=r"gone\.txt cannot be read"):
         pack({}, Selection(root, ("gone.txt",)), program="workflow.py")
