@@ -42,6 +42,8 @@ class Engine:
         self._errands: set[asyncio.Task[None]] = set()
         self._deletions: dict[str, asyncio.TimerHandle] = {}
         self._ended: set[str] = set()
+        self._between: set[str] = set()
+        """Runs whose actors have left and which are being looked at again."""
 
     # -- news -------------------------------------------------------------------------------------
 
@@ -80,7 +82,7 @@ class Engine:
         found = self._actors.get(uid)
         if found is not None:
             return found
-        if not self.synced:
+        if not self.synced or uid in self._between:
             raise NotYetError("the operator is reading what exists")
         raise FencedError("the run has ended, or is gone")
 
@@ -138,6 +140,7 @@ class Engine:
             else:
                 self._consider(workflow, mine)
         present = {workflow["metadata"]["uid"] for workflow in workflows}
+        self._between -= known.keys() | self._actors.keys() | (self._between - present)
         for uid in self._ended - present:
             self._ended.discard(uid)
         for uid in known.keys() - present:
@@ -220,6 +223,7 @@ class Engine:
             log.exception("%s: its actor died; it begins again", actor.run)
             await self.parts.sleep(RESTART_S)
         finally:
+            self._between.add(uid)
             self._actors.pop(uid, None)
             self._tasks.pop(uid, None)
             metrics.RUNS_ACTIVE.set(len(self._actors))
@@ -230,8 +234,13 @@ class Engine:
         """Look at a run whose actor has left: to delete it in time, or to begin again."""
         try:
             workflow = await self.parts.cluster.get(WORKFLOWS, run.namespace, run.name)
-        except ClusterError:
-            return  # gone; or the next comparison finds it
+        except NotFoundError:
+            self._between.discard(run.uid)
+            return
+        except ClusterError as error:
+            log.warning("%s: %s; the next comparison looks again", run, error)
+            return
+        self._between.discard(run.uid)
         if workflow["metadata"]["uid"] != run.uid:
             self._consider(workflow, None)
             return

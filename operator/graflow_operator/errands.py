@@ -14,7 +14,7 @@ from graflow.api.workflow import TaskSpec
 from graflow.machine import reasons
 from graflow.machine.state import Error
 from graflow.store import ObjectMissingError
-from graflow_operator import outcomes, values, verdicts
+from graflow_operator import outcomes, strictjson, values, verdicts
 from graflow_operator.cluster import PODS, Object
 from graflow_operator.cluster_errors import (
     AlreadyExistsError,
@@ -138,14 +138,15 @@ class Errands:
             content = await self._fetched(name, content)
         elif form == "group":
             content = {
-                m: json.loads(await self._text(f"{name}.{m}", v)) for m, v in content.items()
+                m: strictjson.loads(await self._text(f"{name}.{m}", v)) for m, v in content.items()
             }
         elif form != "json":
             raise BadInputError(f"input {name!r} is a Python object, which a container cannot read")
         text = content if isinstance(content, str) else json.dumps(content)
-        if len(text.encode()) > INPUT_BYTES:
+        size = len(text.encode(errors="surrogatepass"))
+        if size > INPUT_BYTES:
             raise BadInputError(
-                f"input {name!r} has {len(text.encode())} bytes, and an environment variable takes"
+                f"input {name!r} has {size} bytes, and an environment variable takes"
                 f" {INPUT_BYTES}; hand over a name or an address instead"
             )
         return text
@@ -159,7 +160,7 @@ class Errands:
                 f" {INPUT_BYTES}; hand over a name or an address instead"
             )
         key = self.parts.store_keys(self.run).blob(blob["sha256"])
-        return json.loads(await self.parts.storage.get(key))
+        return strictjson.loads(await self.parts.storage.get(key))
 
     async def inquire(self, attempt: AttemptRef, task: TaskSpec, known: Known) -> None:
         """Find out how an attempt ended whose pod has ended, is gone, or is out of reach."""

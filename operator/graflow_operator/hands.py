@@ -189,10 +189,12 @@ class Hands:
     def _tidy(self, state: State) -> None:
         """Stop pods that are not to go on; let go of those whose outcome is committed."""
         current = set() if state.phase.ended else {ref for ref, _ in folding.current(state)}
-        for attempt, fact in self._book.facts.items():
+        for attempt, fact in tuple(self._book.facts.items()):
             if attempt in current:
                 continue
-            if fact.ended or fact.deleting or attempt in self._committed.reported:
+            if fact.ended and not fact.held:
+                self._book.forget(attempt)
+            elif fact.ended or fact.deleting or attempt in self._committed.reported:
                 if fact.held:
                     self._dispatch.send(("release", fact.uid), partial(self._errands.release, fact))
             elif fact.uid not in self._removed:

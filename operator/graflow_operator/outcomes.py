@@ -4,13 +4,12 @@ A document is believed only with the signature of the attempt's key, which none 
 whose claim was committed has ever had.
 """
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from graflow.machine import reasons
 from graflow.machine.state import Error
-from graflow_operator import keys
+from graflow_operator import keys, strictjson
 from graflow_operator.refs import AttemptRef
 from graflow_operator.verdicts import Failed, Succeeded
 
@@ -56,7 +55,7 @@ def read(data: bytes | str, *, run_key: bytes, attempt: AttemptRef, claim: str) 
     if not claim or len(data) > MAX_BYTES:
         return None
     try:
-        document = json.loads(data)
+        document = strictjson.loads(data)
     except ValueError:
         return None
     if not isinstance(document, dict) or not isinstance(document.get("mac"), str):

@@ -32,12 +32,12 @@ class PodBook:
     def gone(self, attempt: AttemptRef, uid: str) -> None:
         """Take note that a pod exists no more; how it ended, if that is known, stays known."""
         known = self.facts.get(attempt)
-        if known is not None and known.uid != uid:
+        if known is None or known.uid != uid:
             return
-        if known is not None and known.ended is not None:
+        if known.ended is not None:
             self.facts[attempt] = replace(known, deleting=True, finalizers=())
         else:
-            self.facts.pop(attempt, None)
+            del self.facts[attempt]
             self.missing.add(attempt)
         self._ring()
 
@@ -56,6 +56,10 @@ class PodBook:
         for attempt, fact in tuple(self.facts.items()):
             if fact.uid in old and fact.uid not in shown and not (fact.ended and fact.deleting):
                 self.gone(attempt, fact.uid)
+
+    def forget(self, attempt: AttemptRef) -> None:
+        """Forget a pod that nothing more is to be done about."""
+        self.facts.pop(attempt, None)
 
     def uids(self) -> tuple[str, ...]:
         """Return the uids of the pods that are known."""

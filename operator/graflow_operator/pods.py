@@ -72,7 +72,7 @@ def build(
         "enableServiceLinks": False,
         "automountServiceAccountToken": settings.service_account_name is not None,
         "terminationGracePeriodSeconds": GRACE_S,
-        "securityContext": _pod_security(task),
+        "securityContext": _pod_security(),
         "containers": [container],
     }
     if settings.service_account_name is not None:
@@ -137,12 +137,13 @@ def _metadata(runner: Runner, task: TaskSpec, attempt: AttemptRef, settings: Pod
     return metadata
 
 
-def _pod_security(task: TaskSpec) -> Object:
-    security: Object = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
-    if task.container is None or task.pod is None:
-        security["runAsUser"] = RUNNER_USER
-        security["runAsGroup"] = RUNNER_USER
-    return security
+def _pod_security() -> Object:
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": RUNNER_USER,
+        "runAsGroup": RUNNER_USER,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
 
 
 def _container(image: str, settings: PodSettings) -> Object:

@@ -1,12 +1,12 @@
 """How an attempt ended, judged from all that is known of it. Pure."""
 
-import json
 import signal
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from graflow.machine import reasons
 from graflow.machine.state import Error
+from graflow_operator import strictjson
 from graflow_operator.facts import SIGNAL_BASE, Ended
 
 EXIT_BAD_ENVIRONMENT = 64
@@ -113,7 +113,7 @@ def _result(pod: str, message: str) -> Verdict:
     if not message:
         return Succeeded({"json": None})
     try:
-        return Succeeded({"json": json.loads(message)})
+        return Succeeded({"json": strictjson.loads(message)})
     except ValueError:
         return Succeeded({"json": message})
 

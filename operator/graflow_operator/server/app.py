@@ -82,7 +82,7 @@ async def _leader_only(request: web.Request, handler: Handler) -> web.StreamResp
     if not request.path.startswith((names.RUNNER_PREFIX, names.USER_PREFIX)):
         return await handler(request)
     replica = replica_of(request)
-    if replica.engine is not None:
+    if replica.engine is not None and replica.keeper.leads():
         return await handler(request)
     leader = replica.keeper.leader
     if not leader or leader == replica.parts.settings.advertise:

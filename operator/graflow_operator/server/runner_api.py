@@ -3,7 +3,6 @@
 Keys, claims and limits are checked here; everything else is the actor's business.
 """
 
-import json
 import re
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -13,7 +12,7 @@ from aiohttp import web
 
 from graflow.api import names
 from graflow.store import StoreError
-from graflow_operator import keys, orders, outcomes, values
+from graflow_operator import keys, orders, outcomes, strictjson, values
 from graflow_operator.actor import Actor
 from graflow_operator.cluster import PODS, Object
 from graflow_operator.cluster_errors import NotFoundError
@@ -238,7 +237,7 @@ def _actor(replica: Replica, run: str) -> Actor:
 
 def _object(body: bytes) -> Json:
     try:
-        found = json.loads(body)
+        found = strictjson.loads(body)
     except ValueError as error:
         raise bad(f"the body is not JSON: {error}") from error
     if not isinstance(found, dict):

@@ -106,3 +106,6 @@ RESULT_TRUNCATED: Final = "ResultTruncated"
 
 INPUT_UNUSABLE: Final = "InputUnusable"
 """An input of a container task is too large for its environment, or is no JSON."""
+
+STATE_UNREADABLE: Final = "StateUnreadable"
+"""The run's state was written by another version, or is damaged; the operator cannot go on."""

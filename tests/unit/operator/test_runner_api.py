@@ -90,6 +90,7 @@ async def api():
         world.start()
         parts = world.actor.parts
         keeper = LeaseKeeper(world.client, Candidate("graflow", "lease", "me", "http://me:8090"))
+        await keeper.round()
         engine = Engine(parts)
         engine.synced = True
         engine._actors[world.workflow["metadata"]["uid"]] = world.actor
@@ -182,6 +183,7 @@ async def test_a_replica_that_does_not_lead_sends_on_to_the_one_that_does(api):
 async def test_without_a_leader_runners_are_asked_to_come_again(api):
     pod = await api.pod()
     api.replica.engine = None
+    api.replica.keeper.leader = ""
     await refusal(await api.claim(pod), 503, "NotYet")
 
 

@@ -1,0 +1,79 @@
+"""Where an actor's letters come in, and where those who wait for an answer get it."""
+
+import asyncio
+from collections.abc import Callable
+
+from graflow_operator import metrics
+from graflow_operator.laps import Laps
+from graflow_operator.letters import Claim, Json, Judged, Letter, NotYetError, Report
+from graflow_operator.refs import AttemptRef
+from graflow_operator.verdicts import Failed, Succeeded
+
+
+class Desk:
+    """The letters of one run that were not folded yet."""
+
+    def __init__(self, ring: Callable[[], None], laps: Laps) -> None:
+        self._ring = ring
+        self._laps = laps
+        self._letters: list[Letter] = []
+        self._closed: Exception | None = None
+
+    def deliver(self, letter: Letter) -> None:
+        """Lay a letter down."""
+        self._letters.append(letter)
+        self._ring()
+
+    async def claim(self, attempt: AttemptRef, claim: str, python: str) -> Json:
+        """Ask for an attempt; returns its order when the claim is committed."""
+        return await self._ask(Claim(attempt, claim, python, _future()))
+
+    async def report(self, attempt: AttemptRef, claim: str, report: Succeeded | Failed) -> Json:
+        """Tell how an attempt ended; returns when that is committed."""
+        self._laps.mark(attempt, "reported")
+        return await self._ask(Report(attempt, claim, report, _future()))
+
+    async def _ask(self, letter: Claim | Report) -> Json:
+        if self._closed is not None:
+            raise self._closed
+        self.deliver(letter)
+        return await letter.answer
+
+    def take(self) -> list[Letter]:
+        """Take up all letters."""
+        letters, self._letters = self._letters, []
+        return letters
+
+    def put_back(self, letters: list[Letter]) -> None:
+        """Lay letters down again that could not be dealt with; they come before newer ones."""
+        self._letters[:0] = letters
+
+    def answer(self, letter: Letter, error: Exception | None, order: Json | None) -> None:
+        """Tell a letter's sender, if it waits, what is committed now."""
+        if isinstance(letter, Claim | Report) and not letter.answer.done():
+            if error is not None:
+                letter.answer.set_exception(error)
+            else:
+                letter.answer.set_result(order or {"committed": True})
+        if error is None:
+            self._count(letter)
+
+    def _count(self, letter: Letter) -> None:
+        match letter:
+            case Claim():
+                self._laps.mark(letter.attempt, "claimed")
+            case Report(report=verdict) | Judged(verdict=verdict):
+                self._laps.mark(letter.attempt, "committed")
+                metrics.ATTEMPTS.labels(type(verdict).__name__.lower()).inc()
+            case _:
+                pass
+
+    def close(self, reason: Exception | None = None) -> None:
+        """Turn away whoever waits, and whoever comes from now on."""
+        self._closed = reason or NotYetError("the operator is stopping")
+        for letter in self.take():
+            self.answer(letter, self._closed, None)
+
+
+def _future() -> asyncio.Future[Json]:
+    return asyncio.get_running_loop().create_future()

@@ -1,0 +1,163 @@
+"""A run's record on the cluster: its state, and what people are told, written together."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from graflow.api.errors import InvalidWorkflow
+from graflow.api.workflow_status import Cursor
+from graflow.machine import reasons
+from graflow.machine.plan import Plan
+from graflow.machine.state import Error
+from graflow_operator import metrics, snapshot, statuses
+from graflow_operator.cluster import Object
+from graflow_operator.cluster_errors import ClusterError, InvalidError
+from graflow_operator.commits import Commits, SupersededError
+from graflow_operator.dispatch import Dispatch
+from graflow_operator.facts import PodFact
+from graflow_operator.parts import Parts
+from graflow_operator.refs import AttemptRef
+from graflow_operator.snapshot import Snapshot
+
+SOFT_S = 2.0
+"""How long news that only people want may wait for company, in seconds."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What people are to be told besides the state."""
+
+    waits: statuses.Waits
+    hold_up: Error | None
+    """Why the run as a whole does not go on."""
+
+
+NO_NEWS = News({}, None)
+
+
+class Record:
+    """Reads and writes the record of one run."""
+
+    def __init__(self, parts: Parts, workflow: Object, dispatch: Dispatch) -> None:
+        self._parts = parts
+        self._dispatch = dispatch
+        self._commits = Commits(parts.cluster, parts.storage, workflow)
+        self._run = self._commits.run
+        self._previous = statuses.previous(workflow)
+        self._told = NO_NEWS
+        self.soft_at = 0.0
+        """When news for people alone is to be written, in seconds since the epoch; 0: there is
+        none."""
+
+    @property
+    def workflow(self) -> Object:
+        """The Workflow object as it was seen last."""
+        return self._commits.workflow
+
+    @property
+    def generation(self) -> int:
+        """Which version of the spec it has."""
+        generation: int = self.workflow["metadata"].get("generation", 0)
+        return generation
+
+    def take(self, seen: Object) -> None:
+        """Take over an object that a watch showed, if it is newer and its state is the same."""
+        self._commits.take(seen)
+
+    async def read(self, plan: Plan) -> Snapshot | None:
+        """Return where the run stands; None if it has not begun.
+
+        Raises:
+            UnreadableSnapshotError: If that cannot be made out.
+            StoreRequiredError: If it is in a store, and there is none.
+            StoreError: If the store does not give it.
+        """
+        data = await self._commits.packed_state()
+        return None if data is None else snapshot.unpack(plan, data)
+
+    async def commit(
+        self,
+        plan: Plan,
+        before: Snapshot,
+        after: Snapshot,
+        news: News,
+        facts: Mapping[AttemptRef, PodFact],
+    ) -> bool:
+        """Make what has changed durable, and return whether anything was written.
+
+        News for people alone waits for company, for a while.
+
+        Raises:
+            SupersededError: If somebody else moved the run on.
+            StoreRequiredError: If the state has outgrown the object and there is no store.
+            StoreError, ClusterError: If it is not known whether it was written.
+        """
+        now = self._parts.clock()
+        moved = after.state is not before.state or after.held != before.held
+        if not moved and not self._is_soft_due(now, changed=news != self._told):
+            return False
+        old = self._commits.cursor
+        cursor = old
+        if moved or cursor is None:
+            cursor = await self._commits.place(snapshot.pack(after))
+        notes = statuses.pod_notes(facts, news.waits)
+        about = statuses.About(self.generation, self._parts.settings.instance)
+        status = statuses.status(
+            about, plan, after.state, news.hold_up, self._previous, notes, now=now
+        )
+        await self._write({**status.manifest(), "cursor": cursor})
+        self._previous = status.model_copy(update={"cursor": Cursor(seq=cursor["seq"])})
+        self._told, self.soft_at = news, 0.0
+        metrics.COMMIT_FACTS.observe(after.state.seq - before.state.seq)
+        statuses.post_notes(self._parts.notes, self._run, before.state, after.state)
+        self._forget(old, cursor)
+        return True
+
+    async def _write(self, status: Object) -> None:
+        try:
+            await self._commits.write(status)
+        except InvalidError as error:
+            # A summary that the API server does not take must not stop the run.
+            log.exception("%s: its status was refused; writing a shorter one", self._run)
+            kept = ("phase", "reason", "startTime", "completionTime", "conditions", "cursor")
+            short = {name: status[name] for name in kept if name in status}
+            words = f"the full status was refused by the API server: {error}"
+            await self._commits.write({**short, "message": words[:1000]})
+
+    def _is_soft_due(self, now: float, *, changed: bool) -> bool:
+        if not changed:
+            self.soft_at = 0.0
+            return False
+        if not self.soft_at:
+            self.soft_at = now + SOFT_S
+        return now >= self.soft_at
+
+    def _forget(self, old: Object | None, new: Object) -> None:
+        """Remove a state from the store that no cursor names any more."""
+        key, storage = (old or {}).get("key"), self._parts.storage
+        if key and key != new.get("key") and storage is not None:
+            self._dispatch.send(("forget", key), partial(storage.delete, key))
+
+    async def refuse(self, error: InvalidWorkflow) -> None:
+        """Say what is wrong with a spec that cannot run."""
+        about = statuses.About(self.generation, self._parts.settings.instance)
+        now = self._parts.clock()
+        found = statuses.refused(about, error.problems, self._previous, now=now)
+        await self._commits.write(found.manifest())
+        self._parts.notes.post(self._run, reasons.INVALID, str(error), warning=True)
+
+    async def say(self, hold_up: Error) -> None:
+        """Say why the run stands still, beside the state that is committed already."""
+        status = self._commits.status
+        told = {"reason": hold_up.reason, "message": hold_up.message[:1000]}
+        if all(status.get(name) == value for name, value in told.items()):
+            return
+        try:
+            await self._commits.write({**status, **told})
+        except (ClusterError, SupersededError) as error:
+            log.warning("%s: could not say %s: %s", self._run, hold_up.reason, error)
+        else:
+            self._told = News(self._told.waits, hold_up)
