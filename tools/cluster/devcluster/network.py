@@ -95,13 +95,19 @@ def refuse_foreign_bridge() -> None:
             )
 
 
+BRIDGE_MAC = "02:00:0a:58:00:01"
+"""Locally administered, from the node's address."""
+
+
 def set_up() -> None:
     """Make the bridge that is the node's address, and let pods out through the machine."""
     subprocess.run(["modprobe", "-a", "br_netfilter", "overlay"], capture_output=True, check=False)
     for name, value in _WANTED.items():
         if _path(name).exists():
             _path(name).write_text(value)
-    run("ip", "link", "add", BRIDGE, "type", "bridge")
+    # With an address of its own: else it takes the least of its ports', which changes with every
+    # pod that comes or goes, and pods that know the old one lose the node for half a minute.
+    run("ip", "link", "add", BRIDGE, "address", BRIDGE_MAC, "type", "bridge")
     run("ip", "address", "add", f"{NODE_IP}/{POD_RANGE.partition('/')[2]}", "dev", BRIDGE)
     run("ip", "link", "set", BRIDGE, "up")
     own = ("-m", "comment", "--comment", _MARK)
