@@ -8,7 +8,7 @@ import time
 from aiohttp import web
 from prometheus_client import start_http_server
 
-from graflow.store import require_conditional_put
+from graflow.store import ObjectStore, StoreUnavailableError, require_conditional_put
 from graflow.store.s3 import S3Location, S3Store
 from graflow_operator import metrics
 from graflow_operator.cluster import ApiServer
@@ -63,20 +63,33 @@ class Process:
             loop.add_signal_handler(number, self._stop.set)
         cluster = ApiServer(self._connection)
         try:
-            storage = await self._storage()
-            await self._serve(cluster, storage)
+            store = await self._store()
+            await self._serve(cluster, Storage(store) if store else None)
         finally:
             await cluster.close()
 
-    async def _storage(self) -> Storage | None:
+    async def _store(self) -> ObjectStore | None:
+        """Return the store, proven to be fit; one that does not answer is waited for.
+
+        Raises:
+            StoreUnfitError: If it lacks conditional writes.
+            StoreRefusedError: If it does not let us in.
+        """
         settings = self._settings
         if not settings.store_bucket:
             log.warning("no store is configured: everything stays in the Workflow objects")
             return None
         location = S3Location(settings.store_bucket, settings.store_endpoint, settings.store_region)
         store = await asyncio.to_thread(S3Store, location)
-        await asyncio.to_thread(require_conditional_put, store)
-        return Storage(store)
+        while not self._stop.is_set():
+            try:
+                await asyncio.to_thread(require_conditional_put, store)
+            except StoreUnavailableError as error:
+                log.warning("the store does not answer: %s; trying again", error)
+                await self._pause(START_RETRY_S)
+            else:
+                break
+        return store
 
     async def _serve(self, cluster: ApiServer, storage: Storage | None) -> None:
         settings = self._settings

@@ -1,0 +1,142 @@
+"""The client of the API server: every answer has its type, every request its limit."""
+
+import json
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer, unused_port
+
+from graflow_operator.cluster import LEASES, PODS, WORKFLOWS, ApiServer
+from graflow_operator.cluster_errors import (
+    AlreadyExistsError,
+    ConflictError,
+    ForbiddenError,
+    GoneError,
+    InvalidError,
+    NotFoundError,
+    TooManyError,
+    UnavailableError,
+)
+from graflow_operator.connection import Connection, ConnectionUnknownError, TokenFile, find
+
+
+@pytest.fixture
+async def server():
+    class Server:
+        def __init__(self):
+            self.answers, self.requests = [], []
+
+        async def handle(self, request):
+            body = await request.read()
+            self.requests.append((request, json.loads(body) if body else None))
+            status, answer, headers = self.answers.pop(0)
+            return web.json_response(answer, status=status, headers=headers)
+
+    found = Server()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", found.handle)
+    async with TestServer(app) as running:
+        connection = Connection(str(running.make_url("")).rstrip("/"), None, lambda: "t0ken", "ns")
+        found.client = ApiServer(connection)
+        yield found
+        await found.client.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "error"),
+    [
+        (404, {}, NotFoundError),
+        (409, {"reason": "Conflict"}, ConflictError),
+        (409, {"reason": "AlreadyExists"}, AlreadyExistsError),
+        (409, {"message": "object is being deleted: pods x already exists"}, AlreadyExistsError),
+        (410, {}, GoneError),
+        (401, {}, ForbiddenError),
+        (403, {"message": "exceeded quota"}, ForbiddenError),
+        (422, {}, InvalidError),
+        (429, {}, TooManyError),
+        (500, {}, UnavailableError),
+        (503, {}, UnavailableError),
+        (504, {}, UnavailableError),
+    ],
+)
+async def test_every_answer_has_its_type_and_keeps_the_api_servers_words(
+    server, status, answer, error
+):
+    server.answers.append((status, answer, {}))
+    with pytest.raises(error, match=answer.get("message", "HTTP") or "HTTP"):
+        await server.client.create(PODS, "ns", {})
+
+
+async def test_too_many_requests_says_when_to_come_again(server):
+    server.answers.append((429, {}, {"Retry-After": "7"}))
+    with pytest.raises(TooManyError) as caught:
+        await server.client.get(PODS, "ns", "p")
+    assert caught.value.retry_after_s == 7.0
+
+
+async def test_nobody_there_means_that_nobody_knows():
+    client = ApiServer(Connection(f"http://127.0.0.1:{unused_port()}", None, lambda: "", "ns"))
+    with pytest.raises(UnavailableError, match=r"GET .*/pods/p"):
+        await client.get(PODS, "ns", "p")
+    await client.close()
+
+
+async def test_a_list_is_asked_for_in_chunks_and_begun_again_when_its_place_expired(server):
+    page = {"items": [{"n": 1}], "metadata": {"continue": "more"}}
+    last = {"items": [{"n": 2}], "metadata": {}}
+    for status, answer in [(200, page), (410, {}), (200, page), (200, last)]:
+        server.answers.append((status, answer, {}))
+    assert await server.client.find(PODS, None, "a=b") == [{"n": 1}, {"n": 2}]
+    queries = [dict(request.query) for request, _ in server.requests]
+    assert [q.get("continue") for q in queries] == [None, "more", None, "more"]
+    assert {q["labelSelector"] for q in queries} == {"a=b"}
+    assert server.requests[0][0].path == "/api/v1/pods"
+
+
+async def test_a_status_is_written_whole_and_only_at_the_version_it_was_made_for(server):
+    server.answers.append((200, {}, {}))
+    patch = {"metadata": {"resourceVersion": "7"}, "status": {"result": {"json": None}}}
+    await server.client.patch_status(WORKFLOWS, "ns", "w", patch)
+    [(request, body)] = server.requests
+    assert request.path == "/apis/graflow.dev/v1alpha1/namespaces/ns/workflows/w/status"
+    assert request.content_type == "application/json-patch+json"
+    assert body == [
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": "7"},
+        {"op": "add", "path": "/status", "value": {"result": {"json": None}}},
+    ]
+
+
+async def test_a_deletion_names_the_object_it_means(server):
+    server.answers.append((200, {}, {}))
+    await server.client.delete(PODS, "ns", "p", uid="u1")
+    [(request, body)] = server.requests
+    assert request.method == "DELETE"
+    assert body["preconditions"] == {"uid": "u1"}
+
+
+async def test_every_request_carries_the_token(server):
+    server.answers.append((200, {}, {}))
+    await server.client.get(LEASES, "ns", "l")
+    assert server.requests[0][0].headers["Authorization"] == "Bearer t0ken"
+
+
+def test_a_token_that_was_exchanged_is_read_again(tmp_path: Path):
+    path = tmp_path / "token"
+    path.write_text("first\n")
+    token = TokenFile(path)
+    assert token() == "first"
+    path.write_text("second\n")
+    import os
+
+    os.utime(path, ns=(1, 1))
+    assert token() == "second"
+
+
+def test_without_pod_and_kubeconfig_the_way_out_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.setattr(
+        "kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none")
+    )
+    with pytest.raises(ConnectionUnknownError, match="set KUBECONFIG"):
+        find({})
