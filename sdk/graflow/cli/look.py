@@ -45,10 +45,9 @@ def watch(name: str, logs: bool, namespace: str | None, context: str | None) -> 
     Ends with 0 if the run succeeded and with 1 if it did not.
     """
     from graflow.cli.progress import Waiting  # noqa: PLC0415
-    from graflow.cluster.failures import failure  # noqa: PLC0415
 
     run = _run(name, namespace, context)
-    if error := failure(run.name, Waiting(show_logs=logs).wait(run)):
+    if error := run.failure(Waiting(show_logs=logs).wait(run)):
         raise error
 
 

@@ -11,9 +11,22 @@ from graflow.exceptions import (
     GraflowWorkflowCanceledError,
     MaxStepsExceededError,
     ParallelGroupError,
+    RetryLimitExceededError,
 )
 from graflow.machine import reasons
 from graflow.machine.state import RunPhase
+
+
+class RemoteTaskError(Exception):
+    """What a task raised in its pod, as text: its type need not exist on this machine."""
+
+
+class RemoteRunError(GraflowRuntimeError):
+    """A run on a cluster failed. The message has the traceback of the task, from its pod."""
+
+    def __str__(self) -> str:
+        return self.message  # which says what the cause says
+
 
 BY_REASON: Mapping[str, type[GraflowRuntimeError]] = {
     reasons.ARGUMENTS_MISSING: ArgumentError,
@@ -21,18 +34,9 @@ BY_REASON: Mapping[str, type[GraflowRuntimeError]] = {
 }
 
 
-class RemoteTaskError(Exception):
-    """What a task raised in its pod, as text: its type need not exist on this machine."""
-
-
 def is_over(status: WorkflowStatus) -> bool:
     """Whether a run will never change again: it has ended, or was never accepted."""
     return refusal(status) is not None or _phase(status).ended
-
-
-def succeeded(status: WorkflowStatus) -> bool:
-    """Whether a run has ended well."""
-    return _phase(status) is RunPhase.SUCCEEDED
 
 
 def refusal(status: WorkflowStatus) -> str | None:
@@ -57,12 +61,15 @@ def failed_task(status: WorkflowStatus) -> TaskStatus | None:
     return min(failed, key=lambda task: task.completion_time or "9", default=None)
 
 
-def failure(name: str, status: WorkflowStatus) -> GraflowError | None:
+def failure(
+    name: str, status: WorkflowStatus, max_attempts: Mapping[str, int] | None = None
+) -> GraflowError | None:
     """Return the exception of a run that did not end well; None for one that did or goes on.
 
     Args:
         name: Name of the Workflow.
         status: Its status.
+        max_attempts: How often tasks are tried, by id; once where nothing is said.
     """
     if (refused := refusal(status)) is not None:
         return RefusedError(f"workflow {name!r} was not accepted: {refused}")
@@ -75,11 +82,21 @@ def failure(name: str, status: WorkflowStatus) -> GraflowError | None:
         return GraflowWorkflowCanceledError(message, task.name if task else None)
     if status.reason == reasons.PARALLEL_GROUP_FAILED:
         return _group_failure(message, status)
-    error = BY_REASON.get(status.reason or "", GraflowRuntimeError)(message)
-    if task and task.message:
-        # Not as .cause too: str() would say it again, and the message has the traceback already.
-        error.__cause__ = RemoteTaskError(task.message)
-    return error
+    if kind := BY_REASON.get(status.reason or ""):
+        return kind(message)
+    return _task_failure(message, task, max_attempts or {})
+
+
+def _task_failure(
+    message: str, task: TaskStatus | None, max_attempts: Mapping[str, int]
+) -> GraflowRuntimeError:
+    if task is None:
+        return RemoteRunError(message)
+    cause = RemoteTaskError(task.message) if task.message else None
+    most = max_attempts.get(task.name, 1)
+    if (task.attempt or 1) >= most > 1:
+        return RetryLimitExceededError(task.name, most, most - 1, cause)
+    return RemoteRunError(message, cause)
 
 
 def _phase(status: WorkflowStatus) -> RunPhase:

@@ -11,6 +11,7 @@ from graflow.cluster.errors import NotFinishedError, NotFoundError, WaitTimeoutE
 from graflow.cluster.failures import failure, is_over
 from graflow.cluster.values import Values
 from graflow.cluster.workflows import Object, Workflows
+from graflow.exceptions import GraflowError
 
 Progress = Callable[[WorkflowStatus], None]
 
@@ -30,6 +31,7 @@ class Run:
         """Name of the Workflow resource."""
         self.uid = uid
         """Tells it from others that had this name before."""
+        self._max_attempts: dict[str, int] = {}
 
     @classmethod
     def named(cls, workflows: Workflows, name: str) -> "Run":
@@ -108,9 +110,13 @@ class Run:
         """
         return self.result_in(self.status(), unpickle=unpickle)
 
+    def failure(self, status: WorkflowStatus) -> GraflowError | None:
+        """Return the exception of a run that did not end well, given its last status."""
+        return failure(self.name, status, self._max_attempts)
+
     def result_in(self, status: WorkflowStatus, *, unpickle: bool) -> Any:  # noqa: ANN401 - as above
         """Return the run's value, given its last status."""
-        if error := failure(self.name, status):
+        if error := self.failure(status):
             raise error
         if not is_over(status):
             raise NotFinishedError(
@@ -162,4 +168,8 @@ class Run:
             raise NotFoundError(
                 f"workflow {self.name!r} was deleted; the one of that name now is another"
             )
+        if not self._max_attempts:
+            tasks = found.get("spec", {}).get("tasks", ())
+            retried = {task["name"]: task["retry"] for task in tasks if "retry" in task}
+            self._max_attempts = {name: retry["maxAttempts"] for name, retry in retried.items()}
         return found

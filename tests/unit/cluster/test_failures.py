@@ -15,6 +15,7 @@ from graflow.exceptions import (
     GraflowWorkflowCanceledError,
     MaxStepsExceededError,
     ParallelGroupError,
+    RetryLimitExceededError,
 )
 
 TRACEBACK = (
@@ -58,10 +59,11 @@ def test_a_failed_run_brings_the_remote_traceback_along() -> None:
             conditions=[condition("Succeeded", f"task 'b' failed: ValueError: no\n\n{TRACEBACK}")],
         ),
     )
-    assert type(error) is GraflowRuntimeError
+    assert isinstance(error, GraflowRuntimeError)
     assert str(error).endswith(TRACEBACK)
     assert str(error).count("Traceback") == 1
-    assert isinstance(error.__cause__, RemoteTaskError)
+    assert isinstance(error.cause, RemoteTaskError)
+    assert error.__cause__ is error.cause
 
 
 @pytest.mark.parametrize(
@@ -70,6 +72,16 @@ def test_a_failed_run_brings_the_remote_traceback_along() -> None:
 )
 def test_reasons_become_their_documented_exceptions(reason: str, kind: type[Exception]) -> None:
     assert type(failure("etl", status(phase="Failed", reason=reason, message="x"))) is kind
+
+
+def test_a_task_that_failed_in_all_of_its_attempts_says_so_with_the_last_traceback() -> None:
+    tasks = [task("b", "Failed", attempt=3, message=TRACEBACK)]
+    failed = status(phase="Failed", reason="TaskFailed", message="short", tasks=tasks)
+    error = failure("etl", failed, {"b": 3})
+    assert isinstance(error, RetryLimitExceededError)
+    assert (error.task_id, error.max_retries) == ("b", 2)
+    assert TRACEBACK in str(error)
+    assert not isinstance(failure("etl", failed, {"b": 5}), RetryLimitExceededError)
 
 
 def test_a_failed_group_names_who_failed_and_who_did_not() -> None:
