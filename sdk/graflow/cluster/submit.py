@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from graflow.cluster.apiserver import ApiServer
 from graflow.cluster.connection import connect
-from graflow.cluster.errors import ConflictError
+from graflow.cluster.errors import ClusterError, ConflictError
 from graflow.cluster.run import Run
 from graflow.cluster.workflows import Object, Workflows
 from graflow.compile.program import Compiled, Options, compile_program
@@ -90,8 +90,15 @@ def send(compiled: Compiled, workflows: Workflows, *, exact: bool) -> Run:
     bundle = compiled.bundle.resource()
     workflows.apply_bundle(bundle)
     created = _create(compiled.workflow, workflows, exact=exact)
-    workflows.own_bundle(bundle, created)
-    return Run(workflows, created["metadata"]["name"], created["metadata"]["uid"])
+    run = Run(workflows, created["metadata"]["name"], created["metadata"]["uid"])
+    try:
+        workflows.own_bundle(bundle, created)
+    except ClusterError as error:
+        # The run is there; that its code outlives it is no reason to say that it is not.
+        logger.warning(
+            "CodeBundle %s will stay after %s: %s", compiled.bundle.name, run.name, error
+        )
+    return run
 
 
 def _create(workflow: Object, workflows: Workflows, *, exact: bool) -> Object:

@@ -186,6 +186,8 @@ class FakeCompiled:
     workflow = {"metadata": {"name": "etl"}, "spec": {}}  # noqa: RUF012 - never changed
 
     class bundle:  # noqa: N801 - an attribute of that name
+        name = "code-1"
+
         @staticmethod
         def resource() -> dict[str, Any]:
             return BUNDLE
@@ -207,6 +209,14 @@ def test_a_run_gets_a_name_of_its_own(fake: Any, workflows: Workflows) -> None:
         "code-1",
         "workflows",
     ]
+
+
+def test_a_run_that_began_is_no_error_when_its_code_cannot_be_tied_to_it(
+    fake: Any, workflows: Workflows, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake.answers = [(200, {}), created, failed(403, "cannot patch codebundles")]
+    assert send(FakeCompiled(), workflows, exact=True).name == "etl"  # type: ignore[arg-type]
+    assert "will stay after etl: cannot patch codebundles" in caplog.text
 
 
 def test_a_name_that_is_taken_is_refused_with_what_to_do(fake: Any, workflows: Workflows) -> None:
