@@ -23,11 +23,11 @@ lint: venv  ## Check style, types, layers, sizes and generated files
 
 crds: venv  ## Generate crds/, the chart's copy and docs/reference from the models
 	$(BIN)/python -m graflow.api.crd
-	$(BIN)/python tools/reference.py
+	$(BIN)/python -m graflow.cli.reference
 
 check-generated: venv  ## Fail if a generated file is out of date
 	$(BIN)/python -m graflow.api.crd --check
-	$(BIN)/python tools/reference.py --check
+	$(BIN)/python -m graflow.cli.reference --check
 
 lock: venv  ## Choose the newest versions that pyproject.toml allows
 	$(BIN)/python tools/lock.py
