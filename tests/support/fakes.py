@@ -21,6 +21,10 @@ class FakeCluster:
     writes: list = field(default_factory=list)
     versions: itertools.count = field(default_factory=lambda: itertools.count(1))
     on_pod: object = None
+    users: dict = field(default_factory=dict)
+    """Names by token."""
+    readers: set = field(default_factory=set)
+    """(user, namespace, workflow) of those who may get a Workflow."""
 
     def _key(self, kind, namespace, name):
         return kind.plural, namespace, name
@@ -52,6 +56,14 @@ class FakeCluster:
         ]
 
     async def create(self, kind, namespace, body):
+        if kind.plural == "tokenreviews":
+            user = self.users.get(body["spec"]["token"])
+            status = {"authenticated": user is not None, "user": {"username": user}}
+            return {**body, "status": status}
+        if kind.plural == "subjectaccessreviews":
+            asked = body["spec"]["resourceAttributes"]
+            allowed = (body["spec"]["user"], asked["namespace"], asked["name"]) in self.readers
+            return {**body, "status": {"allowed": allowed}}
         metadata = body["metadata"]
         key = self._key(kind, namespace, metadata["name"])
         if key in self.objects:

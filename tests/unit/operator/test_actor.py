@@ -1,8 +1,11 @@
 """The actor: whatever fails in between, every task runs once and the run ends as it should."""
 
+import random
+
 import pytest
 
 from graflow.machine.state import Error
+from graflow.store import StoreUnavailableError
 from graflow_operator.cluster import PODS, WORKFLOWS
 from graflow_operator.cluster_errors import (
     ConflictError,
@@ -344,8 +347,6 @@ async def test_a_pod_that_no_api_server_would_take_fails_its_task_at_once():
 
 
 async def test_a_state_that_outgrows_the_object_without_a_store_ends_with_what_to_set():
-    import random
-
     rng = random.Random(1)
     noise = lambda: "".join(rng.choice("0123456789abcdef") for _ in range(200_000))  # noqa: E731
     async with World(
@@ -360,8 +361,6 @@ async def test_a_state_that_outgrows_the_object_without_a_store_ends_with_what_t
 
 
 async def test_a_state_too_large_for_the_status_is_read_from_the_store_after_a_crash():
-    import random
-
     rng = random.Random(1)
     noise = "".join(rng.choice("0123456789abcdef") for _ in range(90_000))
     spec = {"tasks": [script("a"), script("b", "a")]}
@@ -382,3 +381,117 @@ async def test_a_conflict_with_another_writer_of_the_state_means_reading_again()
         world.client.faults.append(("patch_status", "workflows", "before", ConflictError("old")))
         assert (await world.end())["phase"] == "Succeeded"
         assert sorted(world.executed) == ["a", "b", "c", "d"]
+
+
+async def test_a_run_waits_for_a_store_that_is_away_says_so_and_goes_on():
+    rng = random.Random(1)
+    noise = "".join(rng.choice("0123456789abcdef") for _ in range(90_000))
+    spec = {"tasks": [script("a"), script("b", "a")]}
+    async with World(spec, work=lambda task, order: Succeeded({"json": noise})) as world:
+        put = world.store.put
+
+        def away(key, data):
+            raise StoreUnavailableError("the store is away")
+
+        world.store.put = away
+        world.start()
+        await world.until(lambda: world.status.get("reason") == "StoreUnavailable")
+        assert world.status["message"] == "the store is away"
+        world.store.put = put
+        status = await world.end()
+        assert status["phase"] == "Succeeded"
+        assert sorted(world.executed) == ["a", "b"]
+
+
+async def test_an_interrupted_task_is_lost_and_one_whose_time_is_up_has_failed():
+    told = Failed(Error("Interrupted", "SIGTERM"))
+    calls = []
+
+    def work(task, order):
+        calls.append(order["attempt"])
+        return told if len(calls) == 1 else Succeeded({"json": 1})
+
+    async with World({"tasks": [script("a")]}, work=work) as world:
+        world.start()
+        assert (await world.end())["phase"] == "Succeeded"
+        assert calls == [1, 2]
+    async with World({"tasks": [script("a", timeoutSeconds=1)]}) as world:
+        world.auto_run = False
+        world.start()
+        await world.until(lambda: world.pods)
+        pod = world.pods[0]
+        await world.actor.claim(pod, "0" * 32, "3.11")
+        world.now += 2
+        claim = f"{pod['metadata']['uid']}/{'0' * 32}"
+        await world.actor.report(AttemptRef(1, 1), claim, told)
+        assert (await world.end())["reason"] == "DeadlineExceeded"
+
+
+async def test_an_image_that_never_comes_is_tried_in_another_pod_and_named():
+    async with World({"tasks": [script("a")]}) as world:
+        world.auto_run = False
+        world.start()
+        await world.until(lambda: world.pods)
+        waiting = {"reason": "ImagePullBackOff", "message": "no such image"}
+        name = world.pods[0]["metadata"]["name"]
+        containers = [{"name": "task", "state": {"waiting": waiting}}]
+        status = {"phase": "Pending", "containerStatuses": containers}
+        world.seen(world.cluster.set_status(PODS, NAMESPACE, name, status))
+        await world.until(lambda: "no such image" in str(world.status.get("waiting")))
+        world.auto_run = True
+        world.now = max(world.now, 1_767_225_600.0) + 301
+        await world.until(lambda: ("delete", "pods", name) in world.cluster.writes)
+        world.actor.book.gone(AttemptRef(1, 1), next(iter(world.actor.book.uids())))
+        assert (await world.end())["phase"] == "Succeeded"
+        assert len(world.made("pods")) == 2
+
+
+async def test_what_ran_on_a_lost_node_runs_again_and_its_late_report_is_fenced():
+    async with World({"tasks": [script("a")]}) as world:
+        world.work = lambda task, order: HANGS
+        world.start()
+        await world.until(lambda: world.executed == ["a"])
+        uid = world.pods[0]["metadata"]["uid"]
+        world.work = lambda task, order: Succeeded({"json": 2})
+        world.actor.node_lost(AttemptRef(1, 1), "node n1 is gone")
+        status = await world.end()
+        assert status["result"] == {"json": 2}
+        claim = f"{uid}/{uid.rjust(32, '0')}"
+        with pytest.raises(FencedError):
+            await world.actor.report(AttemptRef(1, 1), claim, Succeeded({"json": 1}))
+
+
+async def test_a_container_task_runs_with_its_inputs_and_its_pod_is_let_go_after_the_commit():
+    container = {"image": "alpine:3", "args": ["$(inputs.a)"]}
+    tasks = [script("a"), {"name": "b", "after": ["a"], "container": container}]
+    async with World({"tasks": tasks}) as world:
+        world.start()
+        await world.until(lambda: len(world.pods) == 2)
+        pod = world.pod_of("b")
+        assert pod["spec"]["containers"][0]["args"] == ["a"]
+        assert pod["metadata"]["finalizers"] == ["graflow.dev/outcome"]
+        world.end_pod(pod["metadata"]["name"], 0, message='{"rows": 3}')
+        status = await world.end()
+        assert status["result"] == {"json": {"rows": 3}}
+        await world.until(world.driving.done)
+        assert world.pod_of("b")["metadata"]["finalizers"] == []
+
+
+async def test_an_input_that_no_environment_can_hold_fails_its_task_in_words():
+    container = {"image": "alpine:3"}
+    tasks = [script("a"), {"name": "b", "after": ["a"], "container": container}]
+    work = lambda task, order: Succeeded({"json": "x" * 40_000})  # noqa: E731
+    async with World({"tasks": tasks}, store=False, work=work) as world:
+        world.start()
+        status = await world.end()
+        assert status["reason"] == "InputUnusable"
+        assert "40000 bytes" in status["message"]
+
+
+async def test_a_status_that_the_api_server_refuses_is_written_shorter():
+    async with World({"tasks": [script("a")]}) as world:
+        world.start()
+        fault = ("patch_status", "workflows", "before", InvalidError("status.tasks: too long"))
+        world.client.faults.append(fault)
+        await world.until(lambda: "status.tasks: too long" in world.status.get("message", ""))
+        assert (await world.end())["phase"] == "Succeeded"

@@ -354,3 +354,42 @@ async def test_many_claims_at_once_are_committed_together(api):
     pod = await api.pod()
     answers = await asyncio.gather(*(api.claim(pod) for _ in range(10)))
     assert {answer.status for answer in answers} == {200}
+
+
+VALUE = b'"a value"'
+VALUE_SHA = hashlib.sha256(VALUE).hexdigest()
+
+
+async def value(api, token="alices", name="run", sha256=VALUE_SHA):
+    api.world.store.put(f"{NAMESPACE}/{api.uid}/blobs/{VALUE_SHA}", VALUE)
+    api.world.cluster.users = {"alices": "alice", "bobs": "bob"}
+    api.world.cluster.readers = {("alice", NAMESPACE, "run"), ("alice", NAMESPACE, "none")}
+    path = f"/user/v1/namespaces/{NAMESPACE}/workflows/{name}/values/{sha256}"
+    headers = {"X-Graflow-Token": token} if token else {}
+    return await api.client.get(path, headers=headers)
+
+
+async def test_who_may_get_a_workflow_may_read_its_values(api):
+    answer = await value(api)
+    assert (answer.status, await answer.read()) == (200, VALUE)
+
+
+async def test_who_may_not_is_told_so_before_anything_is_looked_at(api):
+    await refusal(await value(api, token=""), 401, "NoToken")
+    await refusal(await value(api, token="nobodys"), 401, "BadToken")
+    assert "bob" in await refusal(await value(api, token="bobs"), 403, "Forbidden")
+    assert "bob" in await refusal(await value(api, token="bobs", name="none"), 403, "Forbidden")
+
+
+async def test_a_value_that_is_not_there_is_named(api):
+    await refusal(await value(api, name="none"), 404, "NotFound")
+    await refusal(await value(api, sha256="0" * 64), 404, "NotFound")
+    await refusal(await value(api, sha256="..%2f..%2fother"), 400, "BadRequest")
+
+
+async def test_a_number_that_json_does_not_have_is_refused(api):
+    pod = await api.pod()
+    order = await (await api.claim(pod)).json()
+    report = {"outcome": "Succeeded", "value": {"json": float("nan")}}
+    answer = await api.call(order, pod, "/runner/v1/report", report)
+    assert "NaN" in await refusal(answer, 400, "BadRequest")
