@@ -1,7 +1,7 @@
 """What people are told of a run: waits in words, the status, notes. Pure but for posting notes."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from pydantic import ValidationError
@@ -105,7 +105,7 @@ def status(  # noqa: PLR0913, PLR0917 - the parts that a status is made from
 ) -> WorkflowStatus:
     """Return the summary for people; `hold_up` is why the run as a whole does not go on."""
     if hold_up is not None and not state.phase.ended:
-        state = replace(state, reason=hold_up.reason, message=hold_up.message)
+        state = state._replace(reason=hold_up.reason, message=hold_up.message)
     found = summarize(about.generation, plan, state, before, now=now, pods=notes)
     return found.model_copy(update={"instance": about.instance})
 

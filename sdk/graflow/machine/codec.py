@@ -6,7 +6,6 @@ left out and made again.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from graflow.machine.graph import scope_graph
@@ -173,7 +172,7 @@ def _with_arrivals(
     for activation in activations.values():
         if activation.scope == number:
             tracker.appear(activation.node, activation.round)
-    return replace(scope, alive=tracker.alive, arrivals=tracker.arrivals)
+    return scope._replace(alive=tracker.alive, arrivals=tracker.arrivals)
 
 
 def _encode_activation(activation: Activation) -> dict[str, Any]:

@@ -3,8 +3,6 @@
 A fold starts from a frozen state and ends in another (`done`); only what it touches is copied.
 """
 
-from dataclasses import replace
-
 from graflow.machine.graph import scope_graph
 from graflow.machine.joins import Tracker
 from graflow.machine.plan import Plan
@@ -51,8 +49,7 @@ class Fold:
         for scope, tracker in self._trackers.items():
             if scope in self.scopes:
                 self._set(scope, alive=tracker.alive, arrivals=tracker.arrivals)
-        return replace(
-            self.state,
+        return self.state._replace(
             seq=self.seq,
             steps=self.steps,
             scopes=self.scopes,
@@ -64,7 +61,7 @@ class Fold:
         )
 
     def _set(self, scope: int, **changes: object) -> None:
-        self.scopes[scope] = replace(self.scopes[scope], **changes)  # type: ignore[arg-type]
+        self.scopes[scope] = self.scopes[scope]._replace(**changes)  # type: ignore[arg-type]
 
     def tracker(self, scope: int) -> Tracker:
         """Return the arrivals of a scope, to be changed."""
@@ -113,7 +110,7 @@ class Fold:
     def put(self, activation: Activation, phase: Phase, **changes: object) -> Activation:
         """Bring a live activation to a phase."""
         since = self.at if phase is not activation.phase else activation.since
-        changed = replace(activation, phase=phase, since=since, **changes)  # type: ignore[arg-type]
+        changed = activation._replace(phase=phase, since=since, **changes)  # type: ignore[arg-type]
         self.activations[changed.number] = changed
         self.starting.pop(changed.number, None)
         self.backoff.pop(changed.number, None)
@@ -149,7 +146,7 @@ class Fold:
             round_ = activation.round + weight
             others = {token.round: token for token in tokens.get(node, ())}
             if round_ in others:
-                others[round_] = replace(others[round_], sent=(*others[round_].sent, sent))
+                others[round_] = others[round_]._replace(sent=(*others[round_].sent, sent))
             else:
                 others[round_] = Token(node, round_, (sent,))
                 tracker.appear(node, round_)

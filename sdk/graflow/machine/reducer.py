@@ -10,7 +10,6 @@ Law 3: facts may come late, twice or never; a fact about an attempt that is not 
 The rules' numbers (R1 ... G6) are those of docs/concepts/state-machine.md.
 """
 
-from dataclasses import replace
 from typing import assert_never
 
 from graflow.machine import reasons
@@ -78,7 +77,7 @@ def _apply(fold: Fold, event: Event) -> bool:  # noqa: PLR0911  one per kind of 
             return _end(fold, RunPhase.CANCELLED, reasons.CANCELLED, message)
         case RunFailed(error=error):
             failure = Failure("", 0, 0, 0, error, fold.seq)
-            fold.state = replace(fold.state, failure=failure)
+            fold.state = fold.state._replace(failure=failure)
             return _end(fold, RunPhase.FAILED, error.reason, error.message)
         case _:
             assert_never(event)
@@ -87,7 +86,7 @@ def _apply(fold: Fold, event: Event) -> bool:  # noqa: PLR0911  one per kind of 
 def _start(fold: Fold) -> bool:
     if fold.state.phase is not RunPhase.PENDING:
         return False
-    fold.state = replace(fold.state, phase=RunPhase.RUNNING, started_at=fold.at)
+    fold.state = fold.state._replace(phase=RunPhase.RUNNING, started_at=fold.at)
     fold.open_scope(RUN_SCOPE, 0, ())
     for node in fold.plan.start:
         _activate(fold, RUN_SCOPE, node, ())
@@ -239,7 +238,7 @@ def _fail(fold: Fold, activation: Activation, error: Error) -> None:
 def _fail_scope(fold: Fold, scope: int, failure: Failure) -> None:
     found = fold.scopes[scope]
     if not found.failure:
-        fold.scopes[scope] = replace(found, failure=failure)
+        fold.scopes[scope] = found._replace(failure=failure)
         _withdraw(fold)
     fold.unsettled[scope] = None
 
@@ -309,7 +308,7 @@ def _settle_scope(fold: Fold, scope: int) -> None:
         # Halted from outside, with work left: it stays as it is for the run to be resumed.
         fold.unsettled[found.parent] = None
         return
-    fold.scopes[scope] = replace(found, ended=True)
+    fold.scopes[scope] = found._replace(ended=True)
     group = fold.activations[found.owner]
     if all(fold.scopes[branch].ended for branch in group.branches):
         _end_group(fold, group)
@@ -365,20 +364,20 @@ def _close(fold: Fold, group: Activation) -> None:
     for number in gone:
         del fold.scopes[number]
     parent = fold.scopes[group.scope]
-    fold.scopes[group.scope] = replace(parent, children=parent.children - len(group.branches))
+    fold.scopes[group.scope] = parent._replace(children=parent.children - len(group.branches))
 
 
 def _end_run(fold: Fold) -> None:
     scope = fold.scopes[RUN_SCOPE]
     if scope.failure:
         error = scope.failure.error
-        fold.state = replace(fold.state, failure=scope.failure)
+        fold.state = fold.state._replace(failure=scope.failure)
         _end(fold, RunPhase.FAILED, error.reason, error.message)
         return
-    fold.state = replace(fold.state, value=scope.end.value if scope.end else None)
+    fold.state = fold.state._replace(value=scope.end.value if scope.end else None)
     _end(fold, RunPhase.SUCCEEDED, "", "")
 
 
 def _end(fold: Fold, phase: RunPhase, reason: str, message: str) -> bool:
-    fold.state = replace(fold.state, phase=phase, reason=reason, message=message, ended_at=fold.at)
+    fold.state = fold.state._replace(phase=phase, reason=reason, message=message, ended_at=fold.at)
     return True
