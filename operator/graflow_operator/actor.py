@@ -242,8 +242,10 @@ class Actor:
     async def _wait(self) -> None:
         wakes = [*self._wakes, *([self._record.soft_at] if self._record.soft_at else [])]
         timeout = max(0.0, min(wakes) - self.parts.clock()) if wakes else None
+        # Not `wait_for`: in Python 3.11 it can swallow a cancellation.
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._bell.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._bell.wait()
         self._bell.clear()
 
     async def _read(self) -> bool:

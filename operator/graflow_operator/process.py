@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import time
+from contextlib import suppress
 
 from aiohttp import web
 from prometheus_client import start_http_server
@@ -177,7 +178,6 @@ class Process:
             metrics.LOOP_LAG.set(max(0.0, time.monotonic() - due))
 
     async def _pause(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._stop.wait(), seconds)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()

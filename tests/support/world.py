@@ -119,7 +119,7 @@ class World:
                     break
             if restart and self.client.dead.is_set():
                 await self.crash()
-                self.start()
+                self.start(**(restart() if callable(restart) else {}))
             await asyncio.sleep(0.0005 if self.storage and turn % 5 == 0 else 0)
             if turn % 10 == 9:
                 self.now += 0.25

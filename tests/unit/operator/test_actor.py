@@ -63,6 +63,29 @@ async def test_a_crash_at_any_write_changes_neither_the_end_nor_how_often_tasks_
             assert len(names) == len(set(names)), number
 
 
+NESTED = {
+    "tasks": [script("a"), script("b"), script("c", "b"), script("d"), script("e", "g")],
+    "groups": [{"name": "g", "after": ["a"], "members": ["b", "d"]}],
+    "parallelism": 1,
+}
+
+
+@pytest.mark.parametrize("seed", range(25))
+async def test_crashes_again_and_again_change_neither_the_end_nor_how_often_tasks_run(seed):
+    rng = random.Random(seed)
+
+    def faults():
+        return {"dies_at": rng.randint(1, 6), "dies_after": rng.random() < 0.5}
+
+    async with World(rng.choice([DIAMOND, NESTED]), store=rng.random() < 0.5) as world:
+        world.start(**faults())
+        status = await world.end(restart=faults)
+        assert status["phase"] == "Succeeded"
+        assert sorted(world.executed) == sorted(t["name"] for t in world.spec["tasks"])
+        names = world.made("pods")
+        assert len(names) == len(set(names))
+
+
 @pytest.mark.parametrize("verb", ["patch_status", "create"])
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_a_lost_answer_to_any_write_changes_nothing(verb, when):
