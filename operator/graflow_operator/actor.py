@@ -315,9 +315,8 @@ class Actor:
         news = self._news(found, after)
         if await self._record.commit(found.plan, before, after, news, self.book.facts):
             self._store_away = None
-            for attempt in self._refused.keys() - after.held:
-                del self._refused[attempt]
         self._snapshot = after
+        self._refused.keep(set(turns.starting(after.state)) - self.book.facts.keys())
         for letter, error in answers:
             self._answer(found, letter, error)
         self._act(found, now)
@@ -341,8 +340,8 @@ class Actor:
     def _with_holds(self, found: Program, after: Snapshot, now: float) -> Snapshot:
         """Decide which of the attempts that are due may start with this commit."""
         before = self._snapshot
-        let_go = set(turns.starting(before.state)) - before.held - self._refused.keys()
         waiting = self._refused.waiting(now)
+        let_go = set(turns.starting(before.state)) - before.held - waiting
         held = turns.held(after.state, found.limits, let_go=let_go, refused=waiting)
         return replace(after, held=held)
 
@@ -371,7 +370,7 @@ class Actor:
     def _act(self, found: Program, now: float) -> None:
         """Do what follows from what is committed, and arrange to be woken."""
         state = self._snapshot.state
-        self._hands.act(found, self._snapshot, self._refused, now)
+        self._hands.act(found, self._snapshot, self._refused.waiting(now), now)
         self.done = state.phase.ended and not self._hands.left()
         wakes = [c.at for c in due(found.plan, state) if isinstance(c, WakeAt)]
         limit = found.spec.active_deadline_seconds

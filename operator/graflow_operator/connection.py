@@ -1,6 +1,5 @@
 """How the API server is reached: from a pod, or with anybody's kubeconfig."""
 
-import base64
 import importlib
 import os
 import ssl
@@ -135,8 +134,3 @@ def ca_path(connection: Connection) -> str | None:
     with os.fdopen(handle, "wb") as file:
         file.write(connection.ca_data)
     return name
-
-
-def encoded(data: bytes) -> str:
-    """Return the bytes as the API server wants them in a Secret."""
-    return base64.b64encode(data).decode()

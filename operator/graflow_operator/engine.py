@@ -121,7 +121,7 @@ class Engine:
         # The pods after the runs: every attempt that a run's state knows of was made before.
         facts = _by_run(await self._everything(PODS, POD_SELECTOR))
         for workflow in workflows:
-            self._consider(workflow, facts.pop(workflow["metadata"]["uid"], ()))
+            self._consider_safely(workflow, facts.pop(workflow["metadata"]["uid"], ()))
         self.synced = True
         log.info("%d runs to drive, of %d", len(self._actors), len(workflows))
         await self._leftovers(facts)
@@ -138,7 +138,7 @@ class Engine:
                 actor.workflow_seen(workflow)
                 actor.book.listed(mine, known.get(uid, ()))
             else:
-                self._consider(workflow, mine)
+                self._consider_safely(workflow, mine)
         present = {workflow["metadata"]["uid"] for workflow in workflows}
         self._between -= known.keys() | self._actors.keys() | (self._between - present)
         for uid in self._ended - present:
@@ -186,6 +186,13 @@ class Engine:
         return found
 
     # -- runs -------------------------------------------------------------------------------------
+
+    def _consider_safely(self, workflow: Object, facts: Iterable[PodFact]) -> None:
+        """Consider a run; one that trips us up must not stand in the way of the others."""
+        try:
+            self._consider(workflow, facts)
+        except Exception:
+            log.exception("Workflow %s cannot be driven", workflow["metadata"].get("uid"))
 
     def _consider(self, workflow: Object, facts: Iterable[PodFact] | None) -> None:
         """Begin to drive a run, if it is ours and there is anything to do for it."""

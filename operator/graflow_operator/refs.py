@@ -69,7 +69,8 @@ def is_pod_of(pod: Mapping[str, Any], run: RunRef, task: str, attempt: AttemptRe
     ]
     labels = metadata.get("labels", {})
     return (
-        controllers == [run.uid]
+        metadata.get("namespace") == run.namespace
+        and controllers == [run.uid]
         and labels.get(names.LABEL_RUN) == run.uid
         and AttemptRef.of(labels) == attempt
         and metadata["name"] == pod_name(run, task, attempt)

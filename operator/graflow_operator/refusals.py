@@ -1,5 +1,6 @@
 """Pods that the API server refuses for now (quota, admission, rights), and when to ask again."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from graflow_operator.refs import AttemptRef
@@ -28,6 +29,11 @@ class Refusals(dict[AttemptRef, Refusal]):
         known = self.get(attempt)
         delay = min(known.delay_s * 2, MOST_S) if known else FIRST_S
         self[attempt] = Refusal(now + delay, delay, message)
+
+    def keep(self, attempts: Collection[AttemptRef]) -> None:
+        """Forget all but these: the others have a pod now, or need none any more."""
+        for attempt in self.keys() - attempts:
+            del self[attempt]
 
     def waiting(self, now: float) -> set[AttemptRef]:
         """Return the attempts whose next try is not due yet."""

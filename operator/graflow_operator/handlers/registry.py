@@ -1,12 +1,11 @@
 """The handlers. Level-triggered only: each gets the object as it is, and hands it on."""
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import kopf
 
 from graflow.api import names
-from graflow_operator.connection import Connection, ca_path
+from graflow_operator.connection import Connection
 
 Object = dict[str, Any]
 
@@ -21,8 +20,10 @@ class Listener(Protocol):
         """Take note of a runner pod."""
 
 
-def registry(listener: Listener, connection: Connection) -> kopf.OperatorRegistry:
-    """Return handlers that tell one listener."""
+def registry(
+    listener: Listener, connection: Connection, ca_file: str | None
+) -> kopf.OperatorRegistry:
+    """Return handlers that tell one listener; `ca_file` holds the API server's CA."""
     found = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=found)
@@ -31,7 +32,7 @@ def registry(listener: Listener, connection: Connection) -> kopf.OperatorRegistr
         certificate, key = connection.certificate or (None, None)
         return kopf.ConnectionInfo(
             server=connection.url,
-            ca_path=_once(connection),
+            ca_path=ca_file,
             insecure=not connection.verify,
             token=connection.token() or None,
             certificate_path=certificate,
@@ -48,14 +49,3 @@ def registry(listener: Listener, connection: Connection) -> kopf.OperatorRegistr
         listener.pod(event["type"], dict(event["object"]))
 
     return found
-
-
-_ca_paths: dict[int, str | None] = {}
-
-
-def _once(connection: Connection) -> str | None:
-    """Return the CA's file, written once a process."""
-    return _ca_paths.setdefault(id(connection), ca_path(connection))
-
-
-Start = Callable[[], None]

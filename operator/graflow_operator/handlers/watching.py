@@ -13,7 +13,7 @@ import time
 import kopf
 
 from graflow_operator import metrics
-from graflow_operator.connection import Connection
+from graflow_operator.connection import Connection, ca_path
 from graflow_operator.engine import POD_SELECTOR
 from graflow_operator.handlers.registry import Listener, Object, registry
 from graflow_operator.settings import Settings
@@ -67,6 +67,7 @@ class Watches:
     def __init__(self, settings: Settings, connection: Connection, listener: Listener) -> None:
         self._settings = settings
         self._connection = connection
+        self._ca_file = ca_path(connection)
         self._listener = listener
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
@@ -101,7 +102,7 @@ class Watches:
         pulse = asyncio.create_task(self._pulse(stop))
         try:
             await kopf.operator(
-                registry=registry(self._listener, self._connection),
+                registry=registry(self._listener, self._connection, self._ca_file),
                 settings=watch_settings(),
                 standalone=True,
                 clusterwide=not self._settings.namespaces,
