@@ -14,9 +14,10 @@ from dataclasses import replace
 from graflow.api import names
 from graflow.api.errors import InvalidWorkflow
 from graflow.machine import reasons
+from graflow.machine.check import Problem
 from graflow.machine.commands import WakeAt
 from graflow.machine.due import due
-from graflow.machine.state import Error, State
+from graflow.machine.state import Error, RunPhase, State
 from graflow.store import StoreError
 from graflow_operator import folding, orders, program, statuses, turns
 from graflow_operator.bundles import Bundle
@@ -257,7 +258,7 @@ class Actor:
         try:
             found = program.read(workflow)
         except InvalidWorkflow as error:
-            await self._record.refuse(error)
+            await self._record.refuse(reasons.INVALID, error.problems)
             self.done = True
             return False
         committed = await self._record.read(found.plan)
@@ -304,6 +305,11 @@ class Actor:
         found, before, now = self._read_already(), self._snapshot, self.parts.clock()
         if not before.state.phase.ended:
             await self._code.fetch(found)
+        if self._code.unusable and before.state.phase is RunPhase.PENDING:
+            problem = Problem("", self._code.unusable.message)
+            await self._record.refuse(self._code.unusable.reason, [problem])
+            self.done = True
+            return
         if any(isinstance(letter, Report) for letter in letters):
             self._store_away = None  # what it reports is where it belongs
         draft = Draft(found, before, now, self.book.facts)

@@ -1,13 +1,13 @@
 """A run's record on the cluster: its state, and what people are told, written together."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from graflow.api.errors import InvalidWorkflow
+from graflow.api.errors import sentence
 from graflow.api.workflow_status import Cursor
-from graflow.machine import reasons
+from graflow.machine.check import Problem
 from graflow.machine.plan import Plan
 from graflow.machine.state import Error
 from graflow_operator import metrics, snapshot, statuses
@@ -141,13 +141,15 @@ class Record:
         if key and key != new.get("key") and storage is not None:
             self._dispatch.send(("forget", key), partial(storage.delete, key))
 
-    async def refuse(self, error: InvalidWorkflow) -> None:
-        """Say what is wrong with a spec that cannot run."""
+    async def refuse(self, reason: str, problems: Iterable[Problem]) -> None:
+        """Say why a Workflow cannot run as it is written."""
+        problems = tuple(problems)
         about = statuses.About(self.generation, self._parts.settings.instance)
         now = self._parts.clock()
-        found = statuses.refused(about, error.problems, self._previous, now=now)
+        found = statuses.refused(about, reason, problems, self._previous, now=now)
         await self._commits.write(found.manifest())
-        self._parts.notes.post(self._run, reasons.INVALID, str(error), warning=True)
+        words = "; ".join(sentence(problem) for problem in problems)
+        self._parts.notes.post(self._run, reason, words, warning=True)
 
     async def say(self, hold_up: Error) -> None:
         """Say why the run stands still, beside the state that is committed already."""

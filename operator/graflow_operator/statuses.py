@@ -111,11 +111,23 @@ def status(  # noqa: PLR0913, PLR0917 - the parts that a status is made from
 
 
 def refused(
-    about: About, problems: Iterable[Problem], before: WorkflowStatus | None, *, now: float
+    about: About,
+    reason: str,
+    problems: Iterable[Problem],
+    before: WorkflowStatus | None,
+    *,
+    now: float,
 ) -> WorkflowStatus:
-    """Return the status of a Workflow that makes no sense."""
+    """Return the status of a Workflow that cannot run as it is written."""
     found = refused_status(about.generation, problems, before, now=now)
-    return found.model_copy(update={"instance": about.instance})
+    conditions = tuple(
+        condition.model_copy(update={"reason": reason})
+        if condition.reason == reasons.INVALID
+        else condition
+        for condition in found.conditions
+    )
+    changes = {"instance": about.instance, "reason": reason, "conditions": conditions}
+    return found.model_copy(update=changes)
 
 
 def post_notes(notes: Notes, run: RunRef, before: State, after: State) -> None:

@@ -190,6 +190,9 @@ async def test_a_bundle_with_a_wrong_hash_fails_the_run_before_any_pod_is_made()
         world.start()
         status = await world.end()
         assert (status["phase"], status["reason"]) == ("Failed", "BundleCorrupt")
+        accepted = next(c for c in status["conditions"] if c["type"] == "Accepted")
+        assert (accepted["status"], accepted["reason"]) == ("False", "BundleCorrupt")
+        assert "spec.bundle.sha256" in accepted["message"]
         assert world.made("pods") == []
 
 
