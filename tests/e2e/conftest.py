@@ -7,15 +7,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kubernetes import client, config, watch
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(__file__).parent / "programs"
 EXAMPLES = ROOT / "examples"
+RUNNER_IMAGE = os.environ.get("GRAFLOW_RUNNER_IMAGE", "localhost/graflow-runner:dev")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -72,6 +75,32 @@ class Cluster:
         self.kubectl("wait", f"--for=condition={condition}", which, f"--timeout={seconds}s")
         found: dict[str, Any] = self.get("workflows.graflow.dev", name)
         return found
+
+    @contextmanager
+    def submitting(self, program: Path) -> Iterator[subprocess.Popen[str]]:
+        """Submit a program and wait for it in the background."""
+        words = (sys.executable, "-m", "graflow", "submit", str(program), "--wait")
+        with subprocess.Popen(
+            [*words, "-n", self.namespace],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def first_running_pod(self) -> str:
+        """Wait until a pod of the namespace runs and return its name."""
+        core = client.CoreV1Api(config.new_client_from_config(os.environ["KUBECONFIG"]))
+        for event in watch.Watch().stream(
+            core.list_namespaced_pod, self.namespace, timeout_seconds=120
+        ):
+            if event["object"].status.phase == "Running":
+                return str(event["object"].metadata.name)
+        raise AssertionError("no pod has started within two minutes")
 
     def pods(self, workflow: str) -> list[dict[str, Any]]:
         selector = f"graflow.dev/workflow={workflow}"

@@ -20,10 +20,6 @@ def test_the_same_file_gives_the_same_result_here_and_as_pods(
     )
     remote = cluster.submit(program)
     assert remote.code == 0, remote.err
-    # What tasks print goes to their pods' logs; what the program prints comes here.
-    logs = "".join(cluster.kubectl("logs", p["metadata"]["name"]) for p in every_pod(cluster))
-    assert sorted((remote.out + logs).splitlines()) == sorted(local.stdout.splitlines())
-
-
-def every_pod(cluster: Cluster) -> list[dict]:
-    return cluster.get("pods")["items"]
+    # What tasks print comes with --wait too; the runner's own words are not the program's.
+    said = [line for line in remote.out.splitlines() if not line.startswith("graflow: ")]
+    assert sorted(said) == sorted(local.stdout.splitlines())

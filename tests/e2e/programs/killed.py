@@ -1,17 +1,14 @@
-"""A task whose process is killed."""
+"""A task that waits for somebody to kill its process."""
 
-import os
-import signal
+import time
 
 from graflow import task, workflow
 
-
-@task
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 if __name__ == "__main__":
     with workflow("killed") as wf:
-        die  # noqa: B018
-        wf.execute("die")
+
+        @task
+        def linger():
+            time.sleep(600)
+
+        wf.execute()

@@ -4,15 +4,13 @@ from graflow import task, workflow
 
 LINE = "x" * 1023
 
-
-@task
-def shout():
-    for _ in range(100 * 1024):
-        print(LINE)
-    return "done"
-
-
 if __name__ == "__main__":
     with workflow("loud") as wf:
-        shout  # noqa: B018
-        print(wf.execute("shout"))
+
+        @task
+        def shout():
+            for _ in range(100 * 1024):
+                print(LINE)
+            return "done"
+
+        print(wf.execute())
