@@ -38,8 +38,8 @@ test: lint test-unit test-e2e  ## Everything, on a real cluster too
 test-unit: venv  ## Unit, property and golden tests; no cluster, under a minute
 	$(BIN)/pytest
 
-test-e2e: install  ## Programs as pods on the cluster, each compared with its local run
-	$(BIN)/pytest tests/e2e
+test-e2e: install  ## The chart, and programs as pods, each compared with its local run
+	$(BIN)/pytest tests/chart tests/e2e
 
 golden: venv  ## Rewrite golden files; review the diff
 	$(BIN)/pytest tests/golden --update-golden

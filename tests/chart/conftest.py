@@ -21,7 +21,7 @@ def helm() -> Callable[..., subprocess.CompletedProcess[str]]:
     own = ROOT / ".cluster" / "bin" / "helm"
     found = os.environ.get("HELM") or (str(own) if own.exists() else shutil.which("helm"))
     if not found:
-        pytest.skip("no helm: name one in HELM, or start a cluster that brings one")
+        pytest.fail("no helm: name one in HELM, or start a cluster that brings one: make cluster")
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([found, *words], capture_output=True, text=True, check=False)

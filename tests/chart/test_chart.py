@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from graflow.api import names
+from graflow_operator import settings
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "graflow"
@@ -149,7 +150,6 @@ def test_the_pod_is_restricted(render):
 
 
 def test_every_setting_of_the_chart_is_one_that_the_operator_reads(render):
-    settings = pytest.importorskip("graflow_operator.settings")
     told = settings.parser({}).format_help()
     for variable in environment(render(*EVERYTHING)):
         assert variable == "POD_IP" or variable in told, variable
