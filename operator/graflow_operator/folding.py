@@ -150,8 +150,8 @@ class Draft:
                 self._fold(AttemptSucceeded(*pair, value, self._now))
             case Failed(error=error):
                 self._fold(AttemptFailed(*pair, error, self._now))
-            case Lost(error=error):
-                self._fold(AttemptLost(*pair, error, self._now))
+            case Lost(error=error, spends=spends):
+                self._fold(AttemptLost(*pair, error, self._now, spends))
 
     def snapshot(self, before: Snapshot, living: Iterable[AttemptRef]) -> Snapshot:
         """Return the run as drafted.

@@ -44,15 +44,20 @@ class Lost:
     """The infrastructure took it away."""
 
     error: Error
+    spends: bool = True
+    """Whether that counts against the attempts that may be lost."""
 
 
 Verdict: TypeAlias = Succeeded | Failed | Lost
 
 
 def gone(pod: str, *, claimed: bool) -> Lost:
-    """Return the verdict on an attempt whose pod is no more, with no outcome anywhere."""
+    """Return the verdict on an attempt whose pod is no more, with no outcome anywhere.
+
+    Before the claim the pod may never have existed: its maker may have died before it made it.
+    """
     state = "while its task ran" if claimed else "before its runner had asked for the task"
-    return Lost(Error(reasons.POD_LOST, f"pod {pod} was deleted {state}"))
+    return Lost(Error(reasons.POD_LOST, f"pod {pod} was deleted {state}"), spends=claimed)
 
 
 def of_runner(pod: str, ended: Ended, *, claimed: bool) -> Verdict:  # noqa: PLR0911 - a table

@@ -57,6 +57,9 @@ class AttemptLost:
     attempt: int
     error: Error
     at: float
+    spends: bool = True
+    """False when no runner had claimed the attempt and its pod may never have existed: then the
+    number is burnt, and that is all."""
 
 
 @dataclass(frozen=True, slots=True)

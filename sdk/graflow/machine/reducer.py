@@ -69,8 +69,8 @@ def _apply(fold: Fold, event: Event) -> bool:  # noqa: PLR0911  one per kind of 
             return _succeeded(fold, _current(fold, event), value)
         case AttemptFailed(error=error):
             return _failed(fold, _current(fold, event), error)
-        case AttemptLost(error=error):
-            return _lost(fold, _current(fold, event), error)
+        case AttemptLost(error=error, spends=spends):
+            return _lost(fold, _current(fold, event), error, spends=spends)
         case TimerFired():
             return _wake(fold)
         case CancelRequested(message=message):
@@ -192,16 +192,16 @@ def _failed(fold: Fold, activation: Activation | None, error: Error) -> bool:
     return True
 
 
-def _lost(fold: Fold, activation: Activation | None, error: Error) -> bool:
+def _lost(fold: Fold, activation: Activation | None, error: Error, *, spends: bool) -> bool:
     if activation is None:
         return False
-    losses = activation.losses + 1
+    losses = activation.losses + spends
     changes = {"losses": losses, "error": error, "claim": ""}
     if fold.halted(activation.scope):
         fold.put(activation, Phase.PENDING, attempt=activation.attempt + 1, **changes)
         fold.unsettled[activation.scope] = None
     elif losses <= _task(fold, activation).max_losses:
-        _try_again(fold, activation, loss_backoff_s(losses), changes)
+        _try_again(fold, activation, loss_backoff_s(max(losses, 1)), changes)
     else:
         _fail(fold, fold.put(activation, Phase.FAILED, **changes), error)
     return True

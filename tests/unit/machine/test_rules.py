@@ -317,6 +317,17 @@ def test_f2_lost_attempts_spend_a_budget_of_their_own():
     assert reduce(plan, host.state, lost).phase is RunPhase.FAILED
 
 
+def test_an_attempt_whose_pod_may_never_have_existed_burns_its_number_and_no_budget():
+    plan = plan_of("a")
+    host = Host(plan)
+    for attempt in range(1, 20):
+        lost = AttemptLost(1, attempt, Error("PodLost", "gone"), 0.0, spends=False)
+        host.state = reduce(plan, host.state, lost)
+        assert (host.find("a").attempt, host.find("a").phase) == (attempt + 1, Phase.BACKOFF)
+        host.state = reduce(plan, host.state, TimerFired(10.0**6))
+    assert host.find("a").losses == 0
+
+
 def test_the_first_claim_of_an_attempt_holds():
     plan = plan_of("a")
     state = reduce(plan, State(), RunStarted(0.0))
