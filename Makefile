@@ -10,6 +10,7 @@ export KUBECONFIG ?= $(CURDIR)/.cluster/kubeconfig
 venv: $(VENV)/.installed  ## Make .venv with the exact versions of requirements-dev.lock
 $(VENV)/.installed: requirements-dev.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "venv: installing the packages of requirements-dev.lock into $(VENV), about 2 min"
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable . && touch $@
 
@@ -60,8 +61,11 @@ images: cluster  ## Build the operator's and the runner's image and give them to
 install: venv images  ## Install the chart into the cluster
 	$(BIN)/python tools/install.py
 
-demo: install  ## From nothing to the first program's result, printed by a pod
+demo: forecast install  ## From nothing to the first program's result, printed by a pod
 	$(BIN)/python tools/demo.py
+
+forecast:
+	@NAMED_CLUSTER=$(NAMED_CLUSTER) $(PYTHON) tools/forecast.py
 
 ##@ General
 help:  ## Show this list

@@ -13,11 +13,14 @@ OWN = ROOT / ".cluster"
 
 
 def binary(name: str) -> str:
-    """Return the path of kubectl or helm: the cluster's own, or the user's."""
-    own = OWN / "bin" / name
+    """Return the path of kubectl or helm: the one that came with the cluster, or the user's."""
+    own = kubeconfig().resolve().parent / "bin" / name
     found = str(own) if own.exists() else shutil.which(name)
     if found is None:
-        raise SystemExit(f"{name} is not installed; install it, or start a cluster: make cluster")
+        raise SystemExit(
+            f"there is no {name} on PATH, and none came with {kubeconfig()}; install it, or "
+            "unset KUBECONFIG and start a cluster that brings one: make cluster"
+        )
     return found
 
 

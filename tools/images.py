@@ -15,7 +15,8 @@ from devcluster.errors import ClusterError
 
 _HELP = """\
 Builds operator/Dockerfile and runner-image/Dockerfile with buildah, unless nothing has
-changed since, and hands them to the cluster of this checkout.
+changed since, and hands them to the cluster of this checkout. For a cluster that KUBECONFIG
+names, `load` builds nothing and says how.
 
   python3 tools/images.py load                       # both, into the cluster
   python3 tools/images.py build runner               # one, as an archive in the cache
@@ -58,14 +59,20 @@ def _chosen(arguments: argparse.Namespace) -> list[images.Image]:
     ]
 
 
+def _is_anothers() -> bool:
+    """Say what to do, and return True, if the cluster in use is not this checkout's."""
+    named = up.foreign_kubeconfig(layout.of_this_checkout())
+    if named:
+        answer(f"KUBECONFIG names a cluster already, {named}: no image is built for it")
+        answer("  new ones: `docker build -f operator/Dockerfile .`, the same with runner-image/,")
+        answer(
+            "  pushed to where its nodes find them; or archives: `python3 tools/images.py build`"
+        )
+    return bool(named)
+
+
 def _load(archives: dict[images.Image, Path]) -> None:
     place = layout.of_this_checkout()
-    if named := up.foreign_kubeconfig(place):
-        answer(f"KUBECONFIG names another cluster, {named}: hand it the images yourself")
-        for image, archive in archives.items():
-            answer(f"  kind load image-archive {archive}")
-            answer(f"  docker load -i {archive} && docker push {image.name}")
-        return
     owner.refuse_another(place)
     if not layout.CONTAINERD_SOCKET.exists():
         raise ClusterError("no cluster runs from this checkout; start it with `make cluster`")
@@ -84,6 +91,8 @@ def main() -> int:
     """Run the command; 1 says that it failed, 130 that it was interrupted."""
     arguments = _parser().parse_args()
     try:
+        if arguments.command == "load" and _is_anothers():
+            return 0
         chosen = _chosen(arguments)
         debian.install(debian.IMAGES)
         archives = {image: images.build(image, arguments.base) for image in chosen}

@@ -1,6 +1,7 @@
 """Install the chart into the cluster in use, with the store of `make cluster` when that is it.
 
-Elsewhere, name the store and the images in a values file: VALUES=my-values.yaml make install
+Elsewhere, name the store and the images in a values file: VALUES=my-values.yaml make install.
+What an earlier installation there was given stays.
 """
 
 import json
@@ -21,11 +22,28 @@ CONFLICT = 409
 def main() -> int:
     """Install or upgrade, and wait until the operator is ready."""
     if not kubeconfig().exists():
-        print(f"install: {kubeconfig()} does not exist; start a cluster: make cluster")
+        print(
+            f"install: {kubeconfig()} does not exist; unset KUBECONFIG and start a cluster: "
+            "make cluster",
+            file=sys.stderr,
+        )
         return 1
-    settings = own_settings() if is_own() else []
-    if values := os.environ.get("VALUES"):
+    values = os.environ.get("VALUES")
+    if is_own():
+        settings = own_settings()
+    elif values or installed():
+        settings = ["--reset-then-reuse-values"]
+    else:
+        print(
+            f"install: Graflow is not yet in the cluster of {kubeconfig()}; name its images and "
+            "store in a file (charts/graflow/values.yaml lists what there is to say), then: "
+            "VALUES=my-values.yaml make install",
+            file=sys.stderr,
+        )
+        return 1
+    if values:
         settings += ["--values", values]
+    print(f"install: the chart into the cluster of {kubeconfig()}, up to 3 min", flush=True)
     command = [
         *(binary("helm"), "upgrade", "--install", "graflow", str(ROOT / "charts" / "graflow")),
         *("--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "3m", *settings),
@@ -37,6 +55,15 @@ def main() -> int:
         return done.returncode
     print("install: the operator runs in namespace graflow-system")
     return 0
+
+
+def installed() -> bool:
+    """Whether the chart is in the cluster; what keeps us from knowing comes up again by itself."""
+    command = [binary("helm"), "status", "graflow", "--namespace", NAMESPACE]
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig())}
+    return (
+        subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
+    )
 
 
 def own_settings() -> list[str]:
