@@ -1,0 +1,203 @@
+"""The same programs through both hosts: in this process, and by the operator in a fake cluster.
+
+A program is drawn with the operators of the SDK. Here it runs in threads; there it is compiled to a
+Workflow, which the operator's actor reads, and runners that claim and report do its tasks.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hypothesis import event, given, note, settings
+from hypothesis import strategies as st
+
+from graflow.cluster.failures import BY_REASON
+from graflow.compile.spec import workflow_of
+from graflow.dsl.flow import ParallelGroup
+from graflow.dsl.program import Program
+from graflow.dsl.retry import RetryPolicy
+from graflow.dsl.task import TaskWrapper
+from graflow.dsl.workflow import WorkflowContext
+from graflow.exceptions import (
+    GraflowRuntimeError,
+    MaxStepsExceededError,
+    ParallelGroupError,
+    RetryLimitExceededError,
+)
+from graflow.local import LocalHost
+from graflow.machine import reasons
+from graflow.machine.check import infer_start
+from graflow.machine.graph import scope_graph
+from graflow.machine.plan import Plan, Retry, TaskPlan
+from graflow.machine.state import Error
+from graflow_operator.verdicts import Failed, Succeeded
+from property.strategies import plans
+from support.world import World
+
+
+@dataclass(frozen=True)
+class Case:
+    """A program and how its tasks behave."""
+
+    plan: Plan
+    failing: Mapping[str, int]
+    """Attempts that fail in every activation of a task, by task."""
+
+    def fails(self, task: str, failures: int) -> bool:
+        return failures < self.failing.get(task, 0)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What can be told of a run, whatever it ran on."""
+
+    phase: str
+    reason: str
+    value: Any
+    ran: Counter[str]
+    """How often the function of each task was called."""
+    steps: int | None
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """Any program; in one without loops some task fails, for once or for good.
+
+    With a loop as well, it would depend on who is faster whether the run fails by the task or by
+    its bound on steps.
+    """
+    plan = draw(plans())
+    nodes = tuple(
+        replace(node, retry=Retry(node.retry.max_attempts)) if isinstance(node, TaskPlan) else node
+        for node in plan.nodes
+    )
+    plan = Plan(nodes, plan.edges, plan.start, plan.max_steps)
+    tasks = [node.id for node in nodes if isinstance(node, TaskPlan)]
+    if loops(plan) or draw(st.booleans()):
+        return Case(plan, {})
+    return Case(plan, {draw(st.sampled_from(tasks)): draw(st.integers(1, 2))})
+
+
+def loops(plan: Plan) -> bool:
+    members = [(group, member) for member, group in plan.group_of.items()]
+    paths = ((), *(((group, member),) for group, member in members))
+    weights = (
+        weight
+        for path in paths
+        for edges in scope_graph(plan, path).after.values()
+        for _, weight in edges
+    )
+    return any(weights)
+
+
+def drawn(case: Case, ran: Counter[str]) -> Program:
+    """Draw the program as users do: tasks, groups of them, edges."""
+
+    def body(task: str) -> Any:
+        def run(context: Any) -> str:
+            ran[task] += 1
+            if case.fails(task, context.retry_count):
+                raise ValueError(f"{task} broke")
+            return f"{task}#{context.cycle_count}"
+
+        return run
+
+    made: dict[str, Any] = {}
+    with WorkflowContext("hosts-agree") as workflow:
+        for node in case.plan.nodes:
+            if isinstance(node, TaskPlan):
+                policy = RetryPolicy(node.retry.max_attempts - 1, initial_interval=0.0)
+                made[node.id] = TaskWrapper(
+                    node.id, body(node.id), inject_context=True, retry_policy=policy
+                )
+            else:
+                members = [made[member] for member in node.members]
+                made[node.id] = ParallelGroup(members, node.id).with_execution(policy=node.policy)
+        for before, after in dict.fromkeys(case.plan.edges):
+            made[before] >> made[after]
+    inferred = infer_start(case.plan.nodes, case.plan.edges)
+    start = None if inferred == case.plan.start else case.plan.start[0]
+    return workflow.program(start, case.plan.max_steps)
+
+
+def run_here(case: Case) -> tuple[Program, Ended]:
+    ran: Counter[str] = Counter()
+    program = drawn(case, ran)
+    try:
+        value, context = LocalHost().execute(program, ret_context=True)
+    except GraflowRuntimeError as error:
+        return program, Ended("Failed", reason_of(error), shown(error), ran, None)
+    return program, Ended("Succeeded", "", value, ran, context.steps)
+
+
+def reason_of(error: GraflowRuntimeError) -> str:
+    if isinstance(error, ParallelGroupError):
+        return reasons.PARALLEL_GROUP_FAILED
+    known = {kind: reason for reason, kind in BY_REASON.items()}
+    return known.get(type(error), reasons.TASK_FAILED)
+
+
+def shown(error: GraflowRuntimeError) -> Any:
+    """What both hosts say of a failure."""
+    if isinstance(error, ParallelGroupError):
+        return error.message
+    if isinstance(error, MaxStepsExceededError):
+        return None  # which node it was may depend on who was faster
+    cause = error.last_error if isinstance(error, RetryLimitExceededError) else error.cause
+    return f"{type(cause).__name__}: {cause}"
+
+
+async def run_there(case: Case, program: Program) -> Ended:
+    bundle = {"name": "code-0", "sha256": "0" * 64}
+    spec = workflow_of("hosts-agree", program.plan, program.tasks, bundle=bundle)["spec"]
+    del spec["bundle"]
+    for task in spec["tasks"]:
+        del task["function"]  # the world has no Python behind it: `work` is what the tasks do
+        task["script"] = "return 1"
+
+    def work(task: str, order: Any) -> Any:
+        if case.fails(task, order["task"]["failures"]):
+            return Failed(Error(reasons.TASK_FAILED, f"ValueError: {task} broke"))
+        return Succeeded({"json": f"{task}#{order['task']['iteration']}"})
+
+    async with World(spec, store=False, work=work) as world:
+        world.start()
+        status = await world.end()
+        ran = Counter(world.executed)
+    if status["phase"] == "Failed":
+        reason = status["reason"]
+        message = None if reason == reasons.MAX_STEPS_EXCEEDED else status["message"]
+        return Ended("Failed", reason, message, ran, None)
+    value = opened(status.get("result"))
+    return Ended(status["phase"], status.get("reason", ""), value, ran, status["counts"]["steps"])
+
+
+def opened(ref: Any) -> Any:
+    if ref is None:
+        return None
+    if "group" in ref:
+        return {member: opened(value) for member, value in ref["group"].items()}
+    return ref["json"]
+
+
+@given(case=cases())
+@settings(deadline=None, max_examples=30)
+def test_a_program_runs_the_same_tasks_as_often_and_ends_the_same_on_both_hosts(
+    case: Case,
+) -> None:
+    program, here = run_here(case)
+    assert program.plan.nodes == case.plan.nodes
+    there = asyncio.run(run_there(case, program))
+    note(f"here: {here}\nthere: {there}")
+    event(f"{here.phase} {here.reason}")
+    assert (there.phase, there.reason) == (here.phase, here.reason)
+    if here.phase == "Succeeded":
+        assert there == here
+        return
+    if here.value is not None:
+        assert here.value in there.value
+    # What ran beside the task that failed depends on who was faster; not what the run failed by.
+    for task in case.failing:
+        assert there.ran[task] == here.ran[task]
