@@ -21,6 +21,7 @@ from graflow.machine.state import Error, RunPhase, State
 from graflow.store import StoreError
 from graflow_operator import folding, orders, program, statuses, turns
 from graflow_operator.bundles import Bundle
+from graflow_operator.claimants import Claimants
 from graflow_operator.cluster import PODS, Object
 from graflow_operator.cluster_errors import ClusterError, NotFoundError, TooManyError
 from graflow_operator.code import Code
@@ -63,6 +64,7 @@ class Actor:
         self.run = RunRef.of(workflow)
         self.parts = parts
         self.book = PodBook(self.ring)
+        self.claimants = Claimants()
         laps = Laps()
         self._bell = asyncio.Event()
         self._desk = Desk(self.ring, laps)

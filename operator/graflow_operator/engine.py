@@ -69,8 +69,10 @@ class Engine:
         if kind == "DELETED":
             actor.book.seen(fact)  # it may show the end for the first time
             actor.book.gone(fact.attempt, fact.uid)
+            actor.claimants.gone(fact.uid)
         else:
             actor.book.seen(fact)
+            actor.claimants.seen(pod)
 
     def actor(self, uid: str) -> Actor:
         """Return the actor of a run.

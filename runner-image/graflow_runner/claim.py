@@ -12,9 +12,10 @@ from importlib.util import find_spec
 from typing import Final, NamedTuple
 
 from graflow_runner import exitcodes
+from graflow_runner.early import version_in
 from graflow_runner.environment import Settings, say
 from graflow_runner.retries import GaveUpError, Patience, until_answered, words
-from graflow_runner.wire import Answer, Endpoint
+from graflow_runner.wire import TEMPORARY_REDIRECT, Answer, Endpoint, received
 
 _PATH: Final = "/runner/v1/claim"
 _JSON: Final = {"Content-Type": "application/json"}
@@ -34,18 +35,29 @@ class Claimed(NamedTuple):
     """The operator's answer, JSON as it came."""
 
 
+class Early(NamedTuple):
+    """A claim that is under way; see `early.py`."""
+
+    connection: int
+    """Descriptor that the answer comes from."""
+
+    nonce: str
+
+
 class Claiming(threading.Thread):
     """Asks for the order until there is an answer.
 
     Args:
         settings: Whom to ask, and for which pod.
         key: The run's key in hex; wiped when the answer is there.
+        early: The first try, if it was sent already.
     """
 
-    def __init__(self, settings: Settings, key: bytearray) -> None:
+    def __init__(self, settings: Settings, key: bytearray, early: Early | None = None) -> None:
         super().__init__(name="graflow-claim", daemon=True)
         self._settings = settings
         self._key = key
+        self._early = early
         self._result: Claimed | int = exitcodes.INTERNAL
 
     def result(self) -> Claimed | int:
@@ -55,10 +67,23 @@ class Claiming(threading.Thread):
 
     def run(self) -> None:
         """Claim the attempt."""
-        settings, nonce = self._settings, os.urandom(16).hex()
+        settings, early = self._settings, self._early
+        nonce = early.nonce if early else os.urandom(16).hex()
         endpoint = Endpoint(settings.api, home=settings.api, ca=settings.ca)
+        body = _body(settings, nonce)
+
+        def send() -> Answer:
+            first, self._early = self._early, None
+            if first is not None:
+                answer = received(first.connection, settings.api)
+                if answer.status != TEMPORARY_REDIRECT:
+                    return answer
+                endpoint.api = endpoint.leader(answer)
+            return endpoint.send("POST", _PATH, body=body, headers=_JSON, bearer=self._key)
+
+        patience = Patience("claim the attempt", settings.claim_patience_s, settings)
         try:
-            answer = _ask(settings, endpoint, self._key, nonce)
+            answer = until_answered(send, patience)
         except GaveUpError as error:
             say(f"gave up claiming the attempt: {error}")
             self._result = exitcodes.UNREACHABLE
@@ -71,8 +96,8 @@ class Claiming(threading.Thread):
             self._result = _refused(answer)
 
 
-def _ask(settings: Settings, endpoint: Endpoint, key: bytearray, nonce: str) -> Answer:
-    body = json.dumps(
+def _body(settings: Settings, nonce: str) -> bytes:
+    return json.dumps(
         {
             "run": settings.run,
             "namespace": settings.namespace,
@@ -82,10 +107,6 @@ def _ask(settings: Settings, endpoint: Endpoint, key: bytearray, nonce: str) -> 
             "cloudpickle": cloudpickle_version(),
         }
     ).encode()
-    return until_answered(
-        lambda: endpoint.send("POST", _PATH, body=body, headers=_JSON, bearer=key),
-        Patience("claim the attempt", settings.claim_patience_s, settings),
-    )
 
 
 def _refused(answer: Answer) -> int:
@@ -104,9 +125,4 @@ def cloudpickle_version() -> str:
     spec = find_spec("cloudpickle")
     if spec is None or spec.origin is None:
         return ""
-    with open(spec.origin, encoding="utf-8") as source:  # noqa: PTH123  # pathlib is slow
-        for line in source:
-            name, _, value = line.partition("=")
-            if name.strip() == "__version__":
-                return value.strip().strip("\"'")
-    return ""
+    return version_in(spec.origin)

@@ -1,6 +1,7 @@
 """From the fresh interpreter to its end: signals first, then the claim, then the attempt."""
 
 import os
+from collections.abc import Sequence
 
 from graflow_runner import exitcodes
 from graflow_runner.environment import EnvironmentInvalidError, read, say
@@ -10,11 +11,12 @@ from graflow_runner.signals import Signals
 _KEY_BYTES = 1024
 
 
-def main(pipe: int) -> int:
+def main(pipe: int, claim: Sequence[str] = ()) -> int:
     """Claim the pod's attempt and run it; return the exit code.
 
     Args:
         pipe: Descriptor that the run's key comes from.
+        claim: Of a claim that is under way already: the descriptor of its connection, its nonce.
     """
     key = _read_key(pipe)
     try:
@@ -27,13 +29,15 @@ def main(pipe: int) -> int:
     try:
         signals.begin()
         # Imported here: by now a signal is not lost. The claim is under way during the others.
-        from graflow_runner.claim import Claiming  # noqa: PLC0415
+        from graflow_runner.claim import Claiming, Early  # noqa: PLC0415
 
-        claiming = Claiming(settings, key)
+        early = Early(int(claim[0]), claim[1]) if claim else None
+        claiming = Claiming(settings, key, early)
         claiming.start()
-        import cloudpickle  # noqa: F401, PLC0415  # the functions of a program need it
-
         from graflow_runner.attempt import Attempt  # noqa: PLC0415
+
+        if claiming.is_alive():  # then it costs nothing; otherwise it may not be needed
+            import cloudpickle  # noqa: F401, PLC0415
 
         claimed = claiming.result()
         if isinstance(claimed, int):

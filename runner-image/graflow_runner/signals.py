@@ -57,6 +57,8 @@ class Signals:
         signal.signal(signal.SIGTERM, self._raise)
         os.register_at_fork(after_in_child=_forget)
         threading.Thread(target=self._listen, args=(out,), name="graflow", daemon=True).start()
+        # The first stage holds it back.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
     def on_last_moment(self, tell: Callable[[], None]) -> None:
         """Set what is called, in another thread, when user code does not end in time.

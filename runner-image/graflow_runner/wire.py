@@ -19,7 +19,7 @@ _PIECE: Final = 256 * 1024
 _LINE: Final = 64 * 1024
 _LINES: Final = 256
 _REDIRECTS: Final = 4
-_TEMPORARY_REDIRECT: Final = 307
+TEMPORARY_REDIRECT: Final = 307
 
 
 class UnreachableError(Exception):
@@ -92,9 +92,33 @@ def exchange(  # noqa: PLR0913  # what a request is made of, named
         ) from None  # the chain could show the whole URL
 
 
+def received(descriptor: int, url: str) -> Answer:
+    """Return the answer to a request that was sent already, and close its connection.
+
+    Args:
+        descriptor: The connection, a plain one.
+        url: Where the request went, for messages.
+
+    Raises:
+        UnreachableError: If no complete answer came.
+    """
+    try:
+        with socket.socket(fileno=descriptor) as connection:
+            connection.settimeout(ANSWER_S)
+            with connection.makefile("rb") as stream:
+                return _answer(stream)
+    except (OSError, ValueError) as error:
+        raise UnreachableError(
+            f"no answer from {bare(url)}: {type(error).__name__}: {error}"
+        ) from None
+
+
 def _connected(parts: SplitResult, ca: str) -> socket.socket:
     host, secure = parts.hostname or "", parts.scheme == "https"
-    connection = socket.create_connection((host, parts.port or (443 if secure else 80)), CONNECT_S)
+    port = parts.port or (443 if secure else 80)
+    # As bytes: for a str the codec for international names would be imported.
+    name = host.encode() if host.isascii() else host
+    connection = socket.create_connection((name, port), CONNECT_S)  # type: ignore[arg-type]  # bytes do
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if secure:
         import ssl  # noqa: PLC0415  # 8 ms that plain HTTP does not need
@@ -231,15 +255,20 @@ class Endpoint:
             except UnreachableError:
                 self.api = self._home
                 raise
-            if answer.status != _TEMPORARY_REDIRECT:
+            if answer.status != TEMPORARY_REDIRECT:
                 self.api = api
                 return answer
-            api = self._leader(answer.headers.get("location", ""))
+            api = self.leader(answer)
         self.api = self._home
         raise UnreachableError(f"{self._home}{path} redirects in a circle; no replica leads yet")
 
-    def _leader(self, location: str) -> str:
-        """Return the base URL that a redirect names; only its host is taken from it."""
+    def leader(self, answer: Answer) -> str:
+        """Return the base URL that a redirect names; only its host is taken from it.
+
+        Raises:
+            UnreachableError: If it is no address of the same kind.
+        """
+        location = answer.headers.get("location", "")
         parts = urlsplit(location)
         scheme = urlsplit(self._home).scheme
         if parts.scheme != scheme or not parts.netloc:

@@ -14,6 +14,7 @@ from graflow.api import names
 from graflow.store import StoreError
 from graflow_operator import keys, orders, outcomes, strictjson, values
 from graflow_operator.actor import Actor
+from graflow_operator.claimants import addresses
 from graflow_operator.cluster import PODS, Object
 from graflow_operator.cluster_errors import NotFoundError
 from graflow_operator.letters import FencedError
@@ -28,6 +29,9 @@ CALLS = frozenset({"claim", "report", "results", "blob", "bundle"})
 READ_URL_S = 3600
 WRITE_URL_S = 7 * 24 * 3600
 """As long as a signature can live: the address must outlive the attempt."""
+
+ADDRESS_S = 2.0
+"""Longest wait for the kubelet to tell a pod's address."""
 
 MAX_NAMES = 1000
 _NONCE = re.compile(r"^[0-9a-f]{32}$")
@@ -59,7 +63,7 @@ async def claim(request: web.Request) -> web.Response:
     pod_ref = body.get("pod")
     if not isinstance(pod_ref, dict):
         raise bad("field `pod` is an object with name and uid")
-    name, uid = _text(pod_ref, "name"), _text(pod_ref, "uid")
+    uid = _text(pod_ref, "uid")
     if not _NONCE.match(nonce):
         raise bad("field `nonce` is 32 hex digits")
     expected = replica.parts.master.of_run(run).hex()
@@ -67,35 +71,49 @@ async def claim(request: web.Request) -> web.Response:
     if not keys.equal(shown, expected):
         raise bad_key("Authorization does not hold the key of this run")
     actor = _actor(replica, run)
-    pod = await _pod(replica, namespace, name, uid)
-    _check_peer(request, replica, pod)
+    pod = await _pod(request, actor, pod_ref, namespace)
     order = await actor.claim(pod, nonce, str(body.get("python") or ""))
     return web.json_response(await _finished(replica, actor.run, order, f"{uid}/{nonce}"))
 
 
-async def _pod(replica: Replica, namespace: str, name: str, uid: str) -> Object:
+async def _pod(request: web.Request, actor: Actor, ref: Json, namespace: str) -> Object:
+    """Return the pod that claims, which the request comes from.
+
+    Raises:
+        Refusal: If it is not there any more, or is not known to have the caller's address.
+    """
+    name, uid = _text(ref, "name"), _text(ref, "uid")
+    where = (namespace, name)
+    pod = actor.claimants.get(uid)
+    if pod is not None and _where(pod) == where and _is_from(request, pod):
+        return pod
     try:
-        pod = await replica.parts.cluster.get(PODS, namespace, name)
+        pod = await replica_of(request).parts.cluster.get(PODS, namespace, name)
     except NotFoundError as error:
         raise fenced(f"there is no pod {namespace}/{name}") from error
     if pod["metadata"]["uid"] != uid:
         raise fenced(f"pod {namespace}/{name} is another one now: uid {pod['metadata']['uid']}")
+    if not _is_from(request, pod) and not addresses(pod):
+        # The kubelet has not told it yet; the runner would only ask again.
+        pod = await actor.claimants.wait(uid, ADDRESS_S) or pod
+    if not _is_from(request, pod):
+        known = ", ".join(sorted(addresses(pod))) or "not known yet"
+        raise not_yet(
+            f"the request came from {request.remote}, and the address of pod {name} is {known};"
+            " where a mesh hides addresses, set GRAFLOW_CHECK_PEER=false"
+        )
     return pod
 
 
-def _check_peer(request: web.Request, replica: Replica, pod: Object) -> None:
-    if not replica.parts.settings.check_peer or pod.get("spec", {}).get("hostNetwork"):
-        return
-    addresses = {ip.get("ip") for ip in pod.get("status", {}).get("podIPs", ())}
-    addresses.add(pod.get("status", {}).get("podIP"))
-    if request.remote not in addresses:
-        # Not "never": the kubelet may not have told the API server the address yet.
-        address = pod.get("status", {}).get("podIP") or "not known yet"
-        raise not_yet(
-            f"the request came from {request.remote}, and the address of pod"
-            f" {pod['metadata']['name']} is {address};"
-            " where a mesh hides addresses, set GRAFLOW_CHECK_PEER=false"
-        )
+def _where(pod: Object) -> tuple[str, str]:
+    return pod["metadata"]["namespace"], pod["metadata"]["name"]
+
+
+def _is_from(request: web.Request, pod: Object) -> bool:
+    """Whether a request comes from a pod, as far as that is to be checked."""
+    if not replica_of(request).parts.settings.check_peer or pod.get("spec", {}).get("hostNetwork"):
+        return True
+    return request.remote in addresses(pod)
 
 
 async def _finished(replica: Replica, run: RunRef, order: Json, claimed: str) -> Json:

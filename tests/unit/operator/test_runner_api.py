@@ -143,6 +143,22 @@ async def test_a_claim_from_another_address_is_asked_to_come_again(api):
     assert "10.9.9.9" in await refusal(answer, 503, "NotYet")
 
 
+async def test_a_claim_that_comes_before_the_pods_address_is_known_waits_for_it(api):
+    name = (await api.pod())["metadata"]["name"]
+    pod = api.world.cluster.set_status(PODS, NAMESPACE, name, {"podIP": None})
+    claim = asyncio.create_task(api.claim(pod))
+    await api.world.until(lambda: api.world.actor.claimants._waiting)
+    api.world.actor.claimants.seen({**pod, "status": {"podIP": "127.0.0.1"}})
+    assert (await claim).status == 200
+
+
+async def test_a_pod_that_was_shown_with_its_address_is_not_asked_for(api):
+    pod = await api.pod()
+    api.world.actor.claimants.seen(pod)
+    api.world.cluster.set_status(PODS, NAMESPACE, pod["metadata"]["name"], {"podIP": "10.9.9.9"})
+    assert (await api.claim(pod)).status == 200
+
+
 async def test_a_claim_of_a_pod_that_is_another_one_now_is_fenced(api):
     pod = await api.pod()
     identity = {"name": pod["metadata"]["name"], "uid": "older"}
