@@ -116,6 +116,10 @@ def test_people_who_edit_cannot_write_a_status(render):
     assert [rule["resources"] for rule in edit["rules"]] == [["workflows", "codebundles"]]
 
 
+def test_nodes_are_asked_for_one_by_one_where_the_whole_cluster_is_served(render):
+    assert ["get"] in [verbs for _, resource, verbs, _ in rules(render()) if resource == "nodes"]
+
+
 def test_with_namespaces_named_the_operator_has_no_rights_elsewhere(render):
     objects = render(*EVERYTHING)
     everywhere = {r for n, r, *_ in rules(objects, ("ClusterRole",)) if n.endswith("graflow")}
