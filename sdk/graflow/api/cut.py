@@ -59,10 +59,39 @@ def _with_mark(text: str, length: int, *, tail: bool) -> str:
 def value_ref(value: Value, limit: int) -> dict[str, Any] | None:
     """Return a value of the machine as a ValueRef, or None when it takes more than `limit` bytes.
 
-    On a cluster the machine's values are ValueRefs, and groups of them.
+    On a cluster the machine's values are ValueRefs, and groups of them. One that an API server
+    would change is written a second time, as text in `exact`; where both are too much, only there.
     """
     found = _ref(value, _MAX_DEPTH)
-    return found if found is not None and size_of(found) <= limit else None
+    if found is None or "exact" in found or is_kept(found):
+        return found if found is not None and size_of(found) <= limit else None
+    exact = {"exact": _JSON.encode(found)}
+    forms = ({**found, **exact}, exact)
+    return next((form for form in forms if size_of(form) <= limit), None)
+
+
+def is_kept(value: object) -> bool:
+    """Return whether an API server gives a JSON value back as it got it.
+
+    It sorts the keys of objects, writes 1.0 as 1, and rounds numbers beyond 64 bits.
+
+    >>> [is_kept(value) for value in ({"a": 1, "b": 1.5}, {"b": 1, "a": 1}, [1.0], -(2**63) - 1)]
+    [True, False, False, False]
+    """
+    todo = [value]
+    while todo:
+        match todo.pop():
+            case Mapping() as item:
+                if list(item) != sorted(item):
+                    return False
+                todo.extend(item.values())
+            case list() as items:
+                todo.extend(items)
+            case int() as number if not -(2**63) <= number < 2**63:
+                return False
+            case float() as number if number.is_integer():
+                return False
+    return True
 
 
 def _ref(value: Value, depth: int) -> dict[str, Any] | None:

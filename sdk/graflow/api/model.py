@@ -61,4 +61,5 @@ AnyObject: TypeAlias = Annotated[dict[str, Any], Field(json_schema_extra={PRESER
 
 ValueRef: TypeAlias = AnyObject
 """A value: {json: …} or {pickle: base64} inline, {blob: {sha256, size, encoding}} in the store,
-or {group: {member: value}}."""
+or {group: {member: value}}. In a status one that an API server would change is also, or only, there
+as the text of its JSON: {exact: "…"}, which then counts."""

@@ -31,7 +31,7 @@ class _Detail:
 
 
 _DETAILS = (
-    _Detail(tasks=100, others=20, message=1024, traceback=4096, result=1200),
+    _Detail(tasks=100, others=20, message=1024, traceback=4096, result=2400),
     _Detail(tasks=100, others=20, message=200, traceback=4096, result=120),
     _Detail(tasks=50, others=20, message=120, traceback=4096, result=0),
     _Detail(tasks=20, others=10, message=120, traceback=3072, result=0),

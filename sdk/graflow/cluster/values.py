@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,6 +57,8 @@ class Values:
             ValueLostError: If the value cannot be read.
         """
         match ref:
+            case {"exact": str(text)}:
+                return self.open(json.loads(text), unpickle=unpickle)
             case {"json": value}:
                 return value
             case {"pickle": str(text)}:

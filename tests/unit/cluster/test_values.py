@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from graflow.api.cut import value_ref
 from graflow.cluster.apiserver import ApiServer
 from graflow.cluster.errors import ValueLostError
 from graflow.cluster.values import Pickled, Values
+from graflow.machine.state import GroupValue
 
 
 @pytest.fixture
@@ -123,3 +125,43 @@ def test_who_signs_in_with_a_certificate_is_told_how_to_get_a_token(
 def test_a_form_of_a_later_release_is_refused_in_words(values: Values) -> None:
     with pytest.raises(ValueLostError, match="newer release"):
         values.open({"arrow": ""}, unpickle=True)
+
+
+def from_api_server(value: Any) -> Any:
+    """What an API server makes of JSON: it sorts keys, and numbers become int64 or doubles."""
+    if isinstance(value, dict):
+        return {key: from_api_server(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [from_api_server(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
+        return int(value)
+    if type(value) is int and not -(2**63) <= value < 2**63:
+        return from_api_server(float(value))
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [1.0, -0.0, 1e16, 2**63, -(2**63) - 1, 10**300, 0.1, {"b": 1, "a": [2.0, {"z": 0, "y": 1}]}],
+)
+def test_a_value_in_a_status_has_its_type_its_digits_and_its_order(
+    values: Values, value: object
+) -> None:
+    told = from_api_server(value_ref({"json": value}, 2400))
+    assert repr(values.open(told, unpickle=False)) == repr(value)
+    again = from_api_server(value_ref(told, 2400))  # as the next status takes it over
+    assert repr(values.open(again, unpickle=False)) == repr(value)
+
+
+def test_the_members_of_a_group_keep_their_order_in_a_status(values: Values) -> None:
+    group = GroupValue((("zeta", {"json": 1.0}), ("alpha", {"json": 2})))
+    told = from_api_server(value_ref(group, 2400))
+    assert repr(values.open(told, unpickle=False)) == "{'zeta': 1.0, 'alpha': 2}"
+
+
+def test_a_value_that_fits_once_is_in_a_status_once(values: Values) -> None:
+    value = {"b": "x" * 700, "a": 1}
+    told = value_ref({"json": value}, 1000)
+    assert told is not None
+    assert list(told) == ["exact"]
+    assert list(values.open(told, unpickle=False)) == ["b", "a"]
