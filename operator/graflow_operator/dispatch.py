@@ -23,6 +23,8 @@ class Dispatch:
         self._run = run
         self._ring = ring
         self._tasks: dict[object, asyncio.Task[None]] = {}
+        self._pauses_s: dict[object, float] = {}
+        """Of what failed the last time, how long it waited then."""
 
     @property
     def busy(self) -> bool:
@@ -48,11 +50,21 @@ class Dispatch:
         except TooManyError as error:
             await self._parts.sleep(error.retry_after_s)
         except (ClusterError, StoreError) as error:
-            log.warning("%s: %s: %s; trying again", self._run, key, error)
-            await self._parts.sleep(PAUSE_S)
+            pause_s = self._longer(key)
+            log.warning("%s: %s: %s; trying again in %.1f s", self._run, key, error, pause_s)
+            await self._parts.sleep(pause_s)
         except Exception:
             log.exception("%s: %s failed; trying again", self._run, key)
             await self._parts.sleep(LONG_PAUSE_S)
+        else:
+            self._pauses_s.pop(key, None)
         finally:
             self._tasks.pop(key, None)
             self._ring()
+
+    def _longer(self, key: object) -> float:
+        """Return how long to wait now: a thousand errands must not storm a server that says no."""
+        before_s = self._pauses_s.get(key)
+        pause_s = PAUSE_S if before_s is None else min(before_s * 2, LONG_PAUSE_S)
+        self._pauses_s[key] = pause_s
+        return pause_s

@@ -4,6 +4,7 @@ Called after each commit, and derives everything from the committed state and th
 operator that was restarted does the very same.
 """
 
+import asyncio
 from collections.abc import Callable, Collection
 from functools import partial
 
@@ -12,10 +13,11 @@ from graflow.machine.commands import StartAttempt
 from graflow.machine.due import due
 from graflow.machine.state import Error, Phase, State
 from graflow_operator import folding, orders, pods
+from graflow_operator.cluster_errors import ForbiddenError, NotFoundError
 from graflow_operator.dispatch import Dispatch
 from graflow_operator.errands import BadInputError, Errands, Known
 from graflow_operator.facts import PodFact
-from graflow_operator.letters import Letter, Unstartable
+from graflow_operator.letters import Letter, Refused, Unstartable
 from graflow_operator.parts import Parts
 from graflow_operator.podbook import PodBook
 from graflow_operator.program import Program
@@ -54,6 +56,7 @@ class Hands:
         """Attempts whose containers did not start for too long; lost when their pods are gone."""
 
         self._secret_made = False
+        self._secret_turn = asyncio.Lock()
 
     def act(
         self,
@@ -123,18 +126,27 @@ class Hands:
             if task.container is not None:
                 asked = orders.inputs(program, state, activation)
                 inputs = await self._errands.inputs(asked)
-            elif not self._secret_made:
-                await self._parts.make_secret(self._run)
-                self._secret_made = True
+            else:
+                await self._make_secret()
             body = pods.build(self._runner(), task, attempt, program.spec.pod, inputs)
         except (BadInputError, pods.UnknownInputError) as error:
             words = f"task {task.name!r}: {error}"
             broken = Error(reasons.INPUT_UNUSABLE, words, retryable=False)
             self._deliver(Unstartable(attempt, broken))
             return
+        except (ForbiddenError, NotFoundError) as error:
+            self._deliver(Refused(attempt, f"the Secret with the run's key: {error}"))
+            return
         await self._errands.start(attempt, task, body, lambda: self._is_wanted(attempt))
         if attempt in self._book.facts:
             self._mark(attempt, "created")
+
+    async def _make_secret(self) -> None:
+        """Make the Secret with the run's key; of many who want it at once, one asks."""
+        async with self._secret_turn:
+            if not self._secret_made:
+                await self._parts.make_secret(self._run)
+                self._secret_made = True
 
     def _is_wanted(self, attempt: AttemptRef) -> bool:
         state = self._committed.state
