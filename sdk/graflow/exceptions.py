@@ -17,7 +17,6 @@
 """
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 
 
 class GraflowError(Exception):
@@ -70,7 +69,9 @@ class GraflowRuntimeError(GraflowError):
         self.__cause__ = cause
 
     def __str__(self) -> str:
-        return self.message if self.cause is None else f"{self.message} (caused by {self.cause})"
+        if self.cause is None:
+            return self.message
+        return f"{self.message} (caused by {words_of(self.cause)})"
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.message, self.cause)
@@ -163,6 +164,29 @@ class GraflowWorkflowCanceledError(GraflowRuntimeError):
         return type(self), (self.message, self.task_id)
 
 
+def words_of(error: BaseException) -> str:
+    """Return what an exception says, whatever its own `__str__` does; if nothing, its type.
+
+    >>> words_of(ValueError("no")), words_of(ValueError())
+    ('no', 'ValueError')
+    >>> words_of(SystemExit(3))
+    'the task called sys.exit(3); return a value, or raise an exception'
+    """
+    if isinstance(error, SystemExit):
+        return _words_of_exit(error.code)
+    try:
+        return str(error) or type(error).__name__
+    except Exception as broken:  # noqa: BLE001 - it may raise anything
+        return f"(its text cannot be shown: {type(broken).__qualname__})"
+
+
+def _words_of_exit(code: object) -> str:
+    code = 0 if code is None else code
+    if isinstance(code, int):
+        return f"the task called sys.exit({code}); return a value, or raise an exception"
+    return f"the task called sys.exit with {code!r}"
+
+
 def hint(name: str, known: Iterable[str]) -> str:
     """Return the way out of a wrong name: the nearest one, or those that there are.
 
@@ -171,6 +195,8 @@ def hint(name: str, known: Iterable[str]) -> str:
     >>> hint("x", ["fetch", "load"])
     'there are: fetch, load'
     """
+    from difflib import get_close_matches  # noqa: PLC0415  # errors only
+
     names = sorted(known)
     near = get_close_matches(name, names, n=1)
     if near:

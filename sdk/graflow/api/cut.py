@@ -91,6 +91,8 @@ def is_kept(value: object) -> bool:
                 return False
             case float() as number if number.is_integer():
                 return False
+            case _:
+                pass
     return True
 
 

@@ -15,6 +15,7 @@ from graflow.dsl.workflow import WorkflowContext
 from graflow.local.deadline import Deadline, TimeIsUp
 from graflow.local.failures import attempt_error, too_slow
 from graflow.local.views import TaskView, thaw
+from graflow.machine import reasons
 from graflow.machine.events import AttemptFailed, AttemptSucceeded
 from graflow.machine.plan import TaskPlan
 from graflow.machine.state import Activation
@@ -41,7 +42,7 @@ class Attempts:
             begin: Called right before user code.
 
         Raises:
-            BaseException: What user code raised, if it is no Exception.
+            BaseException: What user code raised, if it is neither an Exception nor SystemExit.
         """
         node = activation.node
         plan = self._program.plan.by_id[node]
@@ -64,6 +65,8 @@ class Attempts:
             frozen = freeze(value, f"task {node!r}", self._warned)
         except TimeIsUp as error:
             failed = too_slow(callee, plan, activation, error)
+        except SystemExit as error:  # ends a pod, and there too no more than the attempt
+            failed = attempt_error(callee, plan, activation, error, reasons.SYSTEM_EXIT)
         except Exception as error:  # noqa: BLE001 - user code may raise anything
             failed = attempt_error(callee, plan, activation, error)
         else:

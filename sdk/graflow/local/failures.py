@@ -8,6 +8,7 @@ from graflow.exceptions import (
     MaxStepsExceededError,
     ParallelGroupError,
     RetryLimitExceededError,
+    words_of,
 )
 from graflow.local.deadline import TimeIsUp
 from graflow.machine import reasons
@@ -19,11 +20,12 @@ def attempt_error(
     callee: Callee,
     plan: TaskPlan,
     activation: Activation,
-    error: Exception,
+    error: Exception | SystemExit,
     reason: str = reasons.TASK_FAILED,
 ) -> Error:
     """Return the machine's form of what an attempt raised; the user's form is its detail."""
-    message = f"{type(error).__name__}: {error}"
+    words = words_of(error)
+    message = f"{type(error).__name__}: {words}"
     if isinstance(error, ArgumentError):
         return Error(reasons.ARGUMENTS_MISSING, message, error, retryable=False)
     retryable = callee.may_retry(error)
@@ -33,7 +35,7 @@ def attempt_error(
     if retryable and failures >= attempts > 1:
         shown = RetryLimitExceededError(plan.id, failures, attempts - 1, error)
     else:
-        shown = GraflowRuntimeError(f"An error occurred: {error}", error)
+        shown = GraflowRuntimeError(f"An error occurred: {words}", error)
     shown.add_note(f"in task {plan.id!r}, attempt {activation.attempt}")
     return Error(reason, message, shown, retryable=retryable)
 

@@ -33,8 +33,8 @@ class LocalHost:
 
         Raises:
             GraflowRuntimeError: If the run fails.
-            BaseException: What is no Exception, such as SystemExit in a task, abandons the run and
-                passes through.
+            BaseException: What is no Exception, such as KeyboardInterrupt, abandons the run and
+                passes through. `sys.exit` in a task is a failure of that task.
         """
         run = LocalRun(program, MemoryChannel(initial_channel), os.urandom(16).hex())
         state = run.to_its_end()

@@ -57,8 +57,7 @@ class LocalRun:
         """Run the program and return the state that it ended in.
 
         Raises:
-            BaseException: What abandoned the run: SystemExit or KeyboardInterrupt in a task, in a
-                branch too.
+            BaseException: What abandoned the run: KeyboardInterrupt in a task, in a branch too.
         """
         with self._mutex:
             self._fold(RunStarted(time.time()), RUN_SCOPE)

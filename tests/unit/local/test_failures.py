@@ -1,5 +1,6 @@
 """F1, F4, A2 on the local host: how errors of tasks reach the program."""
 
+import sys
 import threading
 import traceback
 
@@ -11,6 +12,7 @@ from graflow.exceptions import (
     ArgumentError,
     GraflowRuntimeError,
     NonRetryableError,
+    ParallelGroupError,
     RetryLimitExceededError,
 )
 
@@ -143,27 +145,26 @@ def test_errors_that_another_attempt_cannot_help_end_the_task(options, error):
     assert len(seen) == 1
 
 
-@pytest.mark.parametrize("stop", [SystemExit(3), KeyboardInterrupt()])
-def test_what_is_no_exception_abandons_the_run_and_passes_through(stop):
-    seen = []
+def test_what_is_no_exception_abandons_the_run_and_passes_through():
+    stop, seen = KeyboardInterrupt(), []
 
     @task(max_retries=2)
     def leave():
         seen.append(1)
         raise stop
 
-    with pytest.raises(type(stop)) as caught:
+    with pytest.raises(KeyboardInterrupt) as caught:
         run(leave, task("after")(lambda: seen.append(2)))
     assert caught.value is stop
     assert seen == [1]
 
 
-def test_sys_exit_in_a_branch_abandons_the_run_too():
+def test_an_interruption_in_a_branch_abandons_the_run_too():
     free = threading.Event()
 
     @task
     def leave():
-        raise SystemExit(4)
+        raise KeyboardInterrupt
 
     @task
     def stuck():
@@ -171,10 +172,56 @@ def test_sys_exit_in_a_branch_abandons_the_run_too():
 
     with workflow("w") as wf:
         (leave | stuck) >> Task("end")
-        with pytest.raises(SystemExit) as caught:
+        with pytest.raises(KeyboardInterrupt):
             wf.execute()
     free.set()
-    assert caught.value.code == 4
+
+
+def test_sys_exit_fails_the_task_as_it_does_in_a_pod():
+    seen = []
+
+    @task
+    def leave():
+        seen.append(1)
+        sys.exit(3)
+
+    with pytest.raises(GraflowRuntimeError, match=r"the task called sys\.exit\(3\)") as caught:
+        run(leave, task("after")(lambda: seen.append(2)))
+    assert isinstance(caught.value.cause, SystemExit)
+    assert seen == [1]
+
+
+def test_sys_exit_in_a_branch_is_a_failed_member():
+    with workflow("w") as wf:
+        (task("leave")(sys.exit) | Task("fine")) >> Task("end")
+        with pytest.raises(ParallelGroupError) as caught:
+            wf.execute()
+    assert [member for member, _ in caught.value.failed_tasks] == ["leave"]
+    assert caught.value.successful_tasks == ["fine"]
+
+
+def test_an_exception_that_cannot_say_what_it_is_fails_its_task_all_the_same():
+    class MuteError(Exception):
+        def __str__(self):
+            raise ValueError("no words")
+
+    @task
+    def fail():
+        raise MuteError
+
+    with pytest.raises(GraflowRuntimeError, match="its text cannot be shown: ValueError") as caught:
+        run(fail)
+    assert isinstance(caught.value.cause, MuteError)
+
+
+def test_an_exception_without_words_is_named():
+    @task
+    def fail():
+        raise LookupError
+
+    with pytest.raises(GraflowRuntimeError) as caught:
+        run(fail)
+    assert str(caught.value) == "An error occurred: LookupError (caused by LookupError)"
 
 
 def test_an_inner_workflows_failure_is_an_error_of_the_task():
