@@ -1,5 +1,6 @@
 """One commit: the state, the summary for people, in one guarded write of the Workflow's status."""
 
+import json
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -116,6 +117,7 @@ class Commits:
             else:
                 break
         metrics.COMMITS.labels("committed").observe(time.monotonic() - began)
+        metrics.STATUS_BYTES.observe(len(json.dumps(status, separators=(",", ":"))))
 
     async def _patch(self, status: Mapping[str, Any]) -> None:
         version = self.workflow["metadata"]["resourceVersion"]

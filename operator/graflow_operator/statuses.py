@@ -1,5 +1,6 @@
 """What people are told of a run: waits in words, the status, notes. Pure but for posting notes."""
 
+import logging
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -21,6 +22,8 @@ from graflow_operator.refusals import Refusal
 from graflow_operator.turns import Limits
 
 Object = dict[str, Any]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,16 +134,23 @@ def refused(
 
 
 def post_notes(notes: Notes, run: RunRef, before: State, after: State) -> None:
-    """Tell of a start, of new tries and of the end, in the Workflow's Events."""
+    """Tell of a start, of new tries and of the end, in the Workflow's Events.
+
+    The operator's own log gets no words of user code: they may hold what only the namespace of the
+    run may see.
+    """
     if before.phase is RunPhase.PENDING and after.phase is RunPhase.RUNNING:
+        log.info("%s: began", run)
         notes.post(run, "Started", "the run has begun")
     for number in after.backoff:
         activation, known = after.activations[number], before.activations.get(number)
         if activation.error and (known is None or known.phase is not Phase.BACKOFF):
             words = f"task {activation.node!r}: attempt {activation.attempt - 1} failed, trying"
+            log.info("%s: %s again: %s", run, words, activation.error.reason)
             notes.post(run, "Retrying", f"{words} again: {activation.error.message}", warning=True)
     if after.phase.ended and not before.phase.ended:
         metrics.RUNS_ENDED.labels(after.phase.value).inc()
         bad = after.phase is not RunPhase.SUCCEEDED
         words = f"{after.reason}: {after.message}" if bad else f"{after.completed} tasks succeeded"
+        log.info("%s: ended: %s %s", run, after.phase.value, after.reason)
         notes.post(run, after.phase.value, words, warning=bad)

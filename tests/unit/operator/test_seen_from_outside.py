@@ -1,0 +1,35 @@
+"""What the operator's log and metrics say of a run."""
+
+import logging
+
+from prometheus_client import REGISTRY
+
+from graflow.machine.state import Error
+from graflow_operator.verdicts import Failed
+from support.world import World
+
+ONE = {"tasks": [{"name": "a", "script": "return 1"}]}
+
+
+async def test_the_log_says_that_a_run_began_and_ended_in_no_words_of_user_code(caplog):
+    caplog.set_level(logging.INFO)
+    failing = {"tasks": [{**ONE["tasks"][0], "retry": {"maxAttempts": 2}}]}
+    error = Error("ValueError", "the password is hunter2")
+    async with World(failing, work=lambda *_: Failed(error)) as world:
+        world.start()
+        await world.end()
+    assert "team/run: began" in caplog.messages
+    assert "team/run: task 'a': attempt 1 failed, trying again: ValueError" in caplog.messages
+    assert [line for line in caplog.messages if line.startswith("team/run: ended: Failed")]
+    assert "hunter2" not in caplog.text
+
+
+async def test_the_size_of_each_committed_status_is_measured():
+    def measured():
+        return REGISTRY.get_sample_value("graflow_status_bytes_count")
+
+    before = measured()
+    async with World(ONE) as world:
+        world.start()
+        await world.end()
+    assert measured() - before == 3
