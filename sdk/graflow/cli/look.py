@@ -1,11 +1,14 @@
 """`graflow status`, `watch`, `result`, `logs`, `list`, `cancel`: commands about runs."""
 
 import json
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from graflow.cli.options import output_option, where_options
+from graflow.exceptions import GraflowError
 
 if TYPE_CHECKING:
     from graflow.cluster.run import Run
@@ -57,8 +60,8 @@ def watch(name: str, logs: bool, namespace: str | None, context: str | None) -> 
 @click.option(
     "--unpickle",
     is_flag=True,
-    help="Open a value that is no JSON. This runs code that the run has written: only for a run "
-    "that you trust.",
+    help="Open a value that is no JSON, with the modules of this folder. This runs code that the "
+    "run has written: only for a run that you trust.",
 )
 @where_options
 def result(
@@ -77,7 +80,8 @@ def result(
     from graflow.cluster.values import Pickled  # noqa: PLC0415
     from graflow.values import is_json  # noqa: PLC0415
 
-    value = _run(name, namespace, context).result(unpickle=unpickle)
+    run = _run(name, namespace, context)
+    value = _unpickled(run) if unpickle else run.result()
     if isinstance(value, Pickled):
         click.echo(f"the value is pickled ({value.size} bytes); --unpickle opens it", err=True)
         value = {"pickle": {"sha256": value.sha256, "size": value.size}}
@@ -85,6 +89,24 @@ def result(
         click.echo(str(value) if isinstance(value, str) else repr(value))
         return
     click.echo(json.dumps(value, ensure_ascii=False, default=repr))
+
+
+def _unpickled(run: "Run") -> object:
+    """Return the value of a run, whose classes may be in modules beside the program.
+
+    Raises:
+        GraflowError: If it cannot be opened here.
+    """
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        return run.result(unpickle=True)
+    except (ImportError, AttributeError) as error:
+        raise GraflowError(
+            f"the value of {run.name} cannot be opened here: {error}; call `graflow result` in the "
+            "folder of the program, with the packages that it imports"
+        ) from error
+    finally:
+        sys.path.pop(0)
 
 
 @click.command()

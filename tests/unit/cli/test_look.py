@@ -1,8 +1,11 @@
 """Commands about runs: what they print where, and their exit codes."""
 
 import base64
+import importlib
 import json
 import pickle
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,6 +107,26 @@ def test_a_pickled_result_stays_closed_unless_asked_for(fake: Any, runner: CliRu
     assert set(json.loads(closed.stdout)) == {"pickle"}
     assert "--unpickle" in closed.stderr
     assert run(runner, "result", "etl", "--unpickle").stdout == "{1, 2, 3}\n"
+
+
+def test_a_pickled_result_finds_the_modules_of_this_folder(
+    fake: Any, runner: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What pickle writes for an instance of `beside_the_program.Total`.
+    data = b"\x80\x04cbeside_the_program\nTotal\n)\x81."
+    ref = {"pickle": base64.b64encode(data).decode()}
+    fake.answers = [(200, workflow("Succeeded", result=ref))]
+    monkeypatch.chdir(tmp_path)
+    elsewhere = run(runner, "result", "etl", "--unpickle")
+    assert elsewhere.exit_code == 2
+    assert "No module named 'beside_the_program'" in elsewhere.stderr
+    assert "in the folder of the program" in elsewhere.stderr
+    (tmp_path / "beside_the_program.py").write_text(
+        "class Total:\n    def __repr__(self):\n        return 'a total'\n"
+    )
+    importlib.invalidate_caches()
+    assert run(runner, "result", "etl", "--unpickle").stdout == "a total\n"
+    del sys.modules["beside_the_program"]
 
 
 @pytest.mark.parametrize(
