@@ -36,8 +36,8 @@ lock: venv  ## Choose the newest versions that pyproject.toml allows
 ##@ Test
 test: lint test-unit test-e2e  ## Everything, on a real cluster too
 
-test-unit: venv  ## Unit, property and golden tests; no cluster, under a minute
-	$(BIN)/pytest
+test-unit: venv  ## Unit, property, golden and docs tests; no cluster, under a minute
+	$(BIN)/pytest --numprocesses 2
 
 test-e2e: install  ## The chart, and programs as pods, each compared with its local run
 	$(BIN)/pytest tests/chart tests/e2e
