@@ -1,6 +1,6 @@
 """From how a run ended on a cluster to the exception that a program sees."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from graflow.api.workflow_status import ConditionStatus, TaskStatus, WorkflowStatus
 from graflow.cluster.errors import RefusedError
@@ -14,6 +14,8 @@ from graflow.exceptions import (
     RetryLimitExceededError,
 )
 from graflow.machine import reasons
+from graflow.machine.graph import scope_graph
+from graflow.machine.plan import GroupPlan, Plan, TaskPlan
 from graflow.machine.state import RunPhase
 
 
@@ -61,15 +63,13 @@ def failed_task(status: WorkflowStatus) -> TaskStatus | None:
     return min(failed, key=lambda task: task.completion_time or "9", default=None)
 
 
-def failure(
-    name: str, status: WorkflowStatus, max_attempts: Mapping[str, int] | None = None
-) -> GraflowError | None:
+def failure(name: str, status: WorkflowStatus, plan: Plan | None = None) -> GraflowError | None:
     """Return the exception of a run that did not end well; None for one that did or goes on.
 
     Args:
         name: Name of the Workflow.
         status: Its status.
-        max_attempts: How often tasks are tried, by id; once where nothing is said.
+        plan: What ran, if it is known: how often tasks are tried, and who is in which group.
     """
     if (refused := refusal(status)) is not None:
         return RefusedError(f"workflow {name!r} was not accepted: {refused}")
@@ -81,19 +81,17 @@ def failure(
     if phase is RunPhase.CANCELLED:
         return GraflowWorkflowCanceledError(message, task.name if task else None)
     if status.reason == reasons.PARALLEL_GROUP_FAILED:
-        return _group_failure(message, status)
+        return _group_failure(message, status, plan or Plan(()))
     if kind := BY_REASON.get(status.reason or ""):
         return kind(message)
-    return _task_failure(message, task, max_attempts or {})
+    return _task_failure(message, task, plan or Plan(()))
 
 
-def _task_failure(
-    message: str, task: TaskStatus | None, max_attempts: Mapping[str, int]
-) -> GraflowRuntimeError:
+def _task_failure(message: str, task: TaskStatus | None, plan: Plan) -> GraflowRuntimeError:
     if task is None:
         return RemoteRunError(message)
     cause = RemoteTaskError(task.message) if task.message else None
-    most = max_attempts.get(task.name, 1)
+    most = _max_attempts(plan, task.name)
     if (task.attempt or 1) >= most > 1:
         return RetryLimitExceededError(task.name, most, most - 1, cause)
     return RemoteRunError(message, cause)
@@ -106,13 +104,46 @@ def _phase(status: WorkflowStatus) -> RunPhase:
         return RunPhase.PENDING
 
 
-def _group_failure(message: str, status: WorkflowStatus) -> ParallelGroupError:
-    by_phase: dict[str, list[TaskStatus]] = {}
-    for task in status.tasks:
-        by_phase.setdefault(task.phase, []).append(task)
-    failed = [task for task in by_phase.get("Failed", ()) if task.pod]
-    succeeded = [task.name for task in by_phase.get("Succeeded", ())]
-    # Groups have no pods of their own.
-    group = next((task.name for task in by_phase.get("Failed", ()) if not task.pod), "")
-    members = [(task.name, task.message or "") for task in failed]
-    return ParallelGroupError(message, group, members, succeeded)
+def _max_attempts(plan: Plan, task: str) -> int:
+    node = plan.by_id.get(task)
+    return node.retry.max_attempts if isinstance(node, TaskPlan) else 1
+
+
+def _group_failure(message: str, status: WorkflowStatus, plan: Plan) -> ParallelGroupError:
+    """Return the error of the group that a run failed by: the outermost of those that failed."""
+    failed = [task for task in status.tasks if task.phase == "Failed"]
+    failed.sort(key=lambda task: task.completion_time or "9")
+    groups = [task.name for task in failed if isinstance(plan.by_id.get(task.name), GroupPlan)]
+    inner = {
+        node for group in groups for nodes in _branches(plan, group).values() for node in nodes
+    }
+    group = next((name for name in groups if name not in inner), "")
+    by_member = {
+        member: next((task for task in failed if task.name in nodes), None)
+        for member, nodes in _branches(plan, group).items()
+    }
+    members = [(m, _member_failure(task, plan)) for m, task in by_member.items() if task]
+    fine = [member for member, task in by_member.items() if task is None]
+    cause = next((RemoteTaskError(task.message or "") for task in by_member.values() if task), None)
+    return ParallelGroupError(message, group, members, fine, cause)
+
+
+def _branches(plan: Plan, group: str) -> Mapping[str, Collection[str]]:
+    """Return the nodes of each branch of a group, by member; those of groups inside are theirs."""
+    node = plan.by_id.get(group)
+    if not isinstance(node, GroupPlan):
+        return {}
+    return {member: scope_graph(plan, ((group, member),)).after for member in node.members}
+
+
+def _member_failure(task: TaskStatus, plan: Plan) -> str:
+    """Return what a run on this machine says of a member that failed so."""
+    told = (task.message or "").partition("\n\n")[0]
+    if task.reason != reasons.TASK_FAILED:
+        return told
+    kind, _, words = told.partition(": ")
+    cause = RemoteTaskError(words or kind)
+    most = _max_attempts(plan, task.name)
+    if (task.attempt or 1) >= most > 1:
+        return str(RetryLimitExceededError(task.name, most, most - 1, cause))
+    return str(GraflowRuntimeError(f"An error occurred: {cause}", cause))

@@ -13,6 +13,7 @@ from graflow.dsl.channel import Channel
 from graflow.dsl.execution import ExecutionContext
 from graflow.dsl.missing import MISSING
 from graflow.dsl.program import Program
+from graflow.machine.plan import GroupPlan
 
 MAX_STATUS_TASKS = 100
 
@@ -145,15 +146,22 @@ class ClusterOutcome:
         """Return the latest result of a task, or `MISSING`.
 
         Raises:
-            ValueLostError: If the run had more tasks than its status lists, and not this one.
+            ValueLostError: If the status does not have it: of a group, of a task with a value that
+                is too large for it, or that is not listed because there are too many.
         """
         done = [t for t in self.status.tasks if t.name == task_id and t.phase == "Succeeded"]
         if done:
             latest = max(done, key=_completion)
-            return (
-                None
-                if latest.result is None
-                else self.run.values().open(latest.result, unpickle=True)
+            if latest.result is None:
+                raise ValueLostError(
+                    f"the result of task {task_id!r} is too large for the status of workflow "
+                    f"{self.run.name!r}; return what is needed from the last task"
+                )
+            return self.run.values().open(latest.result, unpickle=True)
+        if isinstance(self.program.plan.by_id.get(task_id), GroupPlan):
+            raise ValueLostError(
+                f"the status of workflow {self.run.name!r} has no results of groups, as "
+                f"{task_id!r} is one; read those of its tasks, or return it from the last task"
             )
         if len(self.status.tasks) >= MAX_STATUS_TASKS and task_id in self.program.tasks:
             raise ValueLostError(

@@ -5,13 +5,22 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from graflow.api.convert import plan_of
+from graflow.api.errors import InvalidWorkflow
+from graflow.api.parse import parse_workflow
 from graflow.api.workflow_status import WorkflowStatus
 from graflow.cluster import logs
-from graflow.cluster.errors import NotFinishedError, NotFoundError, WaitTimeoutError
+from graflow.cluster.errors import (
+    NotFinishedError,
+    NotFoundError,
+    ValueLostError,
+    WaitTimeoutError,
+)
 from graflow.cluster.failures import failure, is_over
 from graflow.cluster.values import Values
 from graflow.cluster.workflows import Object, Workflows
 from graflow.exceptions import GraflowError
+from graflow.machine.plan import Plan
 
 Progress = Callable[[WorkflowStatus], None]
 
@@ -19,6 +28,13 @@ Progress = Callable[[WorkflowStatus], None]
 def status_of(found: Object) -> WorkflowStatus:
     """Return the status of a Workflow object; an empty one before any operator has seen it."""
     return WorkflowStatus.model_validate(found.get("status") or {})
+
+
+def _plan_in(found: Object) -> Plan | None:
+    try:
+        return plan_of(parse_workflow(found).spec)
+    except InvalidWorkflow:
+        return None
 
 
 class Run:
@@ -31,7 +47,7 @@ class Run:
         """Name of the Workflow resource."""
         self.uid = uid
         """Tells it from others that had this name before."""
-        self._max_attempts: dict[str, int] = {}
+        self._plan: Plan | None = None
 
     @classmethod
     def named(cls, workflows: Workflows, name: str) -> "Run":
@@ -112,7 +128,7 @@ class Run:
 
     def failure(self, status: WorkflowStatus) -> GraflowError | None:
         """Return the exception of a run that did not end well, given its last status."""
-        return failure(self.name, status, self._max_attempts)
+        return failure(self.name, status, self._plan)
 
     def result_in(self, status: WorkflowStatus, *, unpickle: bool) -> Any:  # noqa: ANN401 - as above
         """Return the run's value, given its last status."""
@@ -124,7 +140,7 @@ class Run:
                 f"wait for its end with `graflow watch {self.name}` or run.wait()"
             )
         if status.result is None:
-            return None
+            raise ValueLostError(f"workflow {self.name!r}: {status.message or 'it has no result'}")
         return self.values().open(status.result, unpickle=unpickle)
 
     def values(self) -> Values:
@@ -168,8 +184,6 @@ class Run:
             raise NotFoundError(
                 f"workflow {self.name!r} was deleted; the one of that name now is another"
             )
-        if not self._max_attempts:
-            tasks = found.get("spec", {}).get("tasks", ())
-            retried = {task["name"]: task["retry"] for task in tasks if "retry" in task}
-            self._max_attempts = {name: retry["maxAttempts"] for name, retry in retried.items()}
+        if self._plan is None:
+            self._plan = _plan_in(found)
         return found

@@ -5,10 +5,14 @@ from typing import Any
 import pytest
 
 from graflow.api.workflow_status import WorkflowStatus
-from graflow.cluster.errors import NotFinishedError, RefusedError
+from graflow.cluster.errors import NotFinishedError, RefusedError, ValueLostError
 from graflow.cluster.failures import RemoteTaskError, failure, is_over
+from graflow.cluster.host import ClusterOutcome
 from graflow.cluster.run import Run
 from graflow.cluster.workflows import Workflows
+from graflow.dsl.graph import TaskGraph
+from graflow.dsl.missing import MISSING
+from graflow.dsl.program import Program
 from graflow.exceptions import (
     ArgumentError,
     GraflowRuntimeError,
@@ -17,6 +21,8 @@ from graflow.exceptions import (
     ParallelGroupError,
     RetryLimitExceededError,
 )
+from graflow.machine.plan import Plan, Retry, TaskPlan
+from support.plans import ONCE, plan_of
 
 TRACEBACK = (
     'Traceback (most recent call last):\n  File "/tmp/graflow/code/w.py", line 3\nValueError: no'
@@ -77,29 +83,66 @@ def test_reasons_become_their_documented_exceptions(reason: str, kind: type[Exce
 def test_a_task_that_failed_in_all_of_its_attempts_says_so_with_the_last_traceback() -> None:
     tasks = [task("b", "Failed", attempt=3, message=TRACEBACK)]
     failed = status(phase="Failed", reason="TaskFailed", message="short", tasks=tasks)
-    error = failure("etl", failed, {"b": 3})
+    error = failure("etl", failed, Plan((TaskPlan("b", Retry(max_attempts=3)),)))
     assert isinstance(error, RetryLimitExceededError)
     assert (error.task_id, error.max_retries) == ("b", 2)
     assert TRACEBACK in str(error)
-    assert not isinstance(failure("etl", failed, {"b": 5}), RetryLimitExceededError)
+    patient = Plan((TaskPlan("b", Retry(max_attempts=5)),))
+    assert not isinstance(failure("etl", failed, patient), RetryLimitExceededError)
 
 
-def test_a_failed_group_names_who_failed_and_who_did_not() -> None:
-    tasks = [
-        task("a", "Succeeded"),
-        task("b", "Failed", message="ValueError: no"),
-        {"name": "group", "phase": "Failed", "reason": "ParallelGroupFailed"},
-    ]
-    error = failure(
-        "etl",
-        status(
-            phase="Failed", reason="ParallelGroupFailed", message="group: b failed", tasks=tasks
-        ),
+def test_a_failed_group_names_its_members_as_a_run_on_this_machine_does() -> None:
+    plan = plan_of(
+        "pre >> outer >> after; b >> later", {"inner": "x y", "outer": "a b inner c"}, retry=ONCE
     )
+    tasks = [
+        task("pre", "Succeeded"),
+        task("x", "Failed", reason="TaskFailed", message="KeyError: 'k'"),
+        {
+            "name": "inner",
+            "phase": "Failed",
+            "reason": "ParallelGroupFailed",
+            "message": f"Parallel group inner failed: 1 task(s) failed\n\nx: {TRACEBACK}",
+        },
+        task("y", "Succeeded"),
+        task("a", "Succeeded"),
+        task("b", "Succeeded"),
+        task("later", "Failed", reason="TaskFailed", message=f"m.Odd: no\n\n{TRACEBACK}"),
+        task("c", "Failed", reason="OOMKilled", message="pod c used too much"),
+        {"name": "outer", "phase": "Failed", "reason": "ParallelGroupFailed"},
+    ]
+    failed = status(
+        phase="Failed", reason="ParallelGroupFailed", message="outer failed", tasks=tasks
+    )
+    error = failure("etl", failed, plan)
     assert isinstance(error, ParallelGroupError)
-    assert error.group_id == "group"
-    assert error.failed_tasks == [("b", "ValueError: no")]
+    assert error.group_id == "outer"
+    assert error.failed_tasks == [
+        ("b", "An error occurred: no (caused by no)"),
+        ("inner", "Parallel group inner failed: 1 task(s) failed"),
+        ("c", "pod c used too much"),
+    ]
     assert error.successful_tasks == ["a"]
+    assert isinstance(error.__cause__, RemoteTaskError)
+
+
+def test_a_result_that_the_status_does_not_have_is_never_none(server: Any) -> None:
+    run = Run(Workflows(server), "etl", "u1")
+    message = "the result takes more than 16384 bytes and is not shown here"
+    with pytest.raises(ValueLostError, match=message):
+        run.result_in(status(phase="Succeeded", message=message), unpickle=False)
+
+
+def test_results_that_the_status_does_not_have_are_refused_in_words(server: Any) -> None:
+    plan = plan_of("a >> G", {"G": "b c"})
+    program = Program("etl", plan, {}, TaskGraph(), {})
+    seen = status(phase="Succeeded", tasks=[task("a", "Succeeded")])
+    outcome = ClusterOutcome(Run(Workflows(server), "etl", "u1"), seen, program)
+    with pytest.raises(ValueLostError, match="'a' is too large for the status"):
+        outcome.result("a")
+    with pytest.raises(ValueLostError, match="no results of groups, as 'G'"):
+        outcome.result("G")
+    assert outcome.result("nobody") is MISSING
 
 
 def test_a_cancelled_run_is_one() -> None:
