@@ -24,7 +24,15 @@ from graflow.machine.plan import (
 )
 from graflow.machine.reducer import reduce
 from graflow.machine.results import of_run, visible
-from graflow.machine.state import Error, GroupFailure, GroupValue, Phase, RunPhase, State
+from graflow.machine.state import (
+    RUN_SCOPE,
+    Error,
+    GroupFailure,
+    GroupValue,
+    Phase,
+    RunPhase,
+    State,
+)
 from support.plans import Host, plan_of
 
 
@@ -247,6 +255,26 @@ def test_g5_groups_nest():
 def test_g6_a_token_for_what_the_group_itself_leads_to_is_absorbed_by_the_barrier():
     host = Host(plan_of("G >> d; a >> d", {"G": "a b"})).go()
     assert host.ran == ["a", "b", "d"]
+
+
+def test_g6_a_token_for_what_a_group_further_out_leads_to_is_absorbed_too():
+    # `after` closes a branch of the inner group, and it is what the outer one leads to.
+    drawing = "outer >> after; b >> after"
+    host = Host(plan_of(drawing, {"inner": "b c", "outer": "a inner"})).go()
+    assert sorted(host.ran) == ["a", "after", "b", "c"]
+    assert host.ran[-1] == "after"
+    assert host.state.value == "after#1"
+
+
+def test_r8_a_group_that_has_ended_leaves_nothing_of_its_branches_behind():
+    plan = plan_of("before >> G >> after; b >> later", {"G": "a b"}, policies={"G": BestEffort()})
+    host = Host(plan, failing={"a"})
+    for node in ("before", "a", "b", "later"):
+        host.end(node)
+    assert host.starting() == ["after"]
+    assert list(host.state.scopes) == [RUN_SCOPE]
+    assert [a.node for a in host.state.activations.values()] == ["after"]
+    assert host.state.scopes[RUN_SCOPE].children == 0
 
 
 def test_g6_an_edge_from_outside_into_a_member_is_refused():
