@@ -61,8 +61,10 @@ async def _answered(  # noqa: PLR0911 - a table
         return response(not_yet(str(error)))
     except ForbiddenError as error:
         words = f"the API server refuses the operator: {error}"
+        log.warning("%s: %s", request.path, words)
         return response(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Forbidden", words))
     except (ClusterError, StoreError) as error:
+        log.warning("%s: %s", request.path, error)
         return response(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Unavailable", str(error)))
     except web.HTTPRequestEntityTooLarge:
         words = f"a body has at most {MAX_BODY_BYTES} bytes; put large values into the store (blob)"

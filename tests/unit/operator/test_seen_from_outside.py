@@ -2,9 +2,14 @@
 
 import logging
 
+import pytest
+from aiohttp.test_utils import make_mocked_request
 from prometheus_client import REGISTRY
 
 from graflow.machine.state import Error
+from graflow.store import StoreUnavailableError
+from graflow_operator.cluster_errors import ForbiddenError
+from graflow_operator.server import app
 from graflow_operator.verdicts import Failed
 from support.world import World
 
@@ -33,3 +38,17 @@ async def test_the_size_of_each_committed_status_is_measured():
         world.start()
         await world.end()
     assert measured() - before == 3
+
+
+@pytest.mark.parametrize(
+    "error", [ForbiddenError("pods is forbidden"), StoreUnavailableError("bucket does not answer")]
+)
+async def test_the_log_says_why_a_runner_is_asked_to_come_again(error, caplog):
+    async def refused(_):
+        raise error
+
+    answer = await app._answered(make_mocked_request("POST", "/runner/v1/claim"), refused)
+    assert answer.status == 503
+    [line] = caplog.messages
+    assert line.startswith("/runner/v1/claim: ")
+    assert str(error) in line
