@@ -17,6 +17,10 @@ _MAX_INT_BITS = 8_000
 """Larger whole numbers are pickled: Python refuses to read more than 4 300 digits."""
 
 
+_TRIED_BYTES = 1024 * 1024
+"""Pickles up to this size are loaded once to see that they can be."""
+
+
 class ValueNotSerializableError(GraflowError):
     """A value cannot go to another process."""
 
@@ -97,6 +101,9 @@ def _pickled(value: object) -> bytes:
 
     try:
         data: bytes = cloudpickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+        if len(data) <= _TRIED_BYTES:
+            # Better said here, where the value was made, than where it is asked for.
+            pickle.loads(data)  # noqa: S301 - made the line before
     except Exception as error:
         kind = type(value)
         raise ValueNotSerializableError(

@@ -67,11 +67,16 @@ class Warned:
 
 
 def _pickled(value: object) -> bytes | None:
-    """Return a pickle: of the fast kind, else by value as a pod would get it."""
+    """Return a pickle that loads: of the fast kind, else by value as a pod would get it.
+
+    Exceptions with arguments of their own, among others, can be pickled and not loaded.
+    """
     try:
-        return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+        data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+        pickle.loads(data)  # noqa: S301 - made the line before
     except Exception:  # noqa: BLE001 - __reduce__ of any class may raise anything
         return _pickled_by_value(value)
+    return data
 
 
 def _pickled_by_value(value: object) -> bytes | None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graflow.dsl.copies import UncopyableValueWarning, Warned, freeze
 from graflow.values import ValueNotSerializableError, decode, encode
 
 
@@ -143,3 +144,22 @@ def test_what_cannot_go_is_named_by_its_type():
 def test_an_unknown_encoding_is_refused():
     with pytest.raises(ValueError, match="encoding 'yaml' is not known"):
         decode("yaml", b"")
+
+
+class OneWayError(Exception):
+    """Pickled with one argument, made of two."""
+
+    def __init__(self, left, right):
+        super().__init__(f"{left} and {right}")
+
+
+def test_a_value_that_cannot_be_loaded_is_refused_where_it_was_made():
+    with pytest.raises(ValueNotSerializableError, match=r"OneWayError cannot go to another"):
+        encode(OneWayError(1, 2))
+
+
+def test_a_value_that_cannot_be_loaded_is_shared_as_it_is_with_a_warning():
+    error = OneWayError(1, 2)
+    with pytest.warns(UncopyableValueWarning, match="the value of task 'make'"):
+        frozen = freeze(error, "task 'make'", Warned())
+    assert frozen.thaw() is error
