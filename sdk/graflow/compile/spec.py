@@ -199,4 +199,17 @@ def _input(given: Mapping[str, object]) -> Fields:
                 f"initial_channel[{key!r}] is {value!r}, which JSON does not keep as it is; on a "
                 f"cluster, start with texts, numbers, lists and dicts with texts as keys"
             )
+        if (number := _beyond_64_bits(value)) is not None:
+            raise UnsupportedError(
+                f"initial_channel[{key!r}] has the number {number}, which an API server would "
+                f"round; it keeps whole numbers of 64 bits, so start with it as a text"
+            )
     return dict(given)
+
+
+def _beyond_64_bits(value: object) -> int | None:
+    """Return the first whole number that does not fit into 64 bits."""
+    if isinstance(value, int):
+        return None if -(2**63) <= value < 2**63 else value
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next((n for item in inner if (n := _beyond_64_bits(item)) is not None), None)

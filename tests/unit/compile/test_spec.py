@@ -168,8 +168,10 @@ def test_name_image_input_and_steps_are_written_when_given(tmp_path: Path) -> No
     assert written["spec"]["maxSteps"] == 5
 
 
-@pytest.mark.parametrize("value", [{1, 2}, (1, 2), float("nan"), {1: 2}, object()])
-def test_an_initial_key_that_json_changes_is_refused_by_name(tmp_path: Path, value: Any) -> None:
+@pytest.mark.parametrize("value", [{1, 2}, (1, 2), float("nan"), {1: 2}, object(), [{"n": 2**63}]])
+def test_an_initial_key_that_json_or_an_api_server_changes_is_refused_by_name(
+    tmp_path: Path, value: Any
+) -> None:
     with workflow("w") as wf:
         named("a")
     with pytest.raises(UnsupportedError, match=r"initial_channel\['key'\]"):
