@@ -140,6 +140,12 @@ def test_the_operators_own_objects_are_those_that_it_looks_for(render):
     }
 
 
+def test_the_strategy_of_one_replica_can_follow_that_of_several(render):
+    one, two = (only(render("--set", f"replicas={n}"), "Deployment") for n in (1, 2))
+    assert one["spec"]["strategy"] == two["spec"]["strategy"]
+    assert one["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+
+
 def test_the_pod_is_restricted(render):
     pod = only(render(), "Deployment")["spec"]["template"]["spec"]
     (container,) = pod["containers"]
