@@ -100,7 +100,10 @@ class Process:
         notes = Notes(cluster, settings.identity, time.time)
         parts = Parts(cluster, storage, key, settings, notes)
         candidate = Candidate(
-            settings.operator_namespace, lease_name(settings), settings.identity, settings.advertise
+            settings.operator_namespace,
+            lease_name(settings),
+            settings.identity,
+            settings.replica_url,
         )
         keeper = LeaseKeeper(cluster, candidate)
         replica = Replica(parts, keeper)

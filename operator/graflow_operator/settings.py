@@ -50,6 +50,9 @@ class Settings:
     runner_pythons: tuple[str, ...] = ("3.11",)
     """Python minor versions that the runner image has."""
 
+    replica_url: str = f"http://127.0.0.1:{DEFAULT_PORT}"
+    """Where this very replica answers: what the Lease names, and others send callers to."""
+
     advertise: str = f"http://127.0.0.1:{DEFAULT_PORT}"
     """URL at which pods reach this replica."""
 
@@ -96,6 +99,7 @@ def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     add("identity", "POD_NAME", "", "name of this replica in the Lease; none: host and pid")
     add("runner-image", "GRAFLOW_RUNNER_IMAGE", "graflow-runner:dev", "image of tasks naming none")
     add("runner-pythons", "GRAFLOW_RUNNER_PYTHONS", "3.11", "Pythons of the runner image")
+    add("replica-url", "GRAFLOW_REPLICA_URL", "", "URL of this replica; none: its own IP")
     add("advertise", "GRAFLOW_ADVERTISE", f"http://{pod_ip}:{DEFAULT_PORT}", "URL that pods call")
     add("listen", "GRAFLOW_LISTEN", f"0.0.0.0:{DEFAULT_PORT}", "address of the HTTP server")
     add("metrics-port", "GRAFLOW_METRICS_PORT", str(DEFAULT_METRICS_PORT), "0 turns metrics off")
@@ -125,7 +129,10 @@ def read(arguments: Sequence[str], environ: Mapping[str, str], *, namespace: str
         raise SettingsError(f"GRAFLOW_LISTEN is {given.listen!r}; it must be HOST:PORT")
     if not given.advertise.startswith(("http://", "https://")):
         raise SettingsError(f"GRAFLOW_ADVERTISE is {given.advertise!r}; it must be an http URL")
+    pod_ip = environ.get("POD_IP")
+    own = f"http://{pod_ip}:{listen['port']}" if pod_ip else given.advertise
     return Settings(
+        replica_url=(given.replica_url or own).rstrip("/"),
         namespaces=_list(given.namespaces),
         instance=given.instance,
         operator_namespace=given.operator_namespace or namespace,

@@ -165,10 +165,13 @@ def test_every_setting_of_the_chart_is_one_that_the_operator_reads(render):
         assert variable == "POD_IP" or variable in told, variable
 
 
-def test_one_replica_is_reached_by_its_service_and_several_by_their_own_addresses(render):
-    url = environment(render())["GRAFLOW_ADVERTISE"]
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_pods_call_the_service_which_outlives_every_replica(render, replicas):
+    url = environment(render("--set", f"replicas={replicas}"))["GRAFLOW_ADVERTISE"]
     assert url == "http://$(GRAFLOW_SERVICE_HOST):$(GRAFLOW_SERVICE_PORT)"
-    assert "GRAFLOW_ADVERTISE" not in environment(render("--set", "replicas=2"))
+
+
+def test_the_services_address_follows_the_name_of_the_release(render):
     named = render(name="my-release")
     assert environment(named)["GRAFLOW_ADVERTISE"].startswith("http://$(MY_RELEASE_GRAFLOW_SERVICE")
     assert only(named, "Service")["metadata"]["name"] == "my-release-graflow"

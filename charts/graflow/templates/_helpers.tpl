@@ -38,12 +38,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- printf "%s:%s" .image.repository (.image.tag | default .chart.AppVersion) -}}
 {{- end -}}
 
-{{/* URL for runner pods: empty when each replica is to give its own address. The kubelet puts the
+{{/* URL for runner pods, which must outlive the replica that made them. The kubelet puts the
 Service's address into the environment of pods in its namespace; no DNS is needed. */}}
 {{- define "graflow.advertise" -}}
 {{- if .Values.advertise -}}
 {{- .Values.advertise -}}
-{{- else if le (int .Values.replicas) 1 -}}
+{{- else -}}
 {{- $prefix := include "graflow.name" . | upper | replace "-" "_" | replace "." "_" -}}
 {{- printf "http://$(%s_SERVICE_HOST):$(%s_SERVICE_PORT)" $prefix $prefix -}}
 {{- end -}}

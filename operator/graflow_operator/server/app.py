@@ -87,7 +87,7 @@ async def _leader_only(request: web.Request, handler: Handler) -> web.StreamResp
     if replica.engine is not None and replica.keeper.leads():
         return await handler(request)
     leader = replica.keeper.leader
-    if not leader or leader == replica.parts.settings.advertise:
+    if not leader or leader == replica.parts.settings.replica_url:
         raise not_yet("no replica of the operator leads right now")
     raise Refusal(
         HTTPStatus.TEMPORARY_REDIRECT,

@@ -201,7 +201,14 @@ def test_settings_come_from_the_environment_and_flags_win():
     found = read(["--instance", "x"], environ, namespace="graflow")
     assert found.namespaces == ("a", "b")
     assert found.advertise == "http://10.0.0.9:8090"
+    assert found.replica_url == "http://10.0.0.9:8090"
     assert (found.instance, found.identity, found.operator_namespace) == ("x", "op-0", "graflow")
+
+
+def test_pods_call_the_service_and_the_lease_names_the_replica_itself():
+    environ = {"POD_IP": "10.0.0.9", "GRAFLOW_ADVERTISE": "http://10.96.0.7:8090"}
+    found = read([], environ, namespace="graflow")
+    assert (found.advertise, found.replica_url) == ("http://10.96.0.7:8090", "http://10.0.0.9:8090")
 
 
 @pytest.mark.parametrize(
