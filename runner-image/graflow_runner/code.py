@@ -2,16 +2,18 @@
 
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graflow.dsl.call import Callee
 from graflow.machine import reasons
 from graflow_runner import script
-from graflow_runner.bundle import Bundle
 from graflow_runner.errors import AttemptError, BundleError
 
+if TYPE_CHECKING:  # not every task has code
+    from graflow_runner.bundle import Bundle
 
-def callee_of(call: Mapping[str, Any], bundle: Bundle | None, *, task: str) -> Callee:
+
+def callee_of(call: Mapping[str, Any], bundle: "Bundle | None", *, task: str) -> Callee:
     """Return what an order's call is about.
 
     Args:

@@ -3,9 +3,7 @@
 import json
 import os
 import sys
-import traceback
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
@@ -21,7 +19,8 @@ _MARK_BYTES: Final = 64
 """Room for the line that says how much was left out."""
 
 _OURS: Final = tuple(
-    f"{folder}{os.sep}" for folder in (Path(__file__).parent, Path(reasons.__file__).parent.parent)
+    f"{os.path.dirname(folder)}{os.sep}"  # noqa: PTH120  # pathlib is slow
+    for folder in (__file__, os.path.dirname(reasons.__file__))  # noqa: PTH120
 )
 """Folders of the runner and of Graflow; the absolute names of their files begin with these."""
 
@@ -70,6 +69,8 @@ def report_of(error: BaseException, may_retry: Callable[[BaseException], bool]) 
 
 def trace(error: BaseException) -> str:
     """Return the traceback as Python prints it, without the runner's own frames at its top."""
+    import traceback  # noqa: PLC0415  # failures only
+
     try:
         lines = traceback.TracebackException(
             type(error), error, users_part(error.__traceback__), compact=True

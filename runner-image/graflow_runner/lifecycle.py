@@ -39,6 +39,8 @@ def main(pipe: int, claim: Sequence[str] = ()) -> int:
         if claiming.is_alive():  # then it costs nothing; otherwise it may not be needed
             import cloudpickle  # noqa: F401, PLC0415
 
+            from graflow_runner import bundle  # noqa: F401, PLC0415
+
         claimed = claiming.result()
         if isinstance(claimed, int):
             return claimed

@@ -1,15 +1,17 @@
 """What a running task can ask its run: results by id, and what its parameters are named after."""
 
 from collections.abc import Collection, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from graflow.dsl.arguments import Available
 from graflow.dsl.channel import Channel
-from graflow.dsl.graph import TaskGraph
 from graflow.dsl.missing import MISSING
 from graflow.exceptions import GraflowRuntimeError
 from graflow_runner.calls import Operator
 from graflow_runner.refs import Fetch, value_of
+
+if TYPE_CHECKING:  # a pod has no graph
+    from graflow.dsl.graph import TaskGraph
 
 _UNKNOWN: Final[Mapping[str, Any]] = {}
 
@@ -93,7 +95,7 @@ class RunBackend:
         )
 
     @property
-    def graph(self) -> TaskGraph:
+    def graph(self) -> "TaskGraph":
         """Refuse: a pod gets its own task, and not the whole graph."""
         raise GraflowRuntimeError(
             "a task in a pod does not know the run's graph; read results with get_result"

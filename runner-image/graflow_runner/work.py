@@ -1,9 +1,9 @@
 """A task's work: its code, its arguments, its call, its value."""
 
+import os
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graflow import values
 from graflow.dsl.arguments import Incoming
@@ -11,13 +11,15 @@ from graflow.dsl.call import Callee, run_call
 from graflow.dsl.context import TaskExecutionContext, TaskFacts
 from graflow.dsl.signature import Signature
 from graflow.machine import reasons
-from graflow_runner import bundle
 from graflow_runner.calls import Operator
 from graflow_runner.code import callee_of
 from graflow_runner.environment import Settings
 from graflow_runner.errors import AttemptError
 from graflow_runner.lookup import ParameterNames, RunBackend
 from graflow_runner.refs import fetcher, value_of
+
+if TYPE_CHECKING:  # not every task has code
+    from graflow_runner.bundle import Bundle
 
 
 class Work:
@@ -65,13 +67,17 @@ class Work:
         """Return whether the task thinks that another attempt may help after an error."""
         return self._callee is None or self._callee.may_retry(error)
 
-    def _code(self) -> bundle.Bundle | None:
+    def _code(self) -> "Bundle | None":
         """Return the run's code, unpacked; what user code sees of the process fits it then."""
         named = self._order["bundle"]
         if named is None:
-            sys.path.insert(0, str(Path.cwd()))
+            sys.path.insert(0, os.getcwd())  # noqa: PTH109  # pathlib is slow
             sys.argv[:] = ["graflow"]
             return None
+        from pathlib import Path  # noqa: PLC0415  # not every task has code
+
+        from graflow_runner import bundle  # noqa: PLC0415
+
         code = bundle.Bundle(self._operator.bundle(named["sha256"]), sha256=named["sha256"])
         folder = Path(self._settings.code_dir)
         code.unpack(folder)

@@ -5,16 +5,17 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from inspect import Parameter, iscoroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graflow.dsl import current
 from graflow.dsl.arguments import Incoming, Names, NoNames, resolve
 from graflow.dsl.context import TaskExecutionContext, TaskFacts
 from graflow.dsl.current import Surface
-from graflow.dsl.lone import LoneBackend
-from graflow.dsl.retry import RetryPolicy, is_retryable
 from graflow.dsl.signature import Signature
 from graflow.exceptions import ArgumentError
+
+if TYPE_CHECKING:  # a pod does without, unless the task has one
+    from graflow.dsl.retry import RetryPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class Callee:
     inject_llm_agent: str | None = None
     resolve_keyword_args: bool = True
     bound: Mapping[str, object] = field(default_factory=dict)
-    retry_policy: RetryPolicy | None = None
+    retry_policy: "RetryPolicy | None" = None
 
     @cached_property
     def signature(self) -> Signature:
@@ -48,6 +49,8 @@ class Callee:
         """Return whether another attempt may help after an error of this call."""
         if isinstance(error, ArgumentError):
             return False
+        from graflow.dsl.retry import is_retryable  # noqa: PLC0415  # failures only
+
         return is_retryable(error, self.retry_policy)
 
 
@@ -81,8 +84,7 @@ def run_call(  # noqa: PLR0913 - hosts give what they have
     call = _prepared(callee, context, sent=sent, names=names, injected=injected)
 
     def in_task() -> Any:  # noqa: ANN401
-        scratch = current.new_surface()
-        current.enter_task(scratch, workflow or scratch)
+        current.enter_task(workflow)
         if begin is not None:
             begin()
         return call()
@@ -94,6 +96,8 @@ def run_alone(
     task_id: str, callee: Callee, args: Sequence[object], kwargs: Mapping[str, object]
 ) -> Any:  # noqa: ANN401 - whatever the function returns
     """Call a task's function with no workflow at all: `task.run(…)`."""
+    from graflow.dsl.lone import LoneBackend  # noqa: PLC0415  # pods run no task alone
+
     signature = callee.signature
     if len(args) > len(signature.parameters):
         raise TypeError(

@@ -2,12 +2,14 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from graflow.dsl.channel import Channel
-from graflow.dsl.graph import TaskGraph
 from graflow.dsl.missing import MISSING
-from graflow.machine.plan import DEFAULT_MAX_CYCLES
+from graflow.machine.defaults import MAX_CYCLES
+
+if TYPE_CHECKING:  # a pod has no graph
+    from graflow.dsl.graph import TaskGraph
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,7 @@ class TaskFacts:
     cycle_count: int = 1
     """Activations of this task in its scope, this one included (T2)."""
 
-    max_cycles: int = DEFAULT_MAX_CYCLES
+    max_cycles: int = MAX_CYCLES
     retry_count: int = 0
     """Attempts of this activation that failed before this one."""
 
@@ -44,7 +46,7 @@ class Backend(Protocol):
         """The run's channel."""
 
     @property
-    def graph(self) -> TaskGraph:
+    def graph(self) -> "TaskGraph":
         """The tasks known to the run."""
 
 
@@ -74,7 +76,7 @@ class TaskExecutionContext:
         return self._facts.trace_id
 
     @property
-    def graph(self) -> TaskGraph:
+    def graph(self) -> "TaskGraph":
         """The tasks known to the run; what a task draws never changes it."""
         return self._backend.graph
 

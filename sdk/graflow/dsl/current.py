@@ -7,7 +7,7 @@ running task builds; the thread's ambient workflow, which an operator brings int
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from importlib import import_module
 from typing import Protocol
 
 
@@ -44,15 +44,30 @@ class Surface(Protocol):
         """Return the next free `ParallelGroup_<n>`."""
 
 
-@dataclass(frozen=True, slots=True)
 class Place:
-    """Where the present code stands."""
+    """Where the present code stands.
 
-    drawing: Surface
-    """Where new tasks and edges go."""
+    Args:
+        drawing: Where new tasks and edges go; None: on an empty workflow, made when needed.
+        workflow: What `current_workflow_context()` gives: inside a task, the workflow of its run;
+            None: the same as `drawing`.
+    """
 
-    workflow: Surface
-    """What `current_workflow_context()` gives: inside a task, the workflow of its run."""
+    def __init__(self, drawing: Surface | None, workflow: Surface | None) -> None:
+        self._drawing = drawing
+        self._workflow = workflow
+
+    @property
+    def drawing(self) -> Surface:
+        """Where new tasks and edges go."""
+        if self._drawing is None:
+            self._drawing = new_surface()
+        return self._drawing
+
+    @property
+    def workflow(self) -> Surface:
+        """The workflow that the present code belongs to."""
+        return self.drawing if self._workflow is None else self._workflow
 
 
 _place: ContextVar[Place | None] = ContextVar("graflow_place", default=None)
@@ -73,6 +88,8 @@ def set_ambient(surface: Surface | None) -> None:
 
 def new_surface() -> Surface:
     """Return an empty workflow that belongs to nothing."""
+    if not _new_surface:  # a task in a pod that draws, which few do
+        import_module("graflow.dsl.workflow")
     return _new_surface[0]()
 
 
@@ -121,12 +138,13 @@ def set_place(where: Place | None) -> None:
     _place.set(where)
 
 
-def enter_task(drawing: Surface, workflow: Surface) -> None:
+def enter_task(workflow: Surface | None) -> None:
     """Make the present context, which nothing else uses, that of a running task.
 
+    What the task builds goes to a workflow of its own, never to the run's graph.
+
     Args:
-        drawing: Where what the task builds goes; never the run's own graph.
-        workflow: The workflow of the run.
+        workflow: The workflow of the run; None: there is none here.
     """
-    _place.set(Place(drawing, workflow))
+    _place.set(Place(None, workflow))
     _running.set(True)

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
 
-DEFAULT_MAX_STEPS = 10_000
-DEFAULT_MAX_CYCLES = 10
-DEFAULT_MAX_LOSSES = 5
+from graflow.machine import defaults
+
+DEFAULT_MAX_STEPS = defaults.MAX_STEPS
+DEFAULT_MAX_CYCLES = defaults.MAX_CYCLES
+DEFAULT_MAX_LOSSES = defaults.MAX_LOSSES
 
 
 @dataclass(frozen=True, slots=True)
