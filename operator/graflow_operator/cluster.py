@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import aiohttp
 
@@ -52,8 +52,6 @@ EVENTS = Kind("events")
 LEASES = Kind("leases", "coordination.k8s.io", "v1")
 TOKEN_REVIEWS = Kind("tokenreviews", "authentication.k8s.io", "v1")
 ACCESS_REVIEWS = Kind("subjectaccessreviews", "authorization.k8s.io", "v1")
-
-PatchType = Literal["merge", "json"]
 
 
 class Cluster(Protocol):

@@ -17,7 +17,6 @@ RUNNER_USER = 65532
 GRACE_S = 30
 """Time between SIGTERM and SIGKILL, in seconds."""
 
-TMP = "/tmp"  # noqa: S108 - the image's own; a volume of any kind would cost a third of a second
 _WHOLE_INPUT = re.compile(r"^\$\(inputs\.(?P<name>[^()]+)\)$")
 
 

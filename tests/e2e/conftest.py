@@ -107,6 +107,12 @@ class Cluster:
         items: list[dict[str, Any]] = self.get("pods", "", "-l", selector)["items"]
         return items
 
+    def attempts(self) -> list[tuple[str, str, str]]:
+        """Return run, activation and attempt of every pod in the namespace, in order."""
+        labels = [pod["metadata"]["labels"] for pod in self.get("pods")["items"]]
+        which = ("graflow.dev/run", "graflow.dev/activation", "graflow.dev/attempt")
+        return sorted(tuple(one[label] for label in which) for one in labels)
+
 
 @pytest.fixture(scope="session")
 def kubectl_path() -> str:

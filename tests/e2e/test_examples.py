@@ -12,7 +12,7 @@ PROGRAMS = sorted(EXAMPLES.glob("*/workflow.py"))
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.parent.name)
-def test_the_same_file_gives_the_same_result_here_and_as_pods(
+def test_the_same_file_gives_the_same_result_here_and_with_one_pod_for_each_task(
     cluster: Cluster, program: Path
 ) -> None:
     local = subprocess.run(
@@ -23,3 +23,6 @@ def test_the_same_file_gives_the_same_result_here_and_as_pods(
     # What tasks print comes with --wait too; the runner's own words are not the program's.
     said = [line for line in remote.out.splitlines() if not line.startswith("graflow: ")]
     assert sorted(said) == sorted(local.stdout.splitlines())
+    runs = cluster.get("workflows.graflow.dev")["items"]
+    attempts = cluster.attempts()
+    assert len(set(attempts)) == len(attempts) == sum(len(run["spec"]["tasks"]) for run in runs)

@@ -26,3 +26,5 @@ def test_twenty_tasks_run_exactly_once_though_the_operator_is_killed(cluster: Cl
         log = cluster.kubectl("logs", pod["metadata"]["name"])
         said.update(re.findall(r"^ran \d+$", log, re.MULTILINE))
     assert said == Counter({f"ran {n}": 1 for n in range(20)})
+    attempts = cluster.attempts()
+    assert len(set(attempts)) == len(attempts) == 21, "an attempt has no pod, or more than one"

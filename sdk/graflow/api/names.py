@@ -13,7 +13,6 @@ API_VERSION = f"{GROUP}/{VERSION}"
 
 WORKFLOW_KIND = "Workflow"
 WORKFLOWS = "workflows"
-CODE_BUNDLE_KIND = "CodeBundle"
 CODE_BUNDLES = "codebundles"
 CATEGORY = "graflow"
 
@@ -31,7 +30,8 @@ LABEL_INSTANCE = "graflow.dev/operator"
 LABEL_APP_NAME = "app.kubernetes.io/name"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 RUNNER_APP = "graflow-runner"
-OPERATOR_APP = "graflow-operator"
+OPERATOR_APP = "graflow"
+"""The operator's own objects, as the chart labels them too."""
 MANAGED_BY = "graflow"
 
 ANNOTATION_TASK = "graflow.dev/task-id"

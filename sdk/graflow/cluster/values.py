@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
-from graflow.api.names import HEADER_TOKEN, LABEL_APP_NAME, USER_PREFIX
+from graflow.api.names import HEADER_TOKEN, LABEL_APP_NAME, OPERATOR_APP, USER_PREFIX
 from graflow.cluster.apiserver import ApiServer
 from graflow.cluster.errors import ForbiddenError, NotFoundError, ValueLostError
 from graflow.values import decode
@@ -18,7 +18,6 @@ ValueRef: TypeAlias = Mapping[str, Any]
 
 SERVICE_ENV = "GRAFLOW_SERVICE"
 TOKEN_ENV = "GRAFLOW_TOKEN"  # noqa: S105 - the name of a variable
-OPERATOR_APP = "graflow"
 VALUE_TIMEOUT_S = 300.0
 
 

@@ -36,12 +36,6 @@ class Selection:
 
     left_out: tuple[LeftOut, ...] = ()
 
-    def holds(self, path: Path) -> bool:
-        """Whether an absolute path is one of the files that travel."""
-        if not path.is_relative_to(self.root):
-            return False
-        return path.relative_to(self.root).as_posix() in self.files
-
 
 def nothing(root: Path) -> Selection:
     """Return a selection of no file (`--no-files`)."""
