@@ -14,14 +14,15 @@ from typing import Final, NamedTuple
 from graflow_runner import exitcodes
 from graflow_runner.early import version_in
 from graflow_runner.environment import Settings, say
-from graflow_runner.retries import GaveUpError, Patience, until_answered, words
-from graflow_runner.wire import TEMPORARY_REDIRECT, Answer, Endpoint, received
+from graflow_runner.retries import GaveUpError, Patience, refusal, until_answered, words
+from graflow_runner.wire import TEMPORARY_REDIRECT, Answer, Endpoint, UnreachableError, received
 
 _PATH: Final = "/runner/v1/claim"
 _JSON: Final = {"Content-Type": "application/json"}
 _FENCED: Final = 409
 _BAD_KEY: Final = (401, 403)
 _OK: Final = 200
+_NOT_FOUND: Final = 404
 
 
 class Claimed(NamedTuple):
@@ -77,9 +78,11 @@ class Claiming(threading.Thread):
             if first is not None:
                 answer = received(first.connection, settings.api)
                 if answer.status != TEMPORARY_REDIRECT:
-                    return answer
+                    return _from_operator(answer)
                 endpoint.api = endpoint.leader(answer)
-            return endpoint.send("POST", _PATH, body=body, headers=_JSON, bearer=self._key)
+            return _from_operator(
+                endpoint.send("POST", _PATH, body=body, headers=_JSON, bearer=self._key)
+            )
 
         patience = Patience("claim the attempt", settings.claim_patience_s, settings)
         try:
@@ -94,6 +97,17 @@ class Claiming(threading.Thread):
             self._result = Claimed(endpoint.api, nonce, answer.body)
         else:
             self._result = _refused(answer)
+
+
+def _from_operator(answer: Answer) -> Answer:
+    """Return the answer if it is the operator's: while that is replaced, others may answer there.
+
+    Raises:
+        UnreachableError: If it has no reason of the operator's.
+    """
+    if answer.status == _NOT_FOUND and not refusal(answer)[0]:
+        raise UnreachableError("HTTP 404 from something that is not the operator")
+    return answer
 
 
 def _body(settings: Settings, nonce: str) -> bytes:

@@ -18,6 +18,14 @@ def test_an_operator_that_is_not_ready_is_asked_again(operator, runners):
     )
 
 
+def test_something_else_at_the_operators_address_is_not_taken_for_it(operator, runners):
+    operator.next("claim", lambda request: request.answer(404, b"404 page not found"))
+    runner = runners.run()
+    assert runner.process.returncode == 0
+    assert "HTTP 404 from something that is not the operator" in runner.stderr
+    assert len(operator.reports) == 1
+
+
 def test_a_report_whose_answer_was_lost_is_repeated_as_the_same_call(operator, runners):
     operator.next("report", usual_but_reply_lost)
     assert runners.run().process.returncode == 0
