@@ -25,4 +25,7 @@ def test_the_same_file_gives_the_same_result_here_and_with_one_pod_for_each_task
     assert sorted(said) == sorted(local.stdout.splitlines())
     runs = cluster.get("workflows.graflow.dev")["items"]
     attempts = cluster.attempts()
-    assert len(set(attempts)) == len(attempts) == sum(len(run["spec"]["tasks"]) for run in runs)
+    assert len(set(attempts)) == len(attempts), "two pods for one attempt"
+    # Tasks that are declared and never reached, as the bare `sample` of the fan-out, get none.
+    ran = sum(len(run["status"]["tasks"]) for run in runs)
+    assert len(attempts) == ran
