@@ -134,7 +134,7 @@ class Actor:
             raise NotYetError("the run's code bundle is being read")
         fact = of_pod(pod)
         if fact is None:
-            raise FencedError("this is not a pod of a run")
+            raise FencedError("this is not the pod that was made for its attempt")
         if fact.attempt.activation > state.steps:
             raise NotYetError(f"nothing is known yet of attempt {fact.attempt}")
         activation = state.activations.get(fact.attempt.activation)

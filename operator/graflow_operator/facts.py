@@ -7,7 +7,7 @@ from typing import Any
 
 from graflow.api import names
 from graflow.machine import reasons
-from graflow_operator.refs import AttemptRef
+from graflow_operator.refs import AttemptRef, controllers
 
 SIGNAL_BASE = 128
 _IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull",
@@ -79,12 +79,18 @@ class PodFact:
 
 
 def of_pod(pod: Mapping[str, Any]) -> PodFact | None:
-    """Return what a pod shows; None if it is none of ours."""
+    """Return what a pod shows; None if it is none of ours.
+
+    Labels alone do not make a pod ours: whoever may create pods may copy them. Its owner and the
+    end of its name, which is derived from the attempt, must fit them.
+    """
     metadata, status = pod["metadata"], pod.get("status", {})
     labels = metadata.get("labels", {})
     attempt = AttemptRef.of(labels)
     run = labels.get(names.LABEL_RUN)
-    if attempt is None or not run:
+    if attempt is None or not run or controllers(pod) != [run]:
+        return None
+    if not metadata["name"].endswith(f"-{names.short_hash(f'{run}/{attempt}')}"):
         return None
     container = _task_container(status)
     state = container.get("state", {})

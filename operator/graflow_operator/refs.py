@@ -64,17 +64,20 @@ def is_pod_of(pod: Mapping[str, Any], run: RunRef, task: str, attempt: AttemptRe
     be changed by whoever may change pods; the name cannot.
     """
     metadata = pod["metadata"]
-    controllers = [
-        owner.get("uid") for owner in metadata.get("ownerReferences", ()) if owner.get("controller")
-    ]
     labels = metadata.get("labels", {})
     return (
         metadata.get("namespace") == run.namespace
-        and controllers == [run.uid]
+        and controllers(pod) == [run.uid]
         and labels.get(names.LABEL_RUN) == run.uid
         and AttemptRef.of(labels) == attempt
         and metadata["name"] == pod_name(run, task, attempt)
     )
+
+
+def controllers(thing: Mapping[str, Any]) -> list[str]:
+    """Return the uids of the objects that control an object; Kubernetes allows at most one."""
+    owners = thing["metadata"].get("ownerReferences", ())
+    return [owner["uid"] for owner in owners if owner.get("controller")]
 
 
 def pod_name(run: RunRef, task: str, attempt: AttemptRef) -> str:

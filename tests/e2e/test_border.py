@@ -210,12 +210,14 @@ def test_a_pod_that_looks_like_one_of_the_run_is_not_given_its_attempt(
     cluster: Cluster, workflow
 ) -> None:
     held = Held(cluster, workflow)
+    before = held.object()
     claim = held.claim(held.key_of("held"), "MY-NAME", "MY-UID")
     labels = held.busy["metadata"]["labels"]
     answers = held.asked_from_a_pod("impostor", {"claim": claim}, labels)
     status, body = answers["claim"]
     assert (status, body["reason"]) == (409, "Fenced")
     assert "not the pod that was made for its attempt" in body["message"]
+    assert held.object()["status"] == before["status"]
 
 
 @pytest.mark.parametrize(

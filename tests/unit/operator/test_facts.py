@@ -2,6 +2,7 @@
 
 import pytest
 
+from graflow.api import names
 from graflow.machine import reasons
 from graflow_operator import nodes, verdicts
 from graflow_operator.facts import Ended, of_pod
@@ -15,8 +16,15 @@ def pod(status=None, **metadata):
         "graflow.dev/activation": "3",
         "graflow.dev/attempt": "2",
     }
+    ours = {
+        "name": names.pod_name("etl", "load", uid="uid-1", activation=3, attempt=2),
+        "uid": "u",
+        "resourceVersion": "7",
+        "labels": labels,
+        "ownerReferences": [{"kind": "Workflow", "uid": "uid-1", "controller": True}],
+    }
     return {
-        "metadata": {"name": "p", "uid": "u", "resourceVersion": "7", "labels": labels, **metadata},
+        "metadata": {**ours, **metadata},
         "spec": {"nodeName": "n1"},
         "status": status or {},
     }
@@ -28,6 +36,21 @@ def container(**state):
 
 def test_a_pod_that_is_not_ours_is_none():
     assert of_pod(pod(labels={"app": "web"})) is None
+
+
+@pytest.mark.parametrize(
+    "borrowed",
+    [
+        {"ownerReferences": []},
+        {"ownerReferences": [{"kind": "Workflow", "uid": "uid-1", "controller": False}]},
+        {"ownerReferences": [{"kind": "Job", "uid": "uid-2", "controller": True}]},
+        {"name": "somebody"},
+        {"name": names.pod_name("etl", "load", uid="uid-1", activation=3, attempt=1)},
+    ],
+    ids=["no owner", "no controller", "another owner", "another name", "another attempt's name"],
+)
+def test_a_pod_that_only_carries_the_labels_of_an_attempt_is_none_of_ours(borrowed):
+    assert of_pod(pod(**borrowed)) is None
 
 
 def test_the_attempt_is_read_from_the_labels():
