@@ -183,7 +183,7 @@ def test_whoever_is_not_the_attempts_pod_is_refused_with_words_and_nothing_chang
         "for itself, which no attempt has": (
             held.claim(own, "MY-NAME", "MY-UID"),
             409,
-            "not a pod of a run",
+            "not the pod that was made for its attempt",
         ),
         "report with no signature": (
             [f"{names.RUNNER_PREFIX}/report", {}, json.dumps(DONE)],
