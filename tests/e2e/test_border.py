@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
@@ -280,7 +281,7 @@ def test_the_command_line_reads_a_large_result_with_the_callers_token(
     me = f"--serviceaccount={cluster.namespace}:me"
     cluster.kubectl("create", "rolebinding", "r", "--role=r", me)
     token = cluster.kubectl("create", "token", "me").strip()
-    words = ("env", f"GRAFLOW_TOKEN={token}", "graflow", "result", "large", "-o", "json")
-    ran = cluster.run(*words, "-n", cluster.namespace)
+    graflow = (sys.executable, "-m", "graflow", "result", "large", "-o", "json")
+    ran = cluster.run("env", f"GRAFLOW_TOKEN={token}", *graflow, "-n", cluster.namespace)
     assert ran.code == 0, ran.err
     assert json.loads(ran.out) == "x" * 9000
