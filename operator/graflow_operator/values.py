@@ -21,7 +21,7 @@ INLINE_BYTES = 1024
 REPORT_INLINE_BYTES = 256 * 1024
 """Larger values do not pass through the operator."""
 
-_SHA256 = re.compile(r"^[0-9a-f]{64}$")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _DEPTH = 20
 
 ValueRef = dict[str, Any]
@@ -65,7 +65,7 @@ def _blob(content: object) -> ValueRef:
     if not isinstance(content, dict):
         raise BadValueError("a blob has sha256, size and encoding")
     sha256, size, encoding = (content.get(field) for field in ("sha256", "size", "encoding"))
-    if not isinstance(sha256, str) or not _SHA256.match(sha256):
+    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
         raise BadValueError(f"a blob's sha256 is 64 hex digits; this is {str(sha256)[:80]!r}")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise BadValueError(f"a blob's size is its number of bytes; this is {str(size)[:80]!r}")

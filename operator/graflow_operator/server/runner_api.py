@@ -34,8 +34,8 @@ ADDRESS_S = 2.0
 """Longest wait for the kubelet to tell a pod's address."""
 
 MAX_NAMES = 1000
-_NONCE = re.compile(r"^[0-9a-f]{32}$")
-_SHA256 = re.compile(r"^[0-9a-f]{64}$")
+_NONCE = re.compile(r"[0-9a-f]{32}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 Json = dict[str, Any]
 
 
@@ -64,7 +64,7 @@ async def claim(request: web.Request) -> web.Response:
     if not isinstance(pod_ref, dict):
         raise bad("field `pod` is an object with name and uid")
     uid = _text(pod_ref, "uid")
-    if not _NONCE.match(nonce):
+    if not _NONCE.fullmatch(nonce):
         raise bad("field `nonce` is 32 hex digits")
     expected = replica.parts.master.of_run(run).hex()
     shown = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
@@ -186,9 +186,9 @@ async def blob(request: web.Request) -> web.Response:
     replica, caller = replica_of(request), await _caller(request)
     body = _object(caller.body)
     sha256, size = body.get("sha256"), body.get("size")
-    if not isinstance(sha256, str) or not _SHA256.match(sha256):
+    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
         raise bad("field `sha256` is 64 hex digits")
-    if not isinstance(size, int) or size < 0:
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise bad("field `size` is the number of bytes")
     caller.actor.holder(caller.attempt, caller.claim)
     storage = replica.parts.storage

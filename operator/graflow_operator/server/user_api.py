@@ -17,7 +17,7 @@ from graflow_operator.server.errors import Refusal, bad
 from graflow_operator.server.replica import Replica, replica_of
 
 ROUTES = web.RouteTableDef()
-_SHA256 = re.compile(r"^[0-9a-f]{64}$")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @ROUTES.get(f"{names.USER_PREFIX}/namespaces/{{namespace}}/workflows/{{name}}/values/{{sha256}}")
@@ -25,7 +25,7 @@ async def value(request: web.Request) -> web.StreamResponse:
     """Stream one value of a run."""
     replica = replica_of(request)
     namespace, name, sha256 = (request.match_info[k] for k in ("namespace", "name", "sha256"))
-    if not _SHA256.match(sha256):
+    if not _SHA256.fullmatch(sha256):
         raise bad("a value is named by 64 hex digits")
     user = await _user(replica, request.headers.get(names.HEADER_TOKEN, ""))
     await _check_access(replica, user, namespace, name)

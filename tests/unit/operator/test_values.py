@@ -45,6 +45,8 @@ def test_every_form_of_a_value_passes_the_check(value):
         {"other": 1},
         {"pickle": "no base64!"},
         {"blob": {"sha256": "short", "size": 1, "encoding": "json"}},
+        {"blob": {"sha256": f"{SHA}\n", "size": 1, "encoding": "json"}},
+        {"blob": {"sha256": SHA, "size": True, "encoding": "json"}},
         {"blob": {"sha256": SHA, "size": -1, "encoding": "json"}},
         {"blob": {"sha256": SHA, "size": 1, "encoding": "yaml"}},
         {"group": []},
