@@ -4,7 +4,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("dev", max_examples=100)
+settings.register_profile("dev", max_examples=50)
 settings.register_profile(
     "ci", max_examples=300, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
