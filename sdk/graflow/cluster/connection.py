@@ -5,6 +5,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from graflow.cluster.apiserver import ApiServer
 from graflow.cluster.errors import UnreachableError
 
@@ -34,6 +36,12 @@ def connect(context: str | None = None, namespace: str | None = None) -> ApiServ
         else:
             config.load_kube_config(file, context=context, client_configuration=configuration)
             own = _namespace(config.list_kube_config_contexts(file), context)
+    except yaml.YAMLError as error:
+        where = file or "~/.kube/config"
+        raise UnreachableError(
+            f"the kubeconfig {where} is not YAML: {' '.join(str(error).split())}; set KUBECONFIG "
+            "to a kubeconfig file"
+        ) from error
     except (config.ConfigException, OSError, TypeError) as error:
         raise UnreachableError(
             f"nothing says where a cluster is: {str(error).rstrip('.')}; set KUBECONFIG to a "

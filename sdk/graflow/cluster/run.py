@@ -137,7 +137,8 @@ class Run:
         if not is_over(status):
             raise NotFinishedError(
                 f"workflow {self.name!r} is {status.phase or 'Pending'} and has no result yet; "
-                f"wait for its end with `graflow watch {self.name}` or run.wait()"
+                f"wait for its end with `graflow watch {self.name} -n {self.namespace}` or "
+                "run.wait()"
             )
         if status.result is None:
             raise ValueLostError(f"workflow {self.name!r}: {status.message or 'it has no result'}")

@@ -36,7 +36,10 @@ def infer_start(
     """Return the nodes that a run begins with when nobody says so (B7), or why there are none."""
     edges = tuple(edges)
     if not nodes:
-        return Problem("tasks", "the workflow has no tasks; add one")
+        return Problem(
+            "tasks",
+            "the workflow has no tasks; connect some (a >> b), or define one in the `with`",
+        )
     members = {m for node in nodes if isinstance(node, GroupPlan) for m in node.members}
     entered = {after for _, after in edges}
     drawn = {node for edge in edges for node in edge}
