@@ -1,14 +1,15 @@
 """What a task's parameters are given: section "Arguments" of the meaning of programs, A1 and A2.
 
-For each parameter, the first that applies: given to `run`; injected; bound to the instance; the
-result of the task of that name (None counts); the channel key of that name; its default; and for
-the one that is still required, what came with the token (A1). What is left over is an error (A2).
+For each parameter, the first that applies: data of `next_iteration`; given to `run`; injected;
+bound to the instance; the result of the task of that name (None counts); the channel key of that
+name; its default; and for the one that is still required, what came with the token (A1). What is
+left over is an error (A2).
 
 Pure but for the look-ups: the local host, the runner and `run()` all call `resolve`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import Parameter
 from typing import Protocol
 
@@ -79,6 +80,20 @@ class Incoming:
     """Returns the value; called at most once, and only if a parameter takes it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What `next_iteration` gives the next pass of a task, beside the input that it keeps."""
+
+    data: object = MISSING
+    """The first argument after the context and what else is injected; `MISSING`: none."""
+
+    bound: Mapping[str, object] = field(default_factory=dict)
+    """Arguments bound anew, over those of the instance: `next_iteration(t(x=2))` (T4)."""
+
+
+_FIRST_PASS = Again()
+
+
 def resolve(  # noqa: PLR0913 - one keyword for each source of values
     task_id: str,
     signature: Signature,
@@ -88,6 +103,7 @@ def resolve(  # noqa: PLR0913 - one keyword for each source of values
     names: Names,
     given: Mapping[str, object],
     injected: Mapping[str, object],
+    again: Again | None = None,
 ) -> dict[str, object]:
     """Return a value for each parameter that gets one; those with a default may be left out.
 
@@ -99,18 +115,24 @@ def resolve(  # noqa: PLR0913 - one keyword for each source of values
         names: Results, channel keys and tasks.
         given: Arguments given to `run`.
         injected: `llm_client`, `llm_agent`.
+        again: What the pass before gave, if it asked for this one. Data that only a `*parameter`
+            can take is not among the values.
 
     Raises:
-        ArgumentError: If a required parameter is left without a value (A2).
+        ArgumentError: If a required parameter is left without a value (A2), or data without a
+            parameter.
     """
     parameters = signature.parameters
+    again = again or _FIRST_PASS
+    bound = {**bound, **again.bound}
     extra = {**bound, **given} if signature.takes_any else {}
     values = {name: value for name, value in extra.items() if name not in parameters}
     _refuse_unknown(task_id, signature, given)
+    handed = _handed(task_id, signature, again.data, injected)
     by_name: set[str] = set()
     missing: list[str] = []
     for name, parameter in parameters.items():
-        value = _first(name, given, injected, bound)
+        value = _first(name, handed, given, injected, bound)
         if value is MISSING:
             value = names.result(name)
             if value is not MISSING:
@@ -171,6 +193,23 @@ def _first(name: str, *sources: Mapping[str, object]) -> object:
         if name in source:
             return source[name]
     return MISSING
+
+
+def _handed(
+    task_id: str, signature: Signature, data: object, injected: Mapping[str, object]
+) -> Mapping[str, object]:
+    """Return the data of `next_iteration` by the parameter that takes it."""
+    if data is MISSING:
+        return {}
+    name = signature.first(besides=injected)
+    if name is not None:
+        return {name: data}
+    if signature.takes_more:
+        return {}
+    raise ArgumentError(
+        f"task {task_id!r} has no parameter for the data that next_iteration gave it; write "
+        "def …(context, data), or call next_iteration() without data"
+    )
 
 
 def _refuse_unknown(task_id: str, signature: Signature, given: Iterable[str]) -> None:

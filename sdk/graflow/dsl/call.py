@@ -8,9 +8,10 @@ from inspect import Parameter, iscoroutine
 from typing import TYPE_CHECKING, Any
 
 from graflow.dsl import current
-from graflow.dsl.arguments import Incoming, Names, NoNames, resolve
+from graflow.dsl.arguments import Again, Incoming, Names, NoNames, resolve
 from graflow.dsl.context import TaskExecutionContext, TaskFacts
 from graflow.dsl.current import Surface
+from graflow.dsl.missing import MISSING
 from graflow.dsl.signature import Signature
 from graflow.exceptions import ArgumentError
 
@@ -61,6 +62,7 @@ def run_call(  # noqa: PLR0913 - hosts give what they have
     sent: Sequence[Incoming] = (),
     names: Names | None = None,
     injected: Mapping[str, object] | None = None,
+    again: Again | None = None,
     workflow: Surface | None = None,
     begin: Callable[[], None] | None = None,
 ) -> Any:  # noqa: ANN401 - whatever the function returns
@@ -74,6 +76,7 @@ def run_call(  # noqa: PLR0913 - hosts give what they have
         sent: What came with the tokens that the activation was made of.
         names: Results, channel keys and tasks that parameters may be named after.
         injected: `llm_client` and `llm_agent`, where the host has them.
+        again: What the pass before gave, if it asked for this one.
         workflow: What `current_workflow_context()` gives in the function: that of the run.
         begin: Called when the arguments are there, right before the function.
 
@@ -81,7 +84,7 @@ def run_call(  # noqa: PLR0913 - hosts give what they have
         ArgumentError: A parameter has no value; user code has not been called.
         BaseException: Whatever user code raises.
     """
-    call = _prepared(callee, context, sent=sent, names=names, injected=injected)
+    call = _prepared(callee, context, sent=sent, names=names, injected=injected, again=again)
 
     def in_task() -> Any:  # noqa: ANN401
         current.enter_task(workflow)
@@ -120,21 +123,31 @@ def _prepared(  # noqa: PLR0913 - see `resolve`
     names: Names | None = None,
     given: Mapping[str, object] | None = None,
     injected: Mapping[str, object] | None = None,
+    again: Again | None = None,
 ) -> Callable[[], Any]:
     """Find the arguments of a call, and return it."""
+    signature = callee.signature
+    injected = _injected(callee, injected or {})
     arguments = resolve(
         context.task_id,
-        callee.signature,
+        signature,
         bound=callee.bound,
         sent=sent,
         names=(names or NoNames()) if callee.resolve_keyword_args else NoNames(),
         given=given or {},
-        injected=_injected(callee, injected or {}),
+        injected=injected,
+        again=again,
     )
     leading: list[object] = [context] if callee.inject_context else []
-    for name, parameter in callee.signature.parameters.items():
-        if parameter.kind is Parameter.POSITIONAL_ONLY and name in arguments:
-            leading.append(arguments.pop(name))
+    for name, parameter in signature.parameters.items():
+        if parameter.kind is Parameter.POSITIONAL_ONLY:
+            leading.append(arguments.pop(name, parameter.default))
+    if (
+        again is not None
+        and again.data is not MISSING
+        and signature.first(besides=injected) is None
+    ):
+        leading.append(again.data)
     return lambda: _finish(callee.func(*leading, **arguments))
 
 

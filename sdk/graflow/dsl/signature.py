@@ -2,7 +2,7 @@
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from inspect import Parameter
@@ -21,6 +21,9 @@ class Signature:
 
     takes_any: bool
     """Whether it has a `**parameter` for names that it does not list."""
+
+    takes_more: bool = False
+    """Whether it has a `*parameter` for positional arguments that it does not list."""
 
     @classmethod
     def of(cls, func: Callable[..., Any], *, inject_context: bool) -> "Signature":
@@ -42,7 +45,22 @@ class Signature:
         if inject_context:
             listed = _without_context(func, listed)
         filled = {p.name: p for p in listed if p.kind in _FILLED}
-        return cls(func, filled, any(p.kind is Parameter.VAR_KEYWORD for p in listed))
+        kinds = {p.kind for p in listed}
+        takes_more = Parameter.VAR_POSITIONAL in kinds
+        return cls(func, filled, Parameter.VAR_KEYWORD in kinds, takes_more)
+
+    def first(self, *, besides: Container[str] = ()) -> str | None:
+        """Return the parameter that takes the first argument, or None if only a `*parameter` may.
+
+        Args:
+            besides: Parameters that have a value already.
+        """
+        names = [name for name in self.parameters if name not in besides]
+        by_name_only = Parameter.KEYWORD_ONLY
+        positional = [n for n in names if self.parameters[n].kind is not by_name_only]
+        if positional:
+            return positional[0]
+        return None if self.takes_more or not names else names[0]
 
     @cached_property
     def annotations(self) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graflow.dsl.arguments import Available, Incoming, NoNames, resolve
+from graflow.dsl.arguments import Again, Available, Incoming, NoNames, resolve
 from graflow.dsl.missing import MISSING
 from graflow.dsl.signature import Signature
 from graflow.exceptions import ArgumentError
@@ -39,7 +39,9 @@ def token(sender, value):
     return Incoming(sender, lambda: value)
 
 
-def call(func, *sent, run=None, bound=None, injected=None, inject_context=False, **given):
+def call(  # noqa: PLR0913 - one keyword for each source of values
+    func, *sent, run=None, bound=None, injected=None, inject_context=False, again=None, **given
+):
     return resolve(
         "t",
         Signature.of(func, inject_context=inject_context),
@@ -48,6 +50,7 @@ def call(func, *sent, run=None, bound=None, injected=None, inject_context=False,
         names=run or Run(),
         given=given,
         injected=injected or {},
+        again=again,
     )
 
 
@@ -121,6 +124,51 @@ def test_bound_comes_before_results_and_results_before_the_channel():
     assert call(takes_x, run=run, bound={"x": "bound"}) == {"x": "bound"}
     assert call(takes_x, run=run) == {"x": "result"}
     assert call(takes_x, run=Run(channel={"x": "channel"})) == {"x": "channel"}
+
+
+def test_data_of_an_iteration_comes_before_everything_and_none_is_data():
+    run = Run(results={"x": "result"}, channel={"x": "channel"})
+    again = Again(data=None, bound={"x": "bound anew"})
+    assert call(takes_x, token("a", 1), run=run, bound={"x": "bound"}, again=again, x="given") == {
+        "x": None
+    }
+
+
+def test_data_of_an_iteration_is_the_first_argument_after_what_is_injected():
+    def f(context, llm_client, state, x, *, y):
+        pass
+
+    values = call(
+        f,
+        token("a", "token"),
+        run=Run(channel={"x": 1}),
+        inject_context=True,
+        injected={"llm_client": "client"},
+        again=Again(data="data"),
+    )
+    assert values == {"llm_client": "client", "state": "data", "x": 1, "y": "token"}
+
+
+def test_data_of_an_iteration_goes_to_a_parameter_by_name_if_there_is_no_other():
+    def f(context, *, state):
+        pass
+
+    assert call(f, inject_context=True, again=Again(data=1)) == {"state": 1}
+
+
+@pytest.mark.parametrize("parameters", ["", "**more"])
+def test_data_of_an_iteration_without_a_parameter_is_refused(parameters):
+    f = eval(f"lambda {parameters}: None")
+    with pytest.raises(ArgumentError, match="'t' has no parameter for the data that next_iterat"):
+        call(f, again=Again(data=1))
+
+
+def test_t4_arguments_bound_anew_come_over_those_of_the_instance():
+    def f(x, y):
+        pass
+
+    run = Run(results={"x": "result", "y": "result"})
+    assert call(f, run=run, bound={"x": 1, "y": 1}, again=Again(bound={"x": 2})) == {"x": 2, "y": 1}
 
 
 def test_injected_comes_before_bound():

@@ -7,18 +7,21 @@ from graflow.core.workflow import (
     current_workflow_context,
     get_current_workflow_context,
 )
-from graflow.dsl.arguments import Incoming
+from graflow.dsl.arguments import Again, Incoming
 from graflow.dsl.call import Callee, run_call
 from graflow.dsl.context import TaskFacts
 from graflow.dsl.graph import TaskGraph
 from graflow.dsl.lone import LoneBackend
 
 
+def alone():
+    return TaskExecutionContext(TaskFacts(task_id="t"), LoneBackend())
+
+
 def call(func, **options):
-    context = TaskExecutionContext(TaskFacts(task_id="t"), LoneBackend())
     inject = options.pop("inject_context", False)
     callee = Callee(func=func, inject_context=inject, inject_llm_client=True)
-    return run_call(callee, context, **options)
+    return run_call(callee, alone(), **options)
 
 
 def test_what_a_task_draws_belongs_to_nothing():
@@ -47,8 +50,29 @@ def test_positional_only_parameters_are_filled_too():
         return context.task_id, x, y, z
 
     callee = Callee(func=f, inject_context=True, bound={"y": 2})
-    context = TaskExecutionContext(TaskFacts(task_id="t"), LoneBackend())
-    assert run_call(callee, context, sent=[Incoming("a", lambda: 1)]) == ("t", 1, 2, 3)
+    assert run_call(callee, alone(), sent=[Incoming("a", lambda: 1)]) == ("t", 1, 2, 3)
+
+
+def test_positional_only_parameters_keep_their_places_when_one_has_no_value():
+    def f(x=1, y=2, /):
+        return x, y
+
+    assert run_call(Callee(func=f, bound={"y": 5}), alone()) == (1, 5)
+
+
+def test_data_of_an_iteration_is_the_first_argument_of_any_function():
+    def named(context, state, x="default"):
+        return state, x
+
+    def listed(context, *states, x="default"):
+        return *states, x
+
+    def only_listed(*arguments):
+        return arguments[1]
+
+    again = Again(data=[1])
+    for f, expected in ((named, ([1], "default")), (listed, ([1], "default")), (only_listed, [1])):
+        assert run_call(Callee(func=f, inject_context=True), alone(), again=again) == expected
 
 
 def test_the_host_is_told_right_before_user_code_begins():
