@@ -1,26 +1,66 @@
-"""Every error a user of Graflow can meet.
+"""Every error a user of Graflow can meet, and where it can be imported from.
 
-* GraflowError
-  + ConfigError                      an option has a value that cannot work
-  + GraphCompilationError            the workflow as drawn cannot run; the message says what to draw
-  + DuplicateTaskError               two tasks of one workflow have the same id
-  + UnknownTaskError                 a name that no task of the workflow has; also a KeyError
-  + TaskError                        base for errors that tasks raise on purpose
-    - NonRetryableError              raised by user code: another attempt cannot help
-  + GraflowRuntimeError              a run failed; the original error is `.cause` and `__cause__`
-    - ArgumentError                  a parameter of a task found no value; not tried again
-    - RetryLimitExceededError        a task failed in its last attempt as well
-    - CycleLimitExceededError        a task asked for more passes than its `max_cycles`
-    - MaxStepsExceededError          the run took more steps than its `max_steps`
-    - ParallelGroupError             the policy of a parallel group was not met
-    - GraflowWorkflowCanceledError   the run was cancelled
+* GraflowError                         `.cause` is the error behind it, if there was one
+  + ConfigError                        an option has a value that cannot work
+  + GraphCompilationError              the workflow as drawn cannot run; says what to draw
+    - DuplicateTaskError               two tasks of one workflow have the same id
+  + UnknownTaskError                   a name that no task of the workflow has; also a KeyError
+  + MissingPackageError                an optional package is not installed; also an ImportError
+  + NonRetryableError                  raised by user code: another attempt cannot help
+  + GraflowRuntimeError                a run failed; the original error is also `__cause__`
+    - TaskError                        raised by user code that names the task it fails in
+    - ArgumentError                    a parameter of a task found no value; not tried again
+    - RetryLimitExceededError          a task failed in its last attempt as well
+    - CycleLimitExceededError          a task asked for more passes than its `max_cycles`
+    - MaxStepsExceededError            the run took more steps than its `max_steps`
+    - ParallelGroupError               the policy of a parallel group was not met
+    - GraflowWorkflowCanceledError     the run was cancelled
+    - RemoteRunError                   of graflow.cluster.failures: a task failed in its pod, whose
+                                       traceback is in the message
+  + ValueNotSerializableError          of graflow.values: a value cannot go to another process
+  + PromptError                        of graflow.prompts.exceptions
+    - PromptNotFoundError              there is no prompt of that name
+    - PromptVersionNotFoundError       it has no such label or version
+    - PromptCompilationError           its template does not render: a variable is missing
+    - PromptConfigurationError         its file, or the manager's settings, make no sense
+    - PromptTypeError                  a text prompt was asked for as chat, or the other way round
+  + CompileError                       of graflow.compile.errors: the program cannot be sent
+    - FilesError                       a file that should travel cannot
+    - BundleTooLargeError              code and files are more than a CodeBundle holds
+    - ProgramTooLargeError             more tasks than a Workflow holds
+    - CaptureError                     a task uses a variable that cannot travel
+    - UnsupportedError                 it asks for what is not there on a cluster
+  + ClusterError                       of graflow.cluster.errors: between here and a cluster
+    - UnreachableError                 the API server does not answer
+    - ForbiddenError                   it answers, and does not let us
+    - NotFoundError                    there is no such workflow
+    - RefusedError                     the workflow as sent makes no sense to the operator
+    - ConflictError                    an object of that name exists, or was changed meanwhile
+    - NotFinishedError                 the run has no result yet
+    - WaitTimeoutError                 it has not ended in the time that somebody would wait
+    - ValueLostError                   a value of a run cannot be read
 """
 
 from collections.abc import Iterable, Sequence
 
 
 class GraflowError(Exception):
-    """Base of all errors raised by Graflow."""
+    """Base of all errors raised by Graflow. The error behind it, if any, is `.cause`."""
+
+    def __init__(self, message: str = "", cause: BaseException | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.cause = cause
+        if cause is not None:
+            self.__cause__ = cause
+
+    def __str__(self) -> str:
+        if self.cause is None:
+            return self.message
+        return f"{self.message} (caused by {words_of(self.cause)})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.message, self.cause)
 
 
 class ConfigError(GraflowError):
@@ -31,15 +71,21 @@ class GraphCompilationError(GraflowError):
     """The workflow as drawn cannot run."""
 
 
-class DuplicateTaskError(GraflowError):
+class DuplicateTaskError(GraphCompilationError):
     """Two tasks of one workflow have the same id."""
 
+    def __init__(self, task_id: str) -> None:
+        super().__init__(
+            f"Duplicate task ID: the workflow has a task {task_id!r} already; "
+            f"give one of the two another id, as in @task(id=…) or {task_id}(task_id=…)"
+        )
+        self.task_id = task_id
 
-class TaskError(GraflowError):
-    """Base for errors that tasks raise on purpose."""
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.task_id,)
 
 
-class NonRetryableError(TaskError):
+class NonRetryableError(GraflowError):
     """Raised by user code to say that another attempt cannot help."""
 
 
@@ -52,29 +98,40 @@ class UnknownTaskError(GraflowError, KeyError):
         self.where = where
         super().__init__(f"task {name!r} is not in {where}; {hint(name, self.known)}")
 
-    def __str__(self) -> str:
-        return str(self.args[0])
-
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.name, self.known, self.where)
+
+
+class MissingPackageError(GraflowError, ImportError):
+    """An optional package is not installed."""
+
+    def __init__(self, package: str, wanted_by: str, install: str | None = None) -> None:
+        super().__init__(f"{wanted_by} needs {package}; pip install {install or package}")
+        self.package = package
+        self.wanted_by = wanted_by
+        self.install = install
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.package, self.wanted_by, self.install)
 
 
 class GraflowRuntimeError(GraflowError):
     """A run failed. The original error, if there was one, is `.cause` and `__cause__`."""
 
     def __init__(self, message: str, cause: BaseException | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.cause = cause
+        super().__init__(message, cause)
         self.__cause__ = cause
 
-    def __str__(self) -> str:
-        if self.cause is None:
-            return self.message
-        return f"{self.message} (caused by {words_of(self.cause)})"
+
+class TaskError(GraflowRuntimeError):
+    """Raised by user code that wants to name the task it fails in."""
+
+    def __init__(self, task_id: str, message: str, cause: BaseException | None = None) -> None:
+        super().__init__(message, cause)
+        self.task_id = task_id
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.message, self.cause)
+        return type(self), (self.task_id, self.message, self.cause)
 
 
 class ArgumentError(GraflowRuntimeError):
@@ -162,6 +219,13 @@ class GraflowWorkflowCanceledError(GraflowRuntimeError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.message, self.task_id)
+
+
+def as_runtime_error(error: BaseException) -> GraflowRuntimeError:
+    """Return an error of user code as a run tells it; one that is told already stays as it is."""
+    if isinstance(error, GraflowRuntimeError):
+        return error
+    return GraflowRuntimeError(f"An error occurred: {words_of(error)}", error)
 
 
 def words_of(error: BaseException) -> str:

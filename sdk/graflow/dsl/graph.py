@@ -54,10 +54,7 @@ class TaskGraph:
         if found is task or (found is not None and skip_if_exists):
             return
         if found is not None:
-            raise DuplicateTaskError(
-                f"Duplicate task ID: the workflow has a task {name!r} already; "
-                f"give one of the two another id, as in @task(id=…) or {name}(task_id=…)"
-            )
+            raise DuplicateTaskError(name)
         self._nodes[name] = task
 
     def add_edge(self, before: str | Executable, after: str | Executable) -> None:
@@ -113,9 +110,7 @@ class TaskGraph:
         if old == new:
             return
         if new in self._nodes:
-            raise DuplicateTaskError(
-                f"Duplicate task ID: {old!r} cannot be named {new!r}, which is taken"
-            )
+            raise DuplicateTaskError(new)
         self._nodes = {new if name == old else name: found for name, found in self._nodes.items()}
         self._nodes[new] = node
         if self._after.get(old) or self._before.get(old):

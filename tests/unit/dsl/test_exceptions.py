@@ -19,6 +19,9 @@ from graflow import exceptions as e
         e.GraflowWorkflowCanceledError("stop", "t"),
         e.UnknownTaskError("fecth", ["fetch"]),
         e.DuplicateTaskError("twice"),
+        e.TaskError("t", "no more", ValueError("boom")),
+        e.ConfigError("no such backend", KeyError("kafka")),
+        e.MissingPackageError("networkx", "nx_graph()"),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -36,6 +39,19 @@ def test_every_error_is_a_graflow_error_and_every_failed_run_a_runtime_error():
     errors = [found for found in defined if issubclass(found, Exception)]
     assert all(issubclass(found, e.GraflowError) for found in errors)
     assert all(found.__name__ in (e.__doc__ or "") for found in errors)
+
+
+def test_errors_of_user_code_become_runtime_errors_once():
+    boom = ValueError("boom")
+    error = e.as_runtime_error(boom)
+    assert (str(error), error.cause) == ("An error occurred: boom (caused by boom)", boom)
+    assert e.as_runtime_error(error) is error
+
+
+def test_names_and_packages_that_are_missing_are_also_what_python_calls_them():
+    assert isinstance(e.UnknownTaskError("x"), KeyError)
+    with pytest.raises(ImportError, match="pip install graflow\\[prompts\\]"):
+        raise e.MissingPackageError("jinja2", "render()", "graflow[prompts]")
 
 
 def test_the_form_of_a_runtime_error_is_graflows():

@@ -140,7 +140,7 @@ def test_a_taken_group_name_is_refused(tasks):
     a, b, c, _ = tasks
     with workflow("w"):
         c >> a
-        with pytest.raises(DuplicateTaskError, match="taken"):
+        with pytest.raises(DuplicateTaskError, match="a task 'c' already"):
             (a | b).set_group_name("c")
 
 
