@@ -9,7 +9,6 @@ from graflow import values
 from graflow.dsl.arguments import Incoming
 from graflow.dsl.call import Callee, run_call
 from graflow.dsl.context import TaskExecutionContext, TaskFacts
-from graflow.dsl.signature import Signature
 from graflow.machine import reasons
 from graflow_runner.calls import Operator
 from graflow_runner.code import callee_of
@@ -107,10 +106,9 @@ class Work:
         ]
 
     def _names(self, callee: Callee) -> ParameterNames:
-        signature = Signature.of(callee.func, inject_context=callee.inject_context)
         return ParameterNames(
             self._order["names"],
-            wanted=[name for name in signature.parameters if name not in callee.bound],
+            wanted=[name for name in callee.signature.parameters if name not in callee.bound],
             senders=self._order["senders"],
             operator=self._operator,
             fetch=self._fetch,

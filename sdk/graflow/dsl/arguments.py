@@ -11,12 +11,15 @@ Pure but for the look-ups: the local host, the runner and `run()` all call `reso
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import Parameter
-from typing import Protocol
+from typing import Final, Protocol
 
 from graflow.dsl.annotations import matches
 from graflow.dsl.missing import MISSING
 from graflow.dsl.signature import Signature
 from graflow.exceptions import ArgumentError, hint
+
+_TOLD: Final = 20
+"""Names that a message lists of each kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +235,8 @@ def _complaint(
         f"task {task_id!r} has no value for {_listed(missing)}",
         *(_not_run(name) for name in missing if name not in open_names),
         *_why_no_token(missing, open_names, token),
-        f"results: {', '.join(available.results) or 'none'}",
-        f"channel keys: {', '.join(available.channel) or 'none'}",
+        f"results: {_some(available.results)}",
+        f"channel keys: {_some(available.channel)}",
         *dict.fromkeys(near),
     ]
     return "; ".join(sentences)
@@ -263,6 +266,13 @@ def _why_no_token(
             f"the value of {senders[0]!r} can fill one parameter, not {len(missing)}: name them "
             "after tasks or channel keys"
         )
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first names; the nearest one of all is told apart from them."""
+    more = len(names) - _TOLD
+    shown = ", ".join(names[:_TOLD]) or "none"
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -30,15 +30,20 @@ class Callee:
     resolve_keyword_args: bool = True
     bound: Mapping[str, object] = field(default_factory=dict)
     retry_policy: "RetryPolicy | None" = None
+    annotations: Mapping[str, object] = field(default_factory=dict, compare=False)
+    """What annotations written as text stand for, if the function has left its program."""
 
     @cached_property
     def signature(self) -> Signature:
         """The parameters of the function, the context apart."""
-        return Signature.of(self.func, inject_context=self.inject_context)
+        return Signature.of(
+            self.func, inject_context=self.inject_context, meanings=self.annotations
+        )
 
     def portable(self) -> dict[str, Any]:
         """Return the callee as a dict of its fields."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        form = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {**form, "annotations": dict(self.signature.untold())}
 
     @classmethod
     def from_portable(cls, portable: Mapping[str, Any]) -> "Callee":
