@@ -86,6 +86,15 @@ def results(state: State, scope: int, asked: Iterable[str]) -> Json:
     return {name: _result(state, scope, name) for name in asked}
 
 
+def visible_names(program: Program, state: State, scope: int) -> Json:
+    """Return what could be asked for from a scope: ids that have results, and channel keys."""
+    known = program.plan.by_id if scope in state.scopes else ()
+    return {
+        "results": [name for name in known if visible(state, scope, name) is not None],
+        "channel": list(program.spec.input or {}),
+    }
+
+
 def inputs(program: Program, state: State, activation: Activation) -> Mapping[str, values.ValueRef]:
     """Return the inputs of a container task by name: its params, and what its predecessors sent."""
     found = {one.sender: values.wire(one.value) for one in activation.sent}

@@ -124,6 +124,16 @@ class Operator:
         found: Mapping[str, Any] = json.loads(answer.body)["names"]
         return found
 
+    def visible(self) -> Mapping[str, Any]:
+        """Return the names that may be asked for: lists `results` and `channel`.
+
+        Empty if the operator is of a version that does not tell.
+        """
+        body = json.dumps({"names": [], "from": "visible"}).encode()
+        answer = self._ask("POST", "results", body, "ask what there is")
+        found: Mapping[str, Any] = json.loads(answer.body).get("visible") or {}
+        return found
+
     def _ask(self, method: str, call: str, body: bytes, what: str) -> Answer:
         patience = Patience(what, self._settings.report_patience_s, self._settings, self._sleep)
         try:

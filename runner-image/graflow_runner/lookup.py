@@ -22,7 +22,7 @@ class ParameterNames:
     Args:
         known: The order's `names`: what the operator looked up already; None: nothing there.
         wanted: Names of all parameters.
-        senders: Tasks that sent a token; their results are among what can be read.
+        senders: Tasks that sent a token; their results can be read, if nothing better is known.
     """
 
     def __init__(
@@ -54,13 +54,12 @@ class ParameterNames:
         return "task" in found or "result" in found
 
     def available(self) -> Available:
-        """Return what is known to be there: what the order names."""
-        by_kind = {
-            kind: [name for name, found in self._known.items() if found and kind in found]
-            for kind in ("result", "channel")
-        }
-        results = dict.fromkeys((*by_kind["result"], *self._senders))
-        return Available(results=tuple(results), channel=tuple(by_kind["channel"]))
+        """Return what could be asked for; only asked when the attempt fails by it."""
+        found = self._operator.visible()
+        return Available(
+            results=tuple(found.get("results", self._senders)),
+            channel=tuple(found.get("channel", ())),
+        )
 
     def _value(self, name: str, kind: str) -> object:
         found = self._found(name)

@@ -61,6 +61,13 @@ CASES = [
 ]
 NAMES = [f"{parameter} <- {sent}" for parameter, sent, _ in CASES]
 
+A2_MESSAGE = (
+    "task 'take' has no value for 'extrct', 'limits'; the value of 'extract' can fill one "
+    "parameter, not 2: name them after tasks or channel keys; results: extract; "
+    "channel keys: limit, other; did you mean 'extract'?; did you mean 'limit'?"
+)
+"""Of a task with these two parameters after a task `extract`, in a run with these two keys."""
+
 
 def program(case: tuple[str, str, str], *, texts: bool) -> dict[str, Any]:
     """Run the module of a case and return its globals: `send`, `take` and `got`.

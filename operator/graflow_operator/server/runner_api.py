@@ -164,7 +164,7 @@ async def report(request: web.Request) -> web.Response:
 
 @ROUTES.post(f"{names.RUNNER_PREFIX}/results")
 async def results(request: web.Request) -> web.Response:
-    """Return what names stand for, as seen from the attempt's scope."""
+    """Return what names stand for as seen from the attempt's scope, or which names there are."""
     replica, caller = replica_of(request), await _caller(request)
     body = _object(caller.body)
     asked = body.get("names")
@@ -173,7 +173,11 @@ async def results(request: web.Request) -> web.Response:
     if len(asked) > MAX_NAMES:
         raise bad(f"field `names` has at most {MAX_NAMES} entries; this has {len(asked)}")
     program, state, scope = caller.actor.holder(caller.attempt, caller.claim)
-    if body.get("from") == "results":
+    source = body.get("from")
+    if source == "visible":
+        visible = orders.visible_names(program, state, scope)
+        return web.json_response({"names": {}, "visible": visible})
+    if source == "results":
         found = orders.results(state, scope, asked)
     else:
         found = orders.resolve(program, state, scope, asked)

@@ -252,6 +252,16 @@ async def test_results_are_asked_by_name(api):
     assert await answer.json() == {"names": {"n": None, "b": None}}
 
 
+async def test_a2_an_attempt_may_ask_which_names_there_are(api):
+    pod = await api.pod()
+    order = await (await api.claim(pod)).json()
+    await api.call(order, pod, "/runner/v1/report", {"outcome": "Succeeded", "value": {"json": 1}})
+    pod = await api.pod("b")
+    order = await (await api.claim(pod)).json()
+    answer = await api.call(order, pod, "/runner/v1/results", {"names": [], "from": "visible"})
+    assert await answer.json() == {"names": {}, "visible": {"results": ["a"], "channel": ["n"]}}
+
+
 async def test_a_large_value_is_moved_to_the_store_before_it_is_committed(api):
     pod = await api.pod()
     order = await (await api.claim(pod)).json()

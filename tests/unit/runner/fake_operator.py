@@ -36,6 +36,7 @@ class FakeOperator:
         }
         self.bundle = b""
         self.answers: dict[str, Any] = {}
+        self.visible: dict[str, list[str]] | None = None
         self.store: dict[str, bytes] = {}
         self.reports: list[dict[str, Any]] = []
         self.claims: list[dict[str, Any]] = []
@@ -221,6 +222,8 @@ class Request(http.server.BaseHTTPRequestHandler):
                 operator.take_report(self)
             case "bundle":
                 self.answer(200, operator.bundle)
+            case "results" if self.json["from"] == "visible":
+                self.answer(200, {"names": {}, "visible": operator.visible})
             case "results":
                 asked = self.json["names"]
                 self.answer(200, {"names": {name: operator.answers.get(name) for name in asked}})

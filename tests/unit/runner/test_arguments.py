@@ -8,7 +8,7 @@ from graflow import task, values
 from graflow.core.task import TaskWrapper
 from graflow_runner import outcome
 from graflow_runner.refs import value_of
-from support.signatures import CASES, NAMES, program
+from support.signatures import A2_MESSAGE, CASES, NAMES, program
 from unit.runner.harness import bundle, with_bundle
 
 TELLING = [
@@ -78,3 +78,24 @@ def test_a1_without_resolving_names_nothing_is_asked(operator, runners):
     operator.answers = {"k": {"result": {"json": 5}}, "x": {"result": {"json": 5}}}
     assert given(operator, runners) == [1, 0]
     assert not [call for call in operator.calls if "results" in call]
+
+
+def test_a2_what_is_left_over_fails_the_attempt_in_the_words_of_the_local_host(operator, runners):
+    carries(operator, task("take")(lambda extrct, limits: print("ran")))
+    operator.order["task"]["id"] = "take"
+    sends(operator, "extract", 1)
+    operator.visible = {"results": ["extract"], "channel": ["limit", "other"]}
+    runner = runners.run()
+    error = operator.reports[0]["error"]
+    assert (error["reason"], error["retryable"]) == ("ArgumentsMissing", False)
+    assert error["message"] == A2_MESSAGE
+    assert runner.stdout == ""
+
+
+def test_a2_an_operator_that_does_not_tell_the_names_is_no_other_failure(operator, runners):
+    carries(operator, task("t")(lambda rows, more: 1))
+    sends(operator, "load", 1)
+    runners.run()
+    error = operator.reports[0]["error"]
+    assert error["reason"] == "ArgumentsMissing"
+    assert "results: load; channel keys: none" in error["message"]
