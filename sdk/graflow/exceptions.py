@@ -105,14 +105,14 @@ class UnknownTaskError(GraflowError, KeyError):
 class MissingPackageError(GraflowError, ImportError):
     """An optional package is not installed."""
 
-    def __init__(self, package: str, wanted_by: str, install: str | None = None) -> None:
-        super().__init__(f"{wanted_by} needs {package}; pip install {install or package}")
+    def __init__(self, package: str, wanted_by: str, way_out: str | None = None) -> None:
+        super().__init__(f"{wanted_by} needs {package}; {way_out or f'pip install {package}'}")
         self.package = package
         self.wanted_by = wanted_by
-        self.install = install
+        self.way_out = way_out
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.package, self.wanted_by, self.install)
+        return type(self), (self.package, self.wanted_by, self.way_out)
 
 
 class GraflowRuntimeError(GraflowError):

@@ -1,11 +1,20 @@
 """`graflow graph`."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
 
+from graflow import drawing
 from graflow.cli.options import output_option, program_arguments, where_options
-from graflow.machine.plan import Plan
+from graflow.drawing import Picture
+from graflow.machine.plan import GroupPlan, Plan
+
+FORMS: Mapping[str, Callable[[Picture], str]] = {
+    "ascii": drawing.outline,
+    "mermaid": drawing.mermaid,
+    "dot": drawing.dot,
+}
 
 
 @click.command()
@@ -28,7 +37,6 @@ def graph(
     # Imported here, as in all commands: `graflow --help` starts in no time.
     from graflow.api.convert import plan_of  # noqa: PLC0415
     from graflow.api.parse import parse_workflow  # noqa: PLC0415
-    from graflow.cli import drawing  # noqa: PLC0415
     from graflow.cli.send import captured  # noqa: PLC0415
     from graflow.cluster.submit import Target  # noqa: PLC0415
 
@@ -41,5 +49,9 @@ def graph(
     else:
         found = Target(context=context, namespace=namespace).workflows().get(source)
         plan = plan_of(parse_workflow(found).spec)
-    draw = {"ascii": drawing.ascii_art, "mermaid": drawing.mermaid, "dot": drawing.dot}[output]
-    click.echo(draw(plan))
+    click.echo(FORMS[output](_picture(plan)))
+
+
+def _picture(plan: Plan) -> Picture:
+    groups = {node.id: node.members for node in plan.nodes if isinstance(node, GroupPlan)}
+    return Picture(tuple(plan.by_id), tuple(dict.fromkeys(plan.edges)), plan.start, groups)

@@ -1,9 +1,12 @@
 """The graph of a workflow: nodes by id, edges in the order in which they were drawn."""
 
 from collections.abc import Iterator
+from typing import Any
 
+from graflow.drawing import Picture, outline
+from graflow.dsl.cycles import cycles
 from graflow.dsl.flow import Executable, ParallelGroup
-from graflow.exceptions import DuplicateTaskError, UnknownTaskError
+from graflow.exceptions import DuplicateTaskError, MissingPackageError, UnknownTaskError
 
 
 class TaskGraph:
@@ -99,6 +102,35 @@ class TaskGraph:
         """Return the ids of a group's members, in their order; of a task: none."""
         return [member.task_id for member in _members(self.get_node(group_id))]
 
+    def detect_cycles(self) -> list[list[str]]:
+        """Return the cycles that the edges make, each as the ids along it."""
+        return cycles({name: tuple(self._after.get(name, ())) for name in self._nodes})
+
+    def picture(self) -> Picture:
+        """Return what there is to draw; a graph that cannot run can be drawn."""
+        groups = {name: [m.task_id for m in node.tasks] for name, node in self._groups()}
+        members = {member for found in groups.values() for member in found}
+        flow = {end for edge in self._edges for end in edge} | groups.keys()
+        outer = [name for name in self._nodes if name not in members]
+        drawn = [name for name in outer if name in flow] or outer
+        start = [name for name in drawn if not self._before.get(name)] or drawn[:1]
+        return Picture(list(dict.fromkeys((*self._nodes, *members))), self.edges, start, groups)
+
+    def nx_graph(self) -> Any:  # noqa: ANN401 - networkx is optional
+        """Return a `networkx.DiGraph` of the nodes and edges; a node's `task` is its object.
+
+        Raises:
+            MissingPackageError: If networkx is not installed.
+        """
+        try:
+            import networkx as nx  # noqa: PLC0415 - optional
+        except ImportError as error:
+            raise MissingPackageError("networkx", "nx_graph()") from error
+        made = nx.DiGraph()
+        made.add_nodes_from((name, {"task": node}) for name, node in self._nodes.items())
+        made.add_edges_from(self._edges)
+        return made
+
     def rename_node(self, old: str, new: str) -> None:
         """Give a node another id in this graph.
 
@@ -141,8 +173,14 @@ class TaskGraph:
     def __len__(self) -> int:
         return len(self._nodes)
 
+    def __str__(self) -> str:
+        return outline(self.picture())
+
     def __repr__(self) -> str:
         return f"TaskGraph({len(self._nodes)} nodes, {len(self._edges)} edges)"
+
+    def _groups(self) -> Iterator[tuple[str, ParallelGroup]]:
+        return ((k, node) for k, node in self._nodes.items() if isinstance(node, ParallelGroup))
 
     def _id(self, node: str | Executable) -> str:
         name = node if isinstance(node, str) else node.task_id

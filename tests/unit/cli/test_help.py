@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from graflow.cli.drawing import ascii_art, dot, mermaid
 from graflow.cli.exits import MEANINGS, Exit
 from graflow.cli.main import cli
 from graflow.cli.reference import page
-from graflow.machine.plan import GroupPlan, Plan, TaskPlan
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
 
@@ -44,40 +42,3 @@ def test_help_imports_nothing_heavy() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.splitlines()[-1] == ""
-
-
-PLAN = Plan(
-    nodes=(
-        *(TaskPlan(name) for name in ("a", "b", "c", "after_b", 'e "x"', "off")),
-        GroupPlan("G", ("b", "c")),
-    ),
-    edges=(("a", "G"), ("b", "after_b"), ("G", 'e "x"'), ('e "x"', "a")),
-    start=("a",),
-)
-
-
-def test_an_outline_shows_groups_branches_and_loops() -> None:
-    assert ascii_art(PLAN).splitlines() == [
-        "a",
-        "-> G (parallel)",
-        "|| b",
-        "|  -> after_b",
-        "|| c",
-        '-> e "x"',
-        "   -> a (above)",
-        "",
-        "only reached by jumps:",
-        "  off",
-    ]
-
-
-def test_mermaid_draws_a_group_around_its_members() -> None:
-    lines = mermaid(PLAN).splitlines()
-    start = lines.index('  subgraph n6["G"]')
-    assert lines[start + 1 : start + 4] == ['    n1["b"]', '    n2["c"]', "  end"]
-    assert '  n4["e #quot;x#quot;"]' in lines
-    assert "  n0 --> n6" in lines
-
-
-def test_dot_quotes_names() -> None:
-    assert '  "G" -> "e \\"x\\""' in dot(PLAN).splitlines()

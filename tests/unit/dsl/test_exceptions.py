@@ -51,7 +51,7 @@ def test_errors_of_user_code_become_runtime_errors_once():
 def test_names_and_packages_that_are_missing_are_also_what_python_calls_them():
     assert isinstance(e.UnknownTaskError("x"), KeyError)
     with pytest.raises(ImportError, match="pip install graflow\\[prompts\\]"):
-        raise e.MissingPackageError("jinja2", "render()", "graflow[prompts]")
+        raise e.MissingPackageError("jinja2", "render()", "pip install graflow[prompts]")
 
 
 def test_the_form_of_a_runtime_error_is_graflows():

@@ -1,0 +1,1 @@
+"""Graflow's own module paths; see `graph`."""
