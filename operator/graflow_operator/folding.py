@@ -39,7 +39,7 @@ class RunFacts:
 def current(state: State) -> Iterator[tuple[AttemptRef, Activation]]:
     """Return the attempts that should be under way."""
     for activation in state.activations.values():
-        if activation.phase in (Phase.STARTING, Phase.RUNNING) and not activation.branches:
+        if activation.phase in (Phase.STARTING, Phase.RUNNING):
             yield AttemptRef(activation.number, activation.attempt), activation
 
 
@@ -170,7 +170,7 @@ class Draft:
         if self.state.phase.ended or activation is None or activation.attempt != attempt.attempt:
             return None
         live = activation.phase in (Phase.STARTING, Phase.RUNNING)
-        return activation if live and not activation.branches else None
+        return activation if live else None
 
     def _fold(self, event: Event) -> None:
         self.state = reduce(self._program.plan, self.state, event)

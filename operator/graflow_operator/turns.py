@@ -52,6 +52,6 @@ def held(
 def running(state: State) -> int:
     """Return how many attempts run now."""
     return sum(
-        activation.phase is Phase.RUNNING and not activation.branches
+        activation.phase is Phase.RUNNING
         for activation in state.activations.values()
     )

@@ -117,7 +117,7 @@ class AnyNewsInAnyOrder(RuleBasedStateMachine):
         live = [
             a
             for a in self.state.activations.values()
-            if a.phase in (Phase.STARTING, Phase.RUNNING) and not a.branches
+            if a.phase in (Phase.STARTING, Phase.RUNNING)
         ]
         if not live or self.state.phase.ended:
             return
@@ -151,7 +151,7 @@ class AnyNewsInAnyOrder(RuleBasedStateMachine):
         assert encode(back) == data
         assert due(self.plan, back) == due(self.plan, self.state)
         for number, scope in self.state.scopes.items():
-            assert dict(back.scopes[number].alive) == dict(scope.alive)
+            assert back.scopes[number].tracker.alive == scope.tracker.alive
             assert known(back.scopes[number]) == known(scope)
         self.state = back
 
@@ -184,7 +184,7 @@ class AnyNewsInAnyOrder(RuleBasedStateMachine):
         busy = [
             a
             for a in self.state.activations.values()
-            if a.phase is Phase.RUNNING and not a.branches
+            if a.phase is Phase.RUNNING
         ]
         assert busy or due(self.plan, self.state), "nothing runs, nothing is due, and no end"
 
@@ -212,7 +212,7 @@ class AnyNewsInAnyOrder(RuleBasedStateMachine):
 
 def known(scope: Scope) -> dict[str, int]:
     """The arrivals that are not `never`, without how often each can be had."""
-    return {node: arrival for node, (arrival, support) in scope.arrivals.items() if support}
+    return {node: arrival for node, (arrival, support) in scope.tracker.arrivals.items() if support}
 
 
 TestAnyNewsInAnyOrder = AnyNewsInAnyOrder.TestCase

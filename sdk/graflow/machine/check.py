@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from graflow.machine.graph import reached
-from graflow.machine.plan import AtLeast, Critical, GroupPlan, NodePlan, Plan
+from graflow.machine.plan import AtLeast, Critical, Exit, GroupPlan, NodePlan, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ def problems(plan: Plan) -> tuple[Problem, ...]:
     named = (*_duplicates(plan), *_unknown(plan))
     if named:
         return named
-    return (*_groups(plan), *_edges_into_members(plan), *_limits(plan))
+    return (*_groups(plan), *_edges_into_members(plan), *_exits(plan), *_limits(plan))
 
 
 def infer_start(
@@ -188,6 +188,25 @@ def _edges_into_members(plan: Plan) -> Iterator[Problem]:
                 "edges",
                 f"the edge from {before!r} leads into {after!r}, a member of group {group!r}; "
                 f"draw it to the group: {before} >> {group}",
+            )
+
+
+def _exits(plan: Plan) -> Iterator[Problem]:
+    """Find tasks with edges in the flow that stand before the end of a fragment (T8)."""
+    for node in plan.nodes:
+        if not isinstance(node, Exit):
+            continue
+        if plan.successors[node.id] or node.id in plan.group_of:
+            yield Problem(
+                "edges",
+                f"task {node.id!r} has edges in the workflow and can only end what is built here; "
+                f"make an instance of its own: {node.id}(task_id=…)",
+            )
+        if node.id in plan.start:
+            yield Problem(
+                "start",
+                f"task {node.id!r} has edges in the workflow: going on with it is a jump, "
+                f"next_task({node.id})",
             )
 
 

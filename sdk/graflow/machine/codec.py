@@ -11,9 +11,11 @@ from typing import Any, Final
 from graflow.machine.graph import scope_graph
 from graflow.machine.joins import Tracker
 from graflow.machine.plan import Plan
-from graflow.machine.shelf import Shelf
+from graflow.machine.plan_codec import decode_plan, encode_plan
 from graflow.machine.state import (
+    RUN_SCOPE,
     Activation,
+    Continuation,
     End,
     Error,
     Failure,
@@ -26,9 +28,10 @@ from graflow.machine.state import (
     Sent,
     State,
     Token,
+    Transition,
 )
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Version of the layout; a state of another one is refused."""
 
 Json = Mapping[str, Any]
@@ -48,6 +51,9 @@ def encode(state: State) -> dict[str, Any]:
         "seq": state.seq,
         "steps": state.steps,
         "completed": state.completed,
+        "recorded": state.recorded,
+        "transitions": [_encode_transition(transition) for transition in state.transitions],
+        "transitionsMade": state.transitions_made,
         "value": encode_value(state.value),
         "failure": _encode_failure(state.failure),
         "startedAt": state.started_at,
@@ -77,15 +83,15 @@ def decode(plan: Plan, data: Json) -> State:
         message=data["message"],
         seq=data["seq"],
         steps=data["steps"],
-        scopes={
-            int(number): _decode_scope(plan, int(number), scope, activations)
-            for number, scope in data["scopes"].items()
-        },
+        scopes=_decode_scopes(plan, data["scopes"], activations),
         scopes_made=data["scopesMade"],
         activations=activations,
         starting=dict.fromkeys(data["starting"]),
         backoff={a.number: None for a in activations.values() if a.phase is Phase.BACKOFF},
         completed=data["completed"],
+        recorded=data["recorded"],
+        transitions=tuple(Transition(*row) for row in data["transitions"]),
+        transitions_made=data["transitionsMade"],
         value=decode_value(data["value"]),
         failure=_decode_failure(data["failure"]),
         started_at=data["startedAt"],
@@ -107,9 +113,21 @@ def decode_value(data: Any) -> Any:  # noqa: ANN401  the host's own JSON passes 
     return data
 
 
+def _encode_transition(made: Transition) -> list[Any]:
+    return [
+        made.number,
+        made.at,
+        made.source,
+        made.target,
+        str(made.kind),
+        made.iteration,
+        made.reason,
+    ]
+
+
 def _encode_scope(scope: Scope) -> dict[str, Any]:
     results = [
-        [task, result.seq, encode_value(result.value)]
+        [task, result.seq, result.completed, encode_value(result.value)]
         for task, found in scope.results.items()
         for result in found
     ]
@@ -117,10 +135,14 @@ def _encode_scope(scope: Scope) -> dict[str, Any]:
         "path": [list(pair) for pair in scope.path],
         "parent": scope.parent,
         "owner": scope.owner,
+        "call": scope.call,
+        "home": scope.home,
+        "plan": None if scope.plan is None else encode_plan(scope.plan),
+        "whole": scope.whole,
         "asOf": scope.as_of,
         "children": scope.children,
         "tokens": [
-            [token.node, token.round, _encode_sent(token.sent)]
+            [token.node, token.round, _encode_sent(token.sent), token.explicit, token.again]
             for tokens in scope.tokens.values()
             for token in tokens
         ],
@@ -132,47 +154,72 @@ def _encode_scope(scope: Scope) -> dict[str, Any]:
     }
 
 
+def _decode_scopes(
+    plan: Plan, data: Json, activations: Mapping[int, Activation]
+) -> dict[int, Scope]:
+    plans = {
+        int(number): plan if scope["plan"] is None else decode_plan(scope["plan"])
+        for number, scope in data.items()
+    }
+    return {
+        int(number): _decode_scope(plans[scope["home"]], int(number), scope, activations)
+        for number, scope in data.items()
+    }
+
+
 def _decode_scope(
     plan: Plan, number: int, data: Json, activations: Mapping[int, Activation]
 ) -> Scope:
     results: dict[str, tuple[Result, ...]] = {}
-    for task, seq, value in data["results"]:
-        results[task] = (*results.get(task, ()), Result(decode_value(value), seq))
+    for task, seq, completed, value in data["results"]:
+        result = Result(decode_value(value), seq, completed)
+        results[task] = (*results.get(task, ()), result)
     tokens: dict[str, tuple[Token, ...]] = {}
-    for node, round_, sent in data["tokens"]:
-        tokens[node] = (*tokens.get(node, ()), Token(node, round_, _decode_sent(sent)))
+    for node, round_, sent, explicit, again in data["tokens"]:
+        token = Token(node, round_, _decode_sent(sent), explicit, again)
+        tokens[node] = (*tokens.get(node, ()), token)
     queues: dict[str, tuple[int, ...]] = {}
     for activation in activations.values():
         if activation.scope == number:
             queues[activation.node] = (*queues.get(activation.node, ()), activation.number)
-    scope = Scope(
-        path=tuple((group, member) for group, member in data["path"]),
+    path = tuple((group, member) for group, member in data["path"])
+    return Scope(
+        tracker=_tracker(plan, path, data, number, tokens, activations),
+        path=path,
         parent=data["parent"],
         owner=data["owner"],
+        call=data["call"],
+        home=data["home"],
+        plan=plan if data["home"] == number != RUN_SCOPE else None,
+        whole=data["whole"],
         as_of=data["asOf"],
         children=data["children"],
         tokens=tokens,
-        queues=Shelf(queues),
-        counts=Shelf(data["counts"]),
-        results=Shelf(results),
+        queues=queues,
+        counts=dict(data["counts"]),
+        results=results,
         end=_decode_end(data["end"]),
         failure=_decode_failure(data["failure"]),
         ended=data["ended"],
     )
-    return _with_arrivals(plan, scope, number, activations)
 
 
-def _with_arrivals(
-    plan: Plan, scope: Scope, number: int, activations: Mapping[int, Activation]
-) -> Scope:
-    tracker = Tracker(scope_graph(plan, scope.path), scope.alive, scope.arrivals)
-    for tokens in scope.tokens.values():
-        for token in tokens:
+def _tracker(  # noqa: PLR0913, PLR0917  all that arrivals are derived from
+    plan: Plan,
+    path: tuple[tuple[str, str], ...],
+    data: Json,
+    number: int,
+    tokens: Mapping[str, Sequence[Token]],
+    activations: Mapping[int, Activation],
+) -> Tracker:
+    tracker = Tracker(scope_graph(plan, path, whole=data["whole"]))
+    for found in tokens.values():
+        for token in found:
             tracker.appear(token.node, token.round)
     for activation in activations.values():
         if activation.scope == number:
             tracker.appear(activation.node, activation.round)
-    return scope._replace(alive=tracker.alive, arrivals=tracker.arrivals)
+    return tracker
 
 
 def _encode_activation(activation: Activation) -> dict[str, Any]:
@@ -191,7 +238,11 @@ def _encode_activation(activation: Activation) -> dict[str, Any]:
         "notBefore": activation.not_before,
         "error": _encode_error(activation.error),
         "since": activation.since,
-        "branches": list(activation.branches),
+        "scopes": list(activation.scopes),
+        "again": activation.again,
+        "value": encode_value(activation.value),
+        "then": _encode_then(activation.then),
+        "led": activation.led,
     }
     return {key: value for key, value in full.items() if value or key == "number"}
 
@@ -212,7 +263,29 @@ def _decode_activation(data: Json) -> Activation:
         not_before=data.get("notBefore", 0.0),
         error=_decode_error(data.get("error")),
         since=data.get("since", 0.0),
-        branches=tuple(data.get("branches", ())),
+        scopes=tuple(data.get("scopes", ())),
+        again=data.get("again"),
+        value=decode_value(data.get("value")),
+        then=_decode_then(data.get("then")),
+        led=data.get("led", False),
+    )
+
+
+def _encode_then(then: Continuation | None) -> list[Any] | None:
+    if then is None:
+        return None
+    iterate = None if then.iterate is None else list(then.iterate)
+    return [[list(jump) for jump in then.jumps], iterate, then.skip]
+
+
+def _decode_then(data: Sequence[Any] | None) -> Continuation | None:
+    if data is None:
+        return None
+    jumps, iterate, skip = data
+    return Continuation(
+        tuple((target, reason) for target, reason in jumps),
+        None if iterate is None else (iterate[0], iterate[1]),
+        skip,
     )
 
 
@@ -227,14 +300,14 @@ def _decode_sent(data: Sequence[Sequence[Any]]) -> tuple[Sent, ...]:
 def _encode_end(end: End | None) -> list[Any] | None:
     if end is None:
         return None
-    return [end.order, end.round, end.iteration, end.node, encode_value(end.value)]
+    return [list(end.order), end.round, end.iteration, end.node, encode_value(end.value)]
 
 
 def _decode_end(data: Sequence[Any] | None) -> End | None:
     if data is None:
         return None
     order, round_, iteration, node, value = data
-    return End(order, round_, iteration, node, decode_value(value))
+    return End(tuple(order), round_, iteration, node, decode_value(value))
 
 
 def _encode_failure(failure: Failure | None) -> dict[str, Any] | None:

@@ -30,5 +30,5 @@ def _stops(state: State) -> list[StopAttempt]:
     return [
         StopAttempt(activation.number, activation.attempt)
         for activation in state.activations.values()
-        if activation.phase in (Phase.STARTING, Phase.RUNNING) and not activation.branches
+        if activation.phase in (Phase.STARTING, Phase.RUNNING)
     ]

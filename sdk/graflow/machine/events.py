@@ -7,6 +7,7 @@ activation changes nothing. Times are seconds since the epoch, read once by the 
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from graflow.machine.directives import Directive
 from graflow.machine.state import Error, Value
 
 
@@ -37,6 +38,8 @@ class AttemptSucceeded:
     attempt: int
     value: Value
     at: float
+    directives: tuple[Directive, ...] = ()
+    """What it decided, in the order in which it asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,15 @@
 """A state under change: what the rules of `reducer` read and write while one event is folded.
 
-A fold starts from a frozen state and ends in another (`done`); only what it touches is copied.
+Everything here keeps what is said twice in a state (queues and activations, tokens and arrivals)
+consistent; nothing here decides.
 """
 
 from graflow.machine.graph import scope_graph
 from graflow.machine.joins import Tracker
 from graflow.machine.plan import Plan
+from graflow.machine.scopes import plan_at
 from graflow.machine.state import (
+    KEPT_TRANSITIONS,
     RUN_SCOPE,
     Activation,
     End,
@@ -16,165 +19,255 @@ from graflow.machine.state import (
     Sent,
     State,
     Token,
+    Transition,
     Value,
 )
 
 
 class Fold:
-    """The parts of a state that rules change, with the operations that keep them consistent."""
+    """A state, one event, and what the event has left to look at."""
+
+    __slots__ = ("_noted", "at", "candidates", "plan", "seq", "state", "unsettled")
 
     def __init__(self, plan: Plan, state: State, at: float) -> None:
         self.plan = plan
-        self.base = state
-        self.at = at
         self.state = state
+        self.at = at
         self.seq = state.seq + 1
-        self.scopes = dict(state.scopes)
-        self.activations = dict(state.activations)
-        self.starting = dict(state.starting)
-        self.backoff = dict(state.backoff)
-        self.steps = state.steps
-        self.scopes_made = state.scopes_made
-        self.completed = state.completed
+        self._noted = 0
         self.candidates: dict[tuple[int, str], None] = {}
         """Nodes by scope whose tokens may have become free, in the order to look at them."""
 
         self.unsettled: dict[int, None] = {}
         """Scopes that may have ended."""
 
-        self._trackers: dict[int, Tracker] = {}
-
-    def done(self) -> State:
-        """Return the state that the fold has led to."""
-        for scope, tracker in self._trackers.items():
-            if scope in self.scopes:
-                self._set(scope, alive=tracker.alive, arrivals=tracker.arrivals)
-        return self.state._replace(
-            seq=self.seq,
-            steps=self.steps,
-            scopes=self.scopes,
-            scopes_made=self.scopes_made,
-            activations=self.activations,
-            starting=self.starting,
-            backoff=self.backoff,
-            completed=self.completed,
-        )
-
-    def _set(self, scope: int, **changes: object) -> None:
-        self.scopes[scope] = self.scopes[scope]._replace(**changes)  # type: ignore[arg-type]
-
-    def tracker(self, scope: int) -> Tracker:
-        """Return the arrivals of a scope, to be changed."""
-        if scope not in self._trackers:
-            found = self.scopes[scope]
-            graph = scope_graph(self.plan, found.path)
-            self._trackers[scope] = Tracker(graph, found.alive, found.arrivals)
-        return self._trackers[scope]
-
     def halted(self, scope: int) -> bool:
         """Whether nothing more is created in the scope, because it or one around it failed (R7)."""
+        scopes = self.state.scopes
         while True:
-            found = self.scopes[scope]
+            found = scopes[scope]
             if found.failure:
                 return True
             if scope == RUN_SCOPE:
                 return False
             scope = found.parent
 
-    def open_scope(self, parent: int, owner: int, path: tuple[tuple[str, str], ...]) -> int:
-        """Open the scope of a branch, or of the run when the path is empty."""
-        number = self.scopes_made if path else RUN_SCOPE
-        self.scopes_made = number + 1
-        self.scopes[number] = Scope(path, parent, owner, self.seq)
-        if path:
-            self._set(parent, children=self.scopes[parent].children + 1)
+    def open_run(self) -> None:
+        """Open the run's own scope."""
+        self.state.scopes[RUN_SCOPE] = Scope(Tracker(scope_graph(self.plan, ())))
+        self.state.scopes_made = 1
+
+    def open_branch(self, group: Activation, member: str, call: int) -> int:
+        """Open the scope of one branch of a group."""
+        around = self.state.scopes[group.scope]
+        path = (*around.path, (group.node, member))
+        graph = scope_graph(plan_at(self.plan, self.state, group.scope), path)
+        self._count_children(group.scope, 1)
+        branch = Scope(Tracker(graph), path, group.scope, group.number, call, around.home)
+        branch.as_of = self.seq
+        return self._open(branch)
+
+    def open_fragment(self, spawner: Activation, fragment: Plan, call: int) -> int:
+        """Open the scope of one fragment (T5)."""
+        number = self.state.scopes_made
+        graph = scope_graph(fragment, ())
+        return self._open(
+            Scope(Tracker(graph), (), spawner.scope, spawner.number, call, number, fragment)
+        )
+
+    def _open(self, scope: Scope) -> int:
+        number = self.state.scopes_made
+        self.state.scopes_made += 1
+        self.state.scopes[number] = scope
         return number
+
+    def close(self, holder: Activation, scopes: tuple[int, ...]) -> None:
+        """Let scopes of an activation go, with whatever is in them and inside them."""
+        state = self.state
+        gone = set(scopes)
+        for number in [n for n in state.scopes if n > min(gone, default=n)]:
+            if state.scopes[number].parent in gone:  # a scope inside another is the later one
+                gone.add(number)
+        for number in [n for n, a in state.activations.items() if a.scope in gone]:
+            del state.activations[number]
+            state.starting.pop(number, None)
+            state.backoff.pop(number, None)
+        branches = sum(state.scopes[number].is_branch for number in scopes)
+        for number in gone:
+            del state.scopes[number]
+        self._count_children(holder.scope, -branches)
+
+    def _count_children(self, scope: int, more: int) -> None:
+        """Count branches in the scope, and in those around it that they see through fragments."""
+        if not more:
+            return
+        while True:
+            found = self.state.scopes[scope]
+            found.children += more
+            if scope == RUN_SCOPE or found.is_branch:
+                return
+            scope = found.parent
 
     def create(self, scope: int, token: Token) -> Activation:
         """Create an activation of a token, which stays alive at its node as what it has become."""
-        found = self.scopes[scope]
-        node = token.node
-        self.steps += 1
-        iteration = found.counts.get(node, 0) + 1
+        state, found, node = self.state, self.state.scopes[scope], token.node
+        number = state.steps = state.steps + 1
+        iteration = found.counts[node] = found.counts.get(node, 0) + 1
+        queue = found.queues.get(node)
+        found.queues[node] = (*queue, number) if queue else (number,)
         made = Activation(
-            self.steps, scope, node, token.round, iteration, token.sent, since=self.at
-        )
-        self._set(
+            number,
             scope,
-            counts=found.counts.put(node, iteration),
-            queues=found.queues.put(node, (*found.queues.get(node, ()), made.number)),
+            node,
+            token.round,
+            iteration,
+            token.sent,
+            since=self.at,
+            again=token.again,
         )
-        self.activations[made.number] = made
+        state.activations[number] = made
         return made
 
     def put(self, activation: Activation, phase: Phase, **changes: object) -> Activation:
         """Bring a live activation to a phase."""
         since = self.at if phase is not activation.phase else activation.since
         changed = activation._replace(phase=phase, since=since, **changes)  # type: ignore[arg-type]
-        self.activations[changed.number] = changed
-        self.starting.pop(changed.number, None)
-        self.backoff.pop(changed.number, None)
+        state, number = self.state, activation.number
+        state.activations[number] = changed
+        state.starting.pop(number, None)
+        state.backoff.pop(number, None)
         if phase is Phase.STARTING:
-            self.starting[changed.number] = None
+            state.starting[number] = None
         elif phase is Phase.BACKOFF:
-            self.backoff[changed.number] = None
+            state.backoff[number] = None
         return changed
 
     def retire(self, activation: Activation) -> None:
         """Let a completed activation go; the next one of its node may have its turn."""
-        scope = self.scopes[activation.scope]
-        del self.activations[activation.number]
-        self.starting.pop(activation.number, None)
-        rest = tuple(n for n in scope.queues[activation.node] if n != activation.number)
-        queues = scope.queues.put(activation.node, rest)
-        self._set(activation.scope, queues=queues if rest else queues.drop(activation.node))
-        tracker = self.tracker(activation.scope)
-        tracker.vanish(activation.node, activation.round)
-        for node in sorted(tracker.risen, key=self.plan.order.__getitem__):
-            self.candidates[activation.scope, node] = None
-        tracker.risen.clear()
+        number, node = activation.number, activation.node
+        scope = self.state.scopes[activation.scope]
+        del self.state.activations[number]
+        self.state.starting.pop(number, None)
+        queue = scope.queues[node]
+        if len(queue) == 1:
+            del scope.queues[node]
+        else:
+            scope.queues[node] = tuple(n for n in queue if n != number)
+        self.vanish(activation.scope, node, activation.round)
         self.unsettled[activation.scope] = None
 
-    def send(self, activation: Activation, value: Value) -> int:
-        """Put a token on each successor (R1); return how many there are."""
-        scope = self.scopes[activation.scope]
-        tracker = self.tracker(activation.scope)
-        successors = tracker.graph.after.get(activation.node, ())
-        tokens = dict(scope.tokens)
-        sent = Sent(activation.node, value)
+    def vanish(self, scope: int, node: str, round_: int) -> None:
+        """Note that something alive at a node is gone: tokens elsewhere may have become free."""
+        tracker = self.state.scopes[scope].tracker
+        tracker.vanish(node, round_)
+        risen = tracker.risen
+        if not risen:
+            return
+        if len(risen) > 1:
+            order = plan_at(self.plan, self.state, scope).order
+            risen.sort(key=order.__getitem__)
+        for other in risen:
+            self.candidates[scope, other] = None
+        risen.clear()
+
+    def send(self, activation: Activation, value: Value) -> bool:
+        """Put a token on each successor (R1); return whether there are any."""
+        found = self.state.scopes[activation.scope]
+        successors = found.tracker.graph.after[activation.node]
+        if not successors:
+            return False
+        sent = (Sent(activation.node, value),)
         for node, weight in successors:
-            round_ = activation.round + weight
-            others = {token.round: token for token in tokens.get(node, ())}
-            if round_ in others:
-                others[round_] = others[round_]._replace(sent=(*others[round_].sent, sent))
-            else:
-                others[round_] = Token(node, round_, (sent,))
-                tracker.appear(node, round_)
-            tokens[node] = tuple(others[r] for r in sorted(others))
-            self.candidates[activation.scope, node] = None
-        if successors:
-            self._set(activation.scope, tokens=tokens)
-        return len(successors)
+            self.put_token(activation.scope, node, activation.round + weight, sent)
+        return True
+
+    def put_token(self, scope: int, node: str, round_: int, sent: tuple[Sent, ...]) -> None:
+        """Put an ordinary token on a node; it merges with those of its round."""
+        found = self.state.scopes[scope]
+        tokens = found.tokens.get(node, ())
+        for n, token in enumerate(tokens):
+            if token.round == round_ and not token.explicit:
+                merged = token._replace(sent=(*token.sent, *sent))
+                found.tokens[node] = (*tokens[:n], merged, *tokens[n + 1 :])
+                break
+        else:
+            self.add_token(scope, Token(node, round_, sent))
+        self.candidates[scope, node] = None
+
+    def add_token(self, scope: int, token: Token) -> None:
+        """Put a token on its node, to be alive there."""
+        found = self.state.scopes[scope]
+        tokens = found.tokens.get(token.node, ())
+        found.tokens[token.node] = (
+            tuple(sorted((*tokens, token), key=_round)) if tokens else (token,)
+        )
+        found.tracker.appear(token.node, token.round)
 
     def take(self, scope: int, token: Token) -> None:
-        """Consume the tokens of a round; they stay alive as the activation made of them."""
-        tokens = dict(self.scopes[scope].tokens)
-        rest = tuple(other for other in tokens.pop(token.node) if other.round != token.round)
-        if rest:
-            tokens[token.node] = rest
-        self._set(scope, tokens=tokens)
+        """Consume a token; it stays alive as the activation made of it."""
+        tokens = self.state.scopes[scope].tokens
+        rest = tokens[token.node]
+        if len(rest) == 1:
+            del tokens[token.node]
+            return
+        at = next(n for n, other in enumerate(rest) if other is token)
+        tokens[token.node] = (*rest[:at], *rest[at + 1 :])
 
-    def record(self, scope: int, node: str, value: Value) -> None:
-        """Make a value the latest result of an id (C1), keeping what open branches may read."""
-        found = self.scopes[scope]
+    def record(self, scope: int, node: str, value: Value, completed: int | None = None) -> None:
+        """Make a value the latest result of an id (C1), keeping what open branches may read.
+
+        Args:
+            scope: Where it is to be seen.
+            node: Its id.
+            value: The value.
+            completed: Its place in the order of completion; None: the next one.
+        """
+        if completed is None:
+            completed = self.state.recorded = self.state.recorded + 1
+        found = self.state.scopes[scope]
+        result = Result(value, self.seq, completed)
         kept = found.results.get(node, ()) if found.children else ()
-        self._set(scope, results=found.results.put(node, (*kept, Result(value, self.seq))))
+        found.results[node] = (*kept, result)
 
-    def offer_end(self, activation: Activation, value: Value) -> None:
-        """Take an activation that led nowhere for the end of its scope, if it is the best (R6)."""
-        scope = self.scopes[activation.scope]
-        order = self.plan.order[activation.node]
-        end = End(order, activation.round, activation.iteration, activation.node, value)
-        rank = (end.order, end.round, end.iteration)
-        if scope.end is None or rank >= (scope.end.order, scope.end.round, scope.end.iteration):
-            self._set(activation.scope, end=end)
+    def merge_results(self, into: int, source: Scope) -> None:
+        """Make the results of a scope that has ended visible around it (G4)."""
+        for node, results in source.results.items():
+            self.record(into, node, results[-1].value, results[-1].completed)
+
+    def order_of(self, activation: Activation) -> tuple[int, ...]:
+        """Return the place of an activation's node in the order of declaration (R6)."""
+        tail: list[int] = []
+        state = self.state
+        while True:
+            place = plan_at(self.plan, state, activation.scope).order[activation.node]
+            home = state.scopes[activation.scope].home
+            if home == RUN_SCOPE:
+                return (*(1,) * (len(tail) // 3), 0, place, *reversed(tail))
+            fragment = state.scopes[home]
+            activation = state.activations[fragment.owner]
+            tail += (place, fragment.call, activation.iteration)
+
+    def offer_end(self, scope: int, end: End) -> None:
+        """Take an end of a scope for its value, if it is the best so far (R6)."""
+        found = self.state.scopes[scope]
+        if found.end is None or _rank(end) >= _rank(found.end):
+            found.end = end
+
+    def note(self, source: Activation, kind: str, target: str, reason: str) -> None:
+        """Note a move that a task decided."""
+        state = self.state
+        state.transitions_made += 1
+        made = Transition(
+            state.transitions_made, self.at, source.node, target, kind, source.iteration, reason
+        )
+        self._noted += 1
+        kept = max(KEPT_TRANSITIONS, self._noted)
+        state.transitions = (*state.transitions, made)[-kept:]
+
+
+def _round(token: Token) -> int:
+    return token.round
+
+
+def _rank(end: End) -> tuple[tuple[int, ...], int, int]:
+    return (end.order, end.round, end.iteration)

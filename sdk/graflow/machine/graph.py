@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from graflow.machine.plan import Plan
 
@@ -22,39 +23,87 @@ class ScopeGraph:
     before: Mapping[str, tuple[tuple[str, int], ...]]
     """Predecessors with weights."""
 
+    @cached_property
+    def _depths(self) -> Mapping[str, int]:
+        """Places in an order in which every forward edge leads from a lesser to a greater one."""
+        left = {
+            node: sum(weight == FORWARD for _, weight in edges)
+            for node, edges in self.before.items()
+        }
+        ready = [node for node, count in left.items() if not count]
+        for node in ready:  # grows while it is walked
+            for successor, weight in self.after[node]:
+                if weight == FORWARD:
+                    left[successor] -= 1
+                    if not left[successor]:
+                        ready.append(successor)
+        return {node: place for place, node in enumerate(ready)}
 
-def scope_graph(plan: Plan, path: Path) -> ScopeGraph:
-    """Return the graph of the run (empty path) or of the branch that the path leads to.
+    def leads(self, source: str, target: str) -> bool:
+        """Return whether forward edges, one or more, lead from a node to another."""
+        depths = self._depths
+        deepest = depths[target]
+        seen = {source}
+        todo = [source] if depths[source] < deepest else []
+        while todo:
+            for successor, weight in self.after[todo.pop()]:
+                if weight != FORWARD or successor in seen:
+                    continue
+                if successor == target:
+                    return True
+                seen.add(successor)
+                if depths[successor] < deepest:
+                    todo.append(successor)
+        return False
+
+
+def scope_graph(plan: Plan, path: Path, *, whole: bool = False) -> ScopeGraph:
+    """Return the graph of a run, a fragment (empty path), or the branch that the path leads to.
 
     It depends on the plan alone, so it is made once per plan and never remade on resume (R2).
+
+    Args:
+        plan: Of the run or of the fragment.
+        path: The (group, member) pairs that lead to a branch in it.
+        whole: For a branch: with the nodes that only a jump leads to. What the member leads to is
+            walked first, so its part of the graph is the same either way.
     """
-    known: dict[Path, ScopeGraph] = plan.__dict__.setdefault("_scope_graphs", {})
-    if path not in known:
-        known[path] = _build(plan, path)
-    return known[path]
+    known: dict[tuple[Path, bool], ScopeGraph] = plan.__dict__.setdefault("_scope_graphs", {})
+    key = (path, whole or not path)
+    if key not in known:
+        known[key] = _build(plan, path, whole=whole)
+    return known[key]
 
 
-def _build(plan: Plan, path: Path) -> ScopeGraph:
+def _build(plan: Plan, path: Path, *, whole: bool) -> ScopeGraph:
     if not path:
         starts: Iterable[str] = (*plan.start, *plan.by_id)
-        absorbed: frozenset[str] = frozenset()
+        taken: frozenset[str] = frozenset()
     else:
         member = path[-1][1]
-        starts = (member,)
+        starts = (member, *plan.by_id) if whole else (member,)
         # Most members lead nowhere; what their group reaches need not be known for them.
-        leads = bool(plan.successors[member])
-        absorbed = frozenset().union(*(reached(plan, g) for g, _ in path)) if leads else frozenset()
-    after = _classify(plan, starts, absorbed)
+        taken = absorbed(plan, path) if whole or plan.successors[member] else frozenset()
+    after = _classify(plan, starts, taken)
     before: dict[str, list[tuple[str, int]]] = {node: [] for node in after}
     for node, edges in after.items():
         for successor, weight in edges:
             before[successor].append((node, weight))
-    return ScopeGraph(after, {node: tuple(edges) for node, edges in before.items()})
+    return ScopeGraph(
+        {node: tuple(edges) for node, edges in after.items()},
+        {node: tuple(edges) for node, edges in before.items()},
+    )
+
+
+def absorbed(plan: Plan, path: Path) -> frozenset[str]:
+    """Return the nodes on which a branch puts no tokens: its barriers do, when it has ended."""
+    groups = [group for group, _ in path]
+    return frozenset(groups).union(*(reached(plan, group) for group in groups))
 
 
 def _classify(
-    plan: Plan, starts: Iterable[str], absorbed: frozenset[str]
-) -> dict[str, tuple[tuple[str, int], ...]]:
+    plan: Plan, starts: Iterable[str], taken: frozenset[str]
+) -> dict[str, list[tuple[str, int]]]:
     """Walk depth first; an edge to a node on the current path is a loop edge."""
     after: dict[str, list[tuple[str, int]]] = {}
     on_path: set[str] = set()
@@ -70,13 +119,13 @@ def _classify(
             if successor is None:
                 on_path.remove(node)
                 stack.pop()
-            elif successor not in absorbed:
+            elif successor not in taken:
                 after[node].append((successor, LOOP if successor in on_path else FORWARD))
                 if successor not in after:
                     after[successor] = []
                     on_path.add(successor)
                     stack.append((successor, iter(plan.successors[successor])))
-    return {node: tuple(edges) for node, edges in after.items()}
+    return after
 
 
 def reached(plan: Plan, node: str) -> frozenset[str]:

@@ -19,100 +19,130 @@ and Reps for shortest paths under change, 1996). So an acyclic graph costs each 
 from heapq import heapify, heappop, heappush
 
 from graflow.machine.graph import ScopeGraph
-from graflow.machine.shelf import Shelf
 
 NEVER = 2**62
 """A round that never comes."""
 
 _NOTHING = (NEVER, 0)
 
-Alive = Shelf[str, tuple[int, ...]]
-Arrivals = Shelf[str, tuple[int, int]]
-
 
 class Tracker:
     """Folds appearances and disappearances into the arrivals of one scope."""
 
-    def __init__(self, graph: ScopeGraph, alive: Alive, arrivals: Arrivals) -> None:
+    __slots__ = ("alive", "arrivals", "graph", "risen")
+
+    def __init__(self, graph: ScopeGraph) -> None:
         self.graph = graph
-        self.alive = alive
-        self.arrivals = arrivals
-        self.risen: set[str] = set()
+        self.alive: dict[str, tuple[int, ...]] = {}
+        """Rounds of what is alive at each node, sorted."""
+        self.arrivals: dict[str, tuple[int, int]] = {}
+        """For each node its arrival, and over how many edges that can be had."""
+        self.risen: list[str] = []
         """Nodes whose arrival has risen: tokens on them may have become free."""
+
+    def copy(self) -> "Tracker":
+        """Return a tracker that shares nothing that changes."""
+        made = Tracker(self.graph)
+        made.alive = dict(self.alive)
+        made.arrivals = dict(self.arrivals)
+        return made
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Tracker)
+            and self.alive == other.alive
+            and self.arrivals == other.arrivals
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+    def __repr__(self) -> str:
+        return f"Tracker(alive={self.alive!r}, arrivals={self.arrivals!r})"
 
     def arrival(self, node: str) -> int:
         """Return the least round in which something may still come to the node over an edge."""
         return self.arrivals.get(node, _NOTHING)[0]
 
     def _least(self, node: str) -> int:
+        arrival = self.arrivals.get(node, _NOTHING)[0]
         rounds = self.alive.get(node)
-        return min(self.arrival(node), rounds[0]) if rounds else self.arrival(node)
+        return rounds[0] if rounds and rounds[0] < arrival else arrival
 
     def appear(self, node: str, round_: int) -> None:
         """Note that something is alive at the node in the round."""
         before = self._least(node)
-        rounds = self.alive.get(node, ())
-        self.alive = self.alive.put(node, tuple(sorted((*rounds, round_))))
+        rounds = self.alive.get(node)
+        self.alive[node] = tuple(sorted((*rounds, round_))) if rounds else (round_,)
         if round_ < before:
             self._lower([(round_, node)])
 
     def vanish(self, node: str, round_: int) -> None:
         """Note that one thing alive at the node in the round is gone."""
         before = self._least(node)
-        rounds = list(self.alive[node])
-        rounds.remove(round_)
-        self.alive = self.alive.put(node, tuple(rounds)) if rounds else self.alive.drop(node)
+        rounds = self.alive[node]
+        if len(rounds) == 1:
+            del self.alive[node]
+        else:
+            at = rounds.index(round_)
+            self.alive[node] = (*rounds[:at], *rounds[at + 1 :])
         if self._least(node) > before:
             self._raise(node, before)
 
     def _lower(self, falling: list[tuple[int, str]]) -> None:
         """Spread smaller rounds; each entry is a node and what its `least` has fallen to."""
         heapify(falling)
+        arrivals, after = self.arrivals, self.graph.after
         while falling:
             least, node = heappop(falling)
             if least > self._least(node):
                 continue  # it has fallen further since
-            for successor, weight in self.graph.after.get(node, ()):
-                arrival, support = self.arrivals.get(successor, _NOTHING)
+            for successor, weight in after.get(node, ()):
+                arrival, support = arrivals.get(successor, _NOTHING)
                 if least + weight < arrival:
                     before = self._least(successor)
-                    self.arrivals = self.arrivals.put(successor, (least + weight, 1))
+                    arrivals[successor] = (least + weight, 1)
                     if least + weight < before:
                         heappush(falling, (least + weight, successor))
                 elif least + weight == arrival:
-                    self.arrivals = self.arrivals.put(successor, (arrival, support + 1))
+                    arrivals[successor] = (arrival, support + 1)
 
     def _raise(self, node: str, before: int) -> None:
         """Withdraw what rested on a node whose `least` was `before`, then look for what is left."""
         unsupported: list[str] = []
         affected = [(node, before)]
+        arrivals, after = self.arrivals, self.graph.after
         for at, old in affected:  # grows while it is walked
-            for successor, weight in self.graph.after.get(at, ()):
-                arrival, support = self.arrivals.get(successor, _NOTHING)
+            for successor, weight in after.get(at, ()):
+                arrival, support = arrivals.get(successor, _NOTHING)
                 if old + weight != arrival or support == 0:
                     continue
-                self.arrivals = self.arrivals.put(successor, (arrival, support - 1))
+                arrivals[successor] = (arrival, support - 1)
                 if support > 1:
                     continue
                 unsupported.append(successor)
                 rounds = self.alive.get(successor)
                 if not rounds or rounds[0] > arrival:
                     affected.append((successor, arrival))
-        self._search(unsupported)
+        if unsupported:
+            self._search(unsupported)
 
     def _search(self, unsupported: list[str]) -> None:
         """Find the arrivals of nodes that lost theirs."""
         for node in unsupported:
-            self.arrivals = self.arrivals.put(node, _NOTHING)
+            self.arrivals[node] = _NOTHING
         found = {node: self._best(node) for node in unsupported}
         falling = []
         for node, best in found.items():
             before = self._least(node)
-            self.arrivals = self.arrivals.put(node, best) if best[1] else self.arrivals.drop(node)
+            if best[1]:
+                self.arrivals[node] = best
+            else:
+                del self.arrivals[node]
             if best[0] < before:
                 falling.append((best[0], node))
-        self._lower(falling)
-        self.risen.update(unsupported)
+        if falling:
+            self._lower(falling)
+        self.risen.extend(unsupported)
 
     def _best(self, node: str) -> tuple[int, int]:
         arrival, support = _NOTHING

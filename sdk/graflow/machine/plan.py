@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from graflow.machine import defaults
 
@@ -69,7 +69,12 @@ class Critical:
     members: tuple[str, ...]
 
 
-GroupPolicy: TypeAlias = Strict | BestEffort | AtLeast | Critical
+@dataclass(frozen=True, slots=True)
+class Custom:
+    """A group succeeds when user code, run as an attempt of the group, says so."""
+
+
+GroupPolicy: TypeAlias = Strict | BestEffort | AtLeast | Critical | Custom
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +84,19 @@ class GroupPlan:
     id: str
     members: tuple[str, ...]
     policy: GroupPolicy = Strict()
+    retry: Retry = Retry()
+    """How often the branches that failed are run again (G5)."""
 
 
-NodePlan: TypeAlias = TaskPlan | GroupPlan
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """A place at the end of a fragment that stands for a node outside: to come to it is a jump."""
+
+    id: str
+    """Of the node outside."""
+
+
+NodePlan: TypeAlias = TaskPlan | GroupPlan | Exit
 
 
 @dataclass(frozen=True)
@@ -102,6 +117,10 @@ class Plan:
 
     params: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Parameter names of a task's function, where they are known before it runs."""
+
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    """What a host keeps about the nodes of a fragment; the machine passes it on and never looks
+    inside."""
 
     @cached_property
     def by_id(self) -> Mapping[str, NodePlan]:
@@ -130,3 +149,16 @@ class Plan:
             if isinstance(node, GroupPlan)
             for member in node.members
         }
+
+    @cached_property
+    def placed(self) -> frozenset[str]:
+        """Nodes that have a place in the flow: an edge, a membership, or the start."""
+        groups = [node for node in self.nodes if isinstance(node, GroupPlan)]
+        return frozenset(
+            (
+                *self.start,
+                *self.group_of,
+                *(group.id for group in groups),
+                *(node for edge in self.edges for node in edge),
+            )
+        )

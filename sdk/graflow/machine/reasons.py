@@ -42,7 +42,16 @@ MAX_STEPS_EXCEEDED: Final = "MaxStepsExceeded"
 """The run made more activations than `maxSteps` allows (R8)."""
 
 CANCELLED: Final = "Cancelled"
-"""Somebody asked for the run to end."""
+"""Somebody, or a task, asked for the run to end."""
+
+TERMINATED: Final = "Terminated"
+"""A task ended the run as succeeded (`terminate_workflow`)."""
+
+CYCLE_LIMIT_EXCEEDED: Final = "CycleLimitExceeded"
+"""A task asked for another pass after `max_cycles` of them (T2)."""
+
+INVALID_TRANSITION: Final = "InvalidTransition"
+"""A task asked for a move that cannot be made, such as a jump to a task that nobody knows."""
 
 INVALID: Final = "Invalid"
 """The Workflow as written cannot run."""

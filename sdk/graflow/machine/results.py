@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from graflow.machine.scopes import outward
 from graflow.machine.state import RUN_SCOPE, Result, State
 
 
@@ -9,23 +10,21 @@ def visible(state: State, scope: int, task: str) -> Result | None:
     """Return the latest result of an id as seen from a scope, or None.
 
     A branch sees its own results, then those of the enclosing scopes as they were when its group
-    started, and never a sibling's.
+    started, and never a sibling's. A fragment sees what its spawner's scope sees.
     """
     as_of: int | None = None
-    while True:
-        found = state.scopes[scope]
+    for found in outward(state, scope):
         for result in reversed(found.results.get(task, ())):
             if as_of is None or result.seq <= as_of:
                 return result
-        if scope == RUN_SCOPE:
-            return None
-        as_of = found.as_of if as_of is None else min(as_of, found.as_of)
-        scope = found.parent
+        if found.as_of is not None:
+            as_of = found.as_of if as_of is None else min(as_of, found.as_of)
+    return None
 
 
 def of_run(state: State) -> Mapping[str, Result]:
-    """Return the latest results of the run's own scope, in the order in which they came."""
+    """Return the latest results of the run's own scope, in the order of completion."""
     if RUN_SCOPE not in state.scopes:
         return {}
     latest = {task: found[-1] for task, found in state.scopes[RUN_SCOPE].results.items()}
-    return dict(sorted(latest.items(), key=lambda item: (item[1].seq, item[0])))
+    return dict(sorted(latest.items(), key=lambda item: item[1].completed))

@@ -1,24 +1,22 @@
 """Where a run is: scopes, tokens, live activations, and the results that later tasks may read.
 
-What changes with every event is a named tuple: a changed copy of one takes a quarter of the time
-that a changed copy of a frozen dataclass takes, and that is most of what a fold does.
+`State` and `Scope` are changed in place by `reducer.fold`, which is most of what makes it fast;
+`reducer.reduce` folds a copy. Everything that they hold is immutable.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeAlias
 
-from graflow.machine.shelf import Shelf
+from graflow.machine.joins import Tracker
+from graflow.machine.plan import Plan
 
 Value: TypeAlias = Any
 """A value as the host hands it over: an object locally, a JSON reference on a cluster.
 The machine passes it on and never looks inside."""
 
 RUN_SCOPE = 0
-
-NOTHING: Shelf[Any, Any] = Shelf()
-"""What every mapping of a state begins as."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +51,13 @@ class Phase(StrEnum):
     """Its current attempt should have a runner, which has not claimed it yet."""
 
     RUNNING = "Running"
-    """Its current attempt was claimed; for a group: its branches are alive."""
+    """Its current attempt was claimed. A group's attempt is that of its custom policy."""
+
+    HOLDING = "Holding"
+    """Scopes of its own are alive: the branches of a group, or what a task has spawned (T5)."""
 
     BACKOFF = "Backoff"
-    """Waits for `not_before` before the next attempt."""
+    """Waits for `not_before` before the next attempt, or before branches are run again."""
 
     FAILED = "Failed"
     """Failed for good; kept until its scope has ended, for a run to be resumed."""
@@ -102,6 +103,24 @@ class Token(NamedTuple):
     node: str
     round: int
     sent: tuple[Sent, ...]
+    explicit: bool = False
+    """A start, jump or pass that could not be created (R5, R7): it merges with nothing."""
+
+    again: Value = None
+    """For a pass that `next_iteration` asked for: what it is given."""
+
+
+class Continuation(NamedTuple):
+    """What a task that has succeeded goes on with, once what it spawned has ended (T6)."""
+
+    jumps: tuple[tuple[str, str], ...] = ()
+    """(target, reason)."""
+
+    iterate: tuple[Value, str] | None = None
+    """(what the next pass is given, reason)."""
+
+    skip: bool = False
+    """Own successors are skipped."""
 
 
 class Activation(NamedTuple):
@@ -141,8 +160,20 @@ class Activation(NamedTuple):
     since: float = 0.0
     """When it came to its phase, in seconds since the epoch."""
 
-    branches: tuple[int, ...] = ()
-    """For a group: the scopes of its branches, in the order of the members."""
+    scopes: tuple[int, ...] = ()
+    """Scopes of its own: branches in the order of the members, fragments in that of the calls."""
+
+    again: Value = None
+    """What `next_iteration` gave this pass; None: nothing."""
+
+    value: Value = None
+    """Of a task that holds: what it returned."""
+
+    then: Continuation | None = None
+    """Of a task that holds: what it goes on with."""
+
+    led: bool = False
+    """Of a task that holds: what it spawned has left for a node outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +182,20 @@ class Result:
 
     value: Value
     seq: int
-    """Sequence number of the fold that recorded it."""
+    """Sequence number of the fold that made it visible here."""
+
+    completed: int
+    """Its place in the order of completion: how many tasks and groups had succeeded."""
 
 
 @dataclass(frozen=True, slots=True)
 class End:
     """The best candidate for the value of a scope (R6): greatest order, round, iteration."""
 
-    order: int
+    order: tuple[int, ...]
+    """(0, place in the plan) of a static node; of a dynamic one 1, its spawner's order, the
+    spawner's pass, the call, and its place in the fragment."""
+
     round: int
     iteration: int
     node: str
@@ -179,34 +216,75 @@ class Failure:
     seq: int
 
 
-class Scope(NamedTuple):
-    """The run itself, or one branch of a group: a space in which tokens meet."""
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A move that a task decided at run time (section 4)."""
+
+    number: int
+    """Place among the transitions of the run, from 1."""
+
+    at: float
+    """When it took effect, in seconds since the epoch."""
+
+    source: str
+    target: str
+    """The node or nodes that it leads to; empty when it ends the run."""
+
+    kind: str
+    """One of `directives.Kind`."""
+
+    iteration: int
+    """The pass of the source that decided it."""
+
+    reason: str
+    """In words of user code."""
+
+
+@dataclass(slots=True)
+class Scope:
+    """The run itself, one branch of a group, or one fragment: a space in which tokens meet."""
+
+    tracker: Tracker
+    """What is alive at each node, and where it may still come to. Derived; not persisted."""
 
     path: tuple[tuple[str, str], ...] = ()
-    """The (group, member) pairs that lead here; empty for the run."""
+    """The (group, member) pairs that lead here from the run or from the fragment around it."""
 
     parent: int = RUN_SCOPE
     """The enclosing scope."""
 
     owner: int = 0
-    """Number of the group's activation whose branch this is; 0 for the run."""
+    """Number of the activation that holds it open: a group, or a spawner; 0 for the run."""
 
-    as_of: int = 0
-    """Sequence number when it was opened: of the enclosing scopes it sees no later result."""
+    call: int = 0
+    """Which of the owner's scopes it is, from 0."""
+
+    home: int = RUN_SCOPE
+    """The scope whose plan names the nodes: the run, or the innermost fragment around."""
+
+    plan: Plan | None = None
+    """Of a fragment: its nodes and edges."""
+
+    whole: bool = False
+    """Of a branch: a jump has led it beyond what its member leads to."""
+
+    as_of: int | None = None
+    """Of a branch: sequence number when it was opened; of the enclosing scopes it sees no later
+    result."""
 
     children: int = 0
-    """Open scopes inside this one, which may still read results that were replaced since."""
+    """Open branches inside this one, which may still read results that were replaced since."""
 
-    tokens: Mapping[str, tuple[Token, ...]] = NOTHING
+    tokens: dict[str, tuple[Token, ...]] = field(default_factory=dict)
     """Tokens that no activation has consumed, by node, in order of their rounds."""
 
-    queues: Shelf[str, tuple[int, ...]] = NOTHING
+    queues: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Live activations of each node, in order of creation; the first one runs."""
 
-    counts: Shelf[str, int] = NOTHING
+    counts: dict[str, int] = field(default_factory=dict)
     """Activations made of each node so far."""
 
-    results: Shelf[str, tuple[Result, ...]] = NOTHING
+    results: dict[str, tuple[Result, ...]] = field(default_factory=dict)
     """Results by id; the last one is the latest, older ones are kept while `children` need them."""
 
     end: End | None = None
@@ -218,15 +296,24 @@ class Scope(NamedTuple):
     ended: bool = False
     """Whether nothing is alive here any more (or, after a failure, nothing runs)."""
 
-    alive: Shelf[str, tuple[int, ...]] = NOTHING
-    """Rounds of what is alive at each node, sorted. Derived; not persisted."""
+    @property
+    def is_branch(self) -> bool:
+        """Whether this is a branch of a group, which no jump leaves (G6)."""
+        return self.as_of is not None
 
-    arrivals: Shelf[str, tuple[int, int]] = NOTHING
-    """For each node the least round in which something alive may still come to it over an edge, and
-    over how many edges that round can be had. Derived; not persisted. See `joins`."""
+    def copy(self) -> "Scope":
+        """Return a scope that shares nothing that changes."""
+        made: Scope = _shallow(self, Scope)
+        made.tracker = self.tracker.copy()
+        made.tokens = dict(self.tokens)
+        made.queues = dict(self.queues)
+        made.counts = dict(self.counts)
+        made.results = dict(self.results)
+        return made
 
 
-class State(NamedTuple):
+@dataclass(slots=True)
+class State:
     """A run at one moment. `State()` is a run that has not begun."""
 
     phase: RunPhase = RunPhase.PENDING
@@ -238,19 +325,22 @@ class State(NamedTuple):
     steps: int = 0
     """How many activations were created; the number of the latest one."""
 
-    scopes: Mapping[int, Scope] = NOTHING
+    scopes: dict[int, Scope] = field(default_factory=dict)
     scopes_made: int = 0
-    activations: Mapping[int, Activation] = NOTHING
+    activations: dict[int, Activation] = field(default_factory=dict)
     """Live activations by number."""
 
-    starting: Mapping[int, None] = NOTHING
+    starting: dict[int, None] = field(default_factory=dict)
     """Numbers of the activations in phase Starting, in the order in which they came there."""
 
-    backoff: Mapping[int, None] = NOTHING
+    backoff: dict[int, None] = field(default_factory=dict)
     """Numbers of the activations in phase Backoff."""
 
     completed: int = 0
     """Task activations that succeeded."""
+
+    recorded: int = 0
+    """Results that were recorded, those of groups included."""
 
     value: Value = None
     """The value of the run (R6), once it has succeeded."""
@@ -258,5 +348,27 @@ class State(NamedTuple):
     failure: Failure | None = None
     """The first failure of the run, once it has failed."""
 
+    transitions: tuple[Transition, ...] = ()
+    """The latest ones, `KEPT_TRANSITIONS` of them; all of the last fold when that made more."""
+
+    transitions_made: int = 0
     started_at: float = 0.0
     ended_at: float = 0.0
+
+    def copy(self) -> "State":
+        """Return a state that shares nothing that changes."""
+        made: State = _shallow(self, State)
+        made.scopes = {number: scope.copy() for number, scope in self.scopes.items()}
+        made.activations = dict(self.activations)
+        made.starting = dict(self.starting)
+        made.backoff = dict(self.backoff)
+        return made
+
+
+KEPT_TRANSITIONS = 20
+
+
+def _shallow(value: Any, kind: Callable[..., Any]) -> Any:  # noqa: ANN401  both are of one class
+    # `copy.copy` takes five times as long, and every pure fold pays for it.
+    names = kind.__slots__  # type: ignore[attr-defined]
+    return kind(**{name: getattr(value, name) for name in names})

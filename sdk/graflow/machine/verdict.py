@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from graflow.machine import reasons
-from graflow.machine.plan import AtLeast, BestEffort, Critical, GroupPlan, Strict
+from graflow.machine.plan import AtLeast, BestEffort, Critical, Custom, GroupPlan, Strict
 from graflow.machine.state import Error, GroupFailure
 
 
@@ -28,6 +28,8 @@ def _objection(
     group: GroupPlan, failed: Sequence[tuple[str, Error]], succeeded: Sequence[str]
 ) -> str | None:
     match group.policy:
+        case Custom():
+            raise ValueError(f"the policy of group {group.id!r} is user code; the machine has none")
         case Strict() if failed:
             return f"Parallel group {group.id} failed: {len(failed)} task(s) failed"
         case AtLeast(minimum=minimum) if len(succeeded) < minimum:
