@@ -89,6 +89,9 @@ PARALLELISM: Final = "Parallelism"
 SUSPENDED: Final = "Suspended"
 """`spec.suspend` is true: nothing new starts."""
 
+HOLDING: Final = "Holding"
+"""The task has succeeded, and waits for the tasks that it has made (T5)."""
+
 BACKOFF: Final = "BackOff"
 """The last attempt failed; the next one starts at a later moment."""
 
