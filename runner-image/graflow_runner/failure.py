@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Final
 
-from graflow.exceptions import ArgumentError
+from graflow.dsl.failures import Judgement, judge
+from graflow.exceptions import words_of
 from graflow.machine import reasons
 from graflow_runner.errors import AttemptError, Interrupted
 
@@ -48,23 +49,18 @@ def report_of(error: BaseException, may_retry: Callable[[BaseException], bool]) 
         error: What was raised.
         may_retry: What the task says of an error of its own.
     """
-    kind, message, retryable = type(error).__qualname__, _words(error), True
+    message = words_of(error)
+    if isinstance(error, AttemptError):
+        return failed(error.reason, "", message, retryable=error.retryable)
+    if isinstance(error, Interrupted):
+        judged = Judgement(reasons.INTERRUPTED, retryable=True)
+    else:
+        judged = judge(error, may_retry)
+    kind = type(error).__qualname__
     if type(error).__module__ not in ("builtins", "__main__"):
         kind = f"{type(error).__module__}.{kind}"
-    match error:
-        case AttemptError():
-            return failed(error.reason, "", message, retryable=error.retryable)
-        case SystemExit():
-            reason = reasons.SYSTEM_EXIT
-            message = _exit_words(error)
-        case Interrupted():
-            reason = reasons.INTERRUPTED
-        case ArgumentError():
-            reason, retryable = reasons.ARGUMENTS_MISSING, False
-        case _:
-            reason = reasons.TASK_FAILED
-            retryable = may_retry(error)
-    return failed(reason, kind, message, text=trace(error), retryable=retryable)
+    text = trace(error)
+    return failed(judged.reason, kind, message, text=text, retryable=judged.retryable)
 
 
 def trace(error: BaseException) -> str:
@@ -115,22 +111,6 @@ def shortened(report: Mapping[str, Any], limit: int) -> dict[str, Any]:
         if len(json.dumps(error)) <= limit:
             break
     return {**report, "error": error}
-
-
-def _words(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as broken:  # noqa: BLE001  # as above
-        return f"(its text cannot be shown: {type(broken).__qualname__})"
-
-
-def _exit_words(error: SystemExit) -> str:
-    code = error.code
-    if code is None:
-        code = 0
-    if isinstance(code, int):
-        return f"the task called sys.exit({code}); return a value, or raise an exception"
-    return f"the task called sys.exit with {code!r}"
 
 
 def print_locally(error: BaseException) -> None:

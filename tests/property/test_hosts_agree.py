@@ -13,8 +13,8 @@ from typing import Any
 from hypothesis import event, given, note, settings
 from hypothesis import strategies as st
 
-from graflow.cluster.failures import BY_REASON
 from graflow.compile.spec import workflow_of
+from graflow.dsl.failures import documented
 from graflow.dsl.flow import ParallelGroup
 from graflow.dsl.program import Program
 from graflow.dsl.retry import RetryPolicy
@@ -135,8 +135,9 @@ def run_here(case: Case) -> tuple[Program, Ended]:
 def reason_of(error: GraflowRuntimeError) -> str:
     if isinstance(error, ParallelGroupError):
         return reasons.PARALLEL_GROUP_FAILED
-    known = {kind: reason for reason, kind in BY_REASON.items()}
-    return known.get(type(error), reasons.TASK_FAILED)
+    known = (reasons.ARGUMENTS_MISSING, reasons.MAX_STEPS_EXCEEDED)
+    told = (reason for reason in known if type(documented(reason, "")) is type(error))
+    return next(told, reasons.TASK_FAILED)
 
 
 def shown(error: GraflowRuntimeError) -> Any:

@@ -4,15 +4,8 @@ from collections.abc import Collection, Mapping
 
 from graflow.api.workflow_status import ConditionStatus, TaskStatus, WorkflowStatus
 from graflow.cluster.errors import RefusedError
-from graflow.exceptions import (
-    ArgumentError,
-    GraflowError,
-    GraflowRuntimeError,
-    GraflowWorkflowCanceledError,
-    MaxStepsExceededError,
-    ParallelGroupError,
-    RetryLimitExceededError,
-)
+from graflow.dsl.failures import Failing, documented
+from graflow.exceptions import GraflowError, GraflowRuntimeError, ParallelGroupError
 from graflow.machine import reasons
 from graflow.machine.graph import scope_graph
 from graflow.machine.plan import GroupPlan, Plan, TaskPlan
@@ -28,12 +21,6 @@ class RemoteRunError(GraflowRuntimeError):
 
     def __str__(self) -> str:
         return self.message  # which says what the cause says
-
-
-BY_REASON: Mapping[str, type[GraflowRuntimeError]] = {
-    reasons.ARGUMENTS_MISSING: ArgumentError,
-    reasons.MAX_STEPS_EXCEEDED: MaxStepsExceededError,
-}
 
 
 def is_over(status: WorkflowStatus) -> bool:
@@ -78,23 +65,26 @@ def failure(name: str, status: WorkflowStatus, plan: Plan | None = None) -> Graf
         return None
     task = failed_task(status)
     message = explanation(status) or status.reason or phase
-    if phase is RunPhase.CANCELLED:
-        return GraflowWorkflowCanceledError(message, task.name if task else None)
-    if status.reason == reasons.PARALLEL_GROUP_FAILED:
-        return _group_failure(message, status, plan or Plan(()))
-    if kind := BY_REASON.get(status.reason or ""):
-        return kind(message)
-    return _task_failure(message, task, plan or Plan(()))
+    plan = plan or Plan(())
+    if phase is not RunPhase.CANCELLED and status.reason == reasons.PARALLEL_GROUP_FAILED:
+        return _group_failure(message, status, plan)
+    reason = reasons.CANCELLED if phase is RunPhase.CANCELLED else status.reason or ""
+    cause = RemoteTaskError(task.message) if task and task.message else None
+    failing = _failing(task, plan) if task else None
+    return documented(reason, message, failing, cause) or RemoteRunError(message, cause)
 
 
-def _task_failure(message: str, task: TaskStatus | None, plan: Plan) -> GraflowRuntimeError:
-    if task is None:
-        return RemoteRunError(message)
-    cause = RemoteTaskError(task.message) if task.message else None
-    most = _max_attempts(plan, task.name)
-    if (task.attempt or 1) >= most > 1:
-        return RetryLimitExceededError(task.name, most, most - 1, cause)
-    return RemoteRunError(message, cause)
+def _failing(task: TaskStatus, plan: Plan) -> Failing:
+    node = plan.by_id.get(task.name)
+    if not isinstance(node, TaskPlan):
+        return Failing(task_id=task.name)
+    return Failing(
+        task_id=task.name,
+        failures=task.attempt or 1,
+        max_attempts=node.retry.max_attempts,
+        cycle_count=task.iteration or 1,
+        max_cycles=node.max_cycles,
+    )
 
 
 def _phase(status: WorkflowStatus) -> RunPhase:
@@ -102,11 +92,6 @@ def _phase(status: WorkflowStatus) -> RunPhase:
         return RunPhase(status.phase or RunPhase.PENDING)
     except ValueError:  # a newer operator's word
         return RunPhase.PENDING
-
-
-def _max_attempts(plan: Plan, task: str) -> int:
-    node = plan.by_id.get(task)
-    return node.retry.max_attempts if isinstance(node, TaskPlan) else 1
 
 
 def _group_failure(message: str, status: WorkflowStatus, plan: Plan) -> ParallelGroupError:
@@ -139,11 +124,9 @@ def _branches(plan: Plan, group: str) -> Mapping[str, Collection[str]]:
 def _member_failure(task: TaskStatus, plan: Plan) -> str:
     """Return what a run on this machine says of a member that failed so."""
     told = (task.message or "").partition("\n\n")[0]
-    if task.reason != reasons.TASK_FAILED:
-        return told
     kind, _, words = told.partition(": ")
-    cause = RemoteTaskError(words or kind)
-    most = _max_attempts(plan, task.name)
-    if (task.attempt or 1) >= most > 1:
-        return str(RetryLimitExceededError(task.name, most, most - 1, cause))
-    return str(GraflowRuntimeError(f"An error occurred: {cause}", cause))
+    raised = task.reason in (reasons.TASK_FAILED, reasons.SYSTEM_EXIT)
+    cause = RemoteTaskError((words or kind) if raised else told)
+    if failed := documented(task.reason or "", told, _failing(task, plan), cause):
+        return str(failed)
+    return str(GraflowRuntimeError(f"An error occurred: {cause}", cause)) if raised else told

@@ -1,13 +1,13 @@
 """Errors of user code as the machine keeps them, and failed runs as the program sees them (F4)."""
 
 from graflow.dsl.call import Callee
+from graflow.dsl.failures import Failing, documented, judge
 from graflow.exceptions import (
     ArgumentError,
+    CycleLimitExceededError,
     GraflowRuntimeError,
-    GraflowWorkflowCanceledError,
-    MaxStepsExceededError,
     ParallelGroupError,
-    RetryLimitExceededError,
+    as_runtime_error,
     words_of,
 )
 from graflow.local.deadline import TimeIsUp
@@ -21,23 +21,30 @@ def attempt_error(
     plan: TaskPlan,
     activation: Activation,
     error: Exception | SystemExit,
-    reason: str = reasons.TASK_FAILED,
+    reason: str | None = None,
 ) -> Error:
-    """Return the machine's form of what an attempt raised; the user's form is its detail."""
-    words = words_of(error)
-    message = f"{type(error).__name__}: {words}"
-    if isinstance(error, ArgumentError):
-        return Error(reasons.ARGUMENTS_MISSING, message, error, retryable=False)
-    retryable = callee.may_retry(error)
-    failures = activation.failures + 1
-    attempts = plan.retry.max_attempts
+    """Return the machine's form of what an attempt raised; the user's form is its detail.
+
+    Args:
+        callee: What was called.
+        plan: The task.
+        activation: Whose attempt it was.
+        error: What was raised.
+        reason: Why, if the error itself does not tell.
+    """
+    judged = judge(error, callee.may_retry)
+    reason = reason or judged.reason
     shown: GraflowRuntimeError
-    if retryable and failures >= attempts > 1:
-        shown = RetryLimitExceededError(plan.id, failures, attempts - 1, error)
+    if isinstance(error, ArgumentError | CycleLimitExceededError):
+        shown = error
     else:
-        shown = GraflowRuntimeError(f"An error occurred: {words}", error)
+        failures, attempts = activation.failures + 1, plan.retry.max_attempts
+        failing = Failing(task_id=plan.id, failures=failures, max_attempts=attempts)
+        shown = documented(reason, "", failing, error) or as_runtime_error(error)
     shown.add_note(f"in task {plan.id!r}, attempt {activation.attempt}")
-    return Error(reason, message, shown, retryable=retryable)
+    kind, words = type(error).__name__, words_of(error)
+    message = kind if words == kind else f"{kind}: {words}"
+    return Error(reason, message, shown, retryable=judged.retryable)
 
 
 def too_slow(callee: Callee, plan: TaskPlan, activation: Activation, stopped: TimeIsUp) -> Error:
@@ -50,11 +57,10 @@ def too_slow(callee: Callee, plan: TaskPlan, activation: Activation, stopped: Ti
 
 def failure_of(state: State) -> GraflowRuntimeError:
     """Return the error that `execute` raises for a run that did not succeed."""
-    if state.phase is RunPhase.CANCELLED:
-        return GraflowWorkflowCanceledError(state.message)
-    if state.failure is None:
-        return GraflowRuntimeError(state.message)
-    return shown_error(state.failure.error)
+    if state.phase is not RunPhase.CANCELLED and state.failure is not None:
+        return shown_error(state.failure.error)
+    reason = reasons.CANCELLED if state.phase is RunPhase.CANCELLED else state.reason
+    return documented(reason, state.message) or GraflowRuntimeError(state.message)
 
 
 def shown_error(error: Error) -> GraflowRuntimeError:
@@ -63,9 +69,7 @@ def shown_error(error: Error) -> GraflowRuntimeError:
         return error.detail
     if isinstance(error.detail, GroupFailure):
         return _group_error(error.message, error.detail)
-    if error.reason == reasons.MAX_STEPS_EXCEEDED:
-        return MaxStepsExceededError(error.message)
-    return GraflowRuntimeError(error.message)
+    return documented(error.reason, error.message) or GraflowRuntimeError(error.message)
 
 
 def _group_error(message: str, failure: GroupFailure) -> ParallelGroupError:

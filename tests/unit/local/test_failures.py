@@ -237,8 +237,12 @@ def test_an_inner_workflows_failure_is_an_error_of_the_task():
 
     with pytest.raises(GraflowRuntimeError) as caught:
         run(outer)
-    assert isinstance(caught.value.cause, GraflowRuntimeError)
-    assert isinstance(caught.value.cause.cause, KeyError)
+    assert type(caught.value) is GraflowRuntimeError
+    assert isinstance(caught.value.cause, KeyError)
+    assert caught.value.__notes__ == [
+        "in task 'inner_fails', attempt 1",
+        "in task 'outer', attempt 1",
+    ]
 
 
 def test_an_attempt_whose_time_is_up_is_stopped_and_has_failed():

@@ -1,0 +1,83 @@
+"""What an error of a task is called, and what a program is told of it (F1, F4): on every host."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from graflow.exceptions import (
+    ArgumentError,
+    CycleLimitExceededError,
+    GraflowRuntimeError,
+    GraflowWorkflowCanceledError,
+    MaxStepsExceededError,
+    RetryLimitExceededError,
+)
+from graflow.machine import reasons
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is known of an error where it was raised."""
+
+    reason: str
+    """One word of `graflow.machine.reasons`."""
+
+    retryable: bool
+    """Whether another attempt may help."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failing:
+    """The task that an error is about, as far as its exception tells of it."""
+
+    task_id: str
+    failures: int = 1
+    """Attempts of the activation that have failed, the last one included."""
+
+    max_attempts: int = 1
+    cycle_count: int = 1
+    max_cycles: int = 1
+
+
+def judge(error: BaseException, may_retry: Callable[[BaseException], bool]) -> Judgement:
+    """Return what to call an error of user code, or of what comes right before it.
+
+    Args:
+        error: What was raised.
+        may_retry: What the task's own retry policy says of an error.
+    """
+    match error:
+        case ArgumentError():
+            return Judgement(reasons.ARGUMENTS_MISSING, retryable=False)
+        case CycleLimitExceededError():
+            return Judgement(reasons.CYCLE_LIMIT_EXCEEDED, retryable=False)
+        case SystemExit():
+            return Judgement(reasons.SYSTEM_EXIT, may_retry(error))
+        case _:
+            return Judgement(reasons.TASK_FAILED, may_retry(error))
+
+
+def documented(
+    reason: str, message: str, failing: Failing | None = None, cause: BaseException | None = None
+) -> GraflowRuntimeError | None:
+    """Return the exception that is documented for a reason; None where any other will do.
+
+    Args:
+        reason: Why a task or a run failed, or that it was cancelled.
+        message: The same in a sentence.
+        failing: The task that failed, if one did.
+        cause: What it raised.
+    """
+    match reason:
+        case reasons.ARGUMENTS_MISSING:
+            return ArgumentError(message)
+        case reasons.MAX_STEPS_EXCEEDED:
+            return MaxStepsExceededError(message)
+        case reasons.CANCELLED:
+            return GraflowWorkflowCanceledError(message, failing.task_id if failing else None)
+        case reasons.CYCLE_LIMIT_EXCEEDED if failing:
+            return CycleLimitExceededError(failing.task_id, failing.cycle_count, failing.max_cycles)
+        case _ if failing and failing.failures >= failing.max_attempts > 1:
+            retries = failing.max_attempts - 1
+            return RetryLimitExceededError(failing.task_id, failing.failures, retries, cause)
+        case _:
+            return None
