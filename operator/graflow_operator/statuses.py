@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from pydantic import ValidationError
@@ -108,7 +108,7 @@ def status(  # noqa: PLR0913, PLR0917 - the parts that a status is made from
 ) -> WorkflowStatus:
     """Return the summary for people; `hold_up` is why the run as a whole does not go on."""
     if hold_up is not None and not state.phase.ended:
-        state = state._replace(reason=hold_up.reason, message=hold_up.message)
+        state = replace(state, reason=hold_up.reason, message=hold_up.message)
     found = summarize(about.generation, plan, state, before, now=now, pods=notes)
     return found.model_copy(update={"instance": about.instance})
 
@@ -151,6 +151,8 @@ def post_notes(notes: Notes, run: RunRef, before: State, after: State) -> None:
     if after.phase.ended and not before.phase.ended:
         metrics.RUNS_ENDED.labels(after.phase.value).inc()
         bad = after.phase is not RunPhase.SUCCEEDED
-        words = f"{after.reason}: {after.message}" if bad else f"{after.completed} tasks succeeded"
+        words = f"{after.completed} tasks succeeded"
+        if after.reason:
+            words = f"{after.reason}: {after.message}"
         log.info("%s: ended: %s %s", run, after.phase.value, after.reason)
         notes.post(run, after.phase.value, words, warning=bad)

@@ -67,7 +67,15 @@ def test_every_kind_of_task_is_accepted_by_the_api_server(cluster, workflow):
             },
         },
     ]
-    groups = [{"name": "G", "members": ["a"], "policy": {"type": "AtLeast", "minimum": 1}}]
+    groups = [
+        {"name": "G", "members": ["a"], "policy": {"type": "AtLeast", "minimum": 1}},
+        {
+            "name": "H",
+            "members": ["b"],
+            "policy": {"type": "Custom", "function": "H"},
+            "retry": {"maxAttempts": 2},
+        },
+    ]
     bundle = {"name": "code-x", "sha256": "0" * 64}
     value = {"n": 3, "nothing": None, "deep": [{"a": [1, 2.5, "x"]}]}
     made = workflow("all", tasks, groups=groups, bundle=bundle, input=value, start=["G"])
@@ -90,11 +98,25 @@ def test_every_kind_of_task_is_accepted_by_the_api_server(cluster, workflow):
         ),
         (
             [TASK],
+            {"groups": [{"name": "G", "members": ["a"], "policy": {"type": "Custom"}}]},
+            "policy.function goes with type Custom, and only with it",
+        ),
+        (
+            [TASK],
             {"groups": [{"name": "G", "members": ["a"], "policy": {"type": "Most"}}]},
-            'supported values: "Strict", "BestEffort", "AtLeast", "Critical"',
+            'supported values: "Strict", "BestEffort", "AtLeast", "Critical", "Custom"',
         ),
     ],
-    ids=["two kinds", "no kind", "typo", "no name", "no tasks", "no minimum", "no such policy"],
+    ids=[
+        "two kinds",
+        "no kind",
+        "typo",
+        "no name",
+        "no tasks",
+        "no minimum",
+        "no function",
+        "no such policy",
+    ],
 )
 def test_a_bad_workflow_is_refused_by_the_api_server(tasks, spec, words, cluster, workflow):
     done = dry_run(cluster, workflow("bad", tasks, **spec))

@@ -9,8 +9,9 @@ from graflow.api.moment import rfc3339
 from graflow.api.workflow_status import Condition, ConditionStatus, WorkflowStatus
 from graflow.machine import reasons
 from graflow.machine.check import Problem
-from graflow.machine.plan import Plan, TaskPlan
-from graflow.machine.state import RunPhase, State
+from graflow.machine.plan import GroupPlan, Plan
+from graflow.machine.scopes import node_of
+from graflow.machine.state import Phase, RunPhase, State
 
 ACCEPTED, SUCCEEDED, FINISHED = "Accepted", "Succeeded", "Finished"
 _REFUSAL_BYTES = 4096
@@ -65,10 +66,20 @@ def failure_of(plan: Plan, state: State) -> tuple[str, str]:
     if failure is None:
         return state.message, ""
     message = failure.error.message
-    if failure.attempt and isinstance(plan.by_id.get(failure.node), TaskPlan):
+    if failure.attempt and not _is_group(plan, state, failure.node):
         tries = f" after {failure.attempt} attempts" if failure.attempt > 1 else ""
         message = f"task {failure.node!r} failed{tries}: {message}"
     return message, traceback_of(failure.error)
+
+
+def _is_group(plan: Plan, state: State, name: str) -> bool:
+    """Whether the node that a run has failed by is a group, of the plan or of a fragment."""
+    nodes = [plan.by_id.get(name)] + [
+        node_of(plan, state, activation)
+        for activation in state.activations.values()
+        if activation.node == name and activation.phase is Phase.FAILED
+    ]
+    return any(isinstance(node, GroupPlan) for node in nodes)
 
 
 def _dated(

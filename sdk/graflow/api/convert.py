@@ -1,6 +1,6 @@
 """From a spec as users write it to the plan that the machine runs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from graflow.api.errors import InvalidWorkflow
@@ -19,6 +19,7 @@ from graflow.machine.plan import (
     AtLeast,
     BestEffort,
     Critical,
+    Custom,
     GroupPlan,
     GroupPolicy,
     NodePlan,
@@ -46,7 +47,7 @@ def plan_of(spec: WorkflowSpec) -> Plan:
     if found or unknown:
         # Checks of the whole would report the consequences of these once more.
         raise InvalidWorkflow([*found, *unknown])
-    nodes = _nodes(spec)
+    nodes = nodes_of(spec.tasks, spec.groups)
     edges = tuple((edge[0], edge[1]) for edge in spec.edges or fields.edges)
     start, whole = _start(spec, nodes, edges)
     plan = Plan(
@@ -132,11 +133,11 @@ def _said(field: str, plan: Plan) -> Iterator[Problem]:
     return (Problem(field, problem.message) for problem in problems(plan))
 
 
-def _nodes(spec: WorkflowSpec) -> tuple[NodePlan, ...]:
+def nodes_of(tasks: Sequence[TaskSpec], groups: Sequence[GroupSpec]) -> tuple[NodePlan, ...]:
     """Return tasks and groups in the order of declaration: groups where they say, or else last."""
-    nodes: list[NodePlan] = [_task(task) for task in spec.tasks]
-    last = len(nodes) + len(spec.groups)
-    for group in sorted(spec.groups, key=lambda g: last if g.position is None else g.position):
+    nodes: list[NodePlan] = [_task(task) for task in tasks]
+    last = len(nodes) + len(groups)
+    for group in sorted(groups, key=lambda g: last if g.position is None else g.position):
         nodes.insert(last if group.position is None else group.position, _group(group))
     return tuple(nodes)
 
@@ -160,7 +161,8 @@ def _retry(retry: RetrySpec) -> Retry:
 
 
 def _group(group: GroupSpec) -> GroupPlan:
-    return GroupPlan(group.name, group.members, _policy(group.policy))
+    retry = _retry(group.retry) if group.retry else Retry()
+    return GroupPlan(group.name, group.members, _policy(group.policy), retry)
 
 
 def _policy(policy: GroupPolicySpec | None) -> GroupPolicy:
@@ -171,6 +173,8 @@ def _policy(policy: GroupPolicySpec | None) -> GroupPolicy:
             return AtLeast(minimum)
         case GroupPolicySpec(type=PolicyType.CRITICAL, members=tuple(members)):
             return Critical(members)
+        case GroupPolicySpec(type=PolicyType.CUSTOM):
+            return Custom()
         case _:
             return Strict()
 

@@ -9,6 +9,7 @@ from graflow.api.moment import rfc3339
 from graflow.api.workflow_status import TaskStatus, WorkflowStatus
 from graflow.machine import reasons
 from graflow.machine.plan import GroupPlan, Plan
+from graflow.machine.scopes import node_of, plan_at
 from graflow.machine.state import Activation, Error, GroupFailure, Phase, Result, State, Value
 
 PENDING, RUNNING, WAITING = "Pending", "Running", "Waiting"
@@ -18,10 +19,12 @@ _SHOWN = {
     Phase.PENDING: PENDING,
     Phase.STARTING: PENDING,
     Phase.RUNNING: RUNNING,
+    Phase.HOLDING: RUNNING,
     Phase.BACKOFF: WAITING,
     Phase.FAILED: FAILED,
 }
 _NAME = 253
+_NAMED = 5
 _GROUPS_DEEP = 20
 
 
@@ -57,9 +60,6 @@ class Entry:
     since: float = 0.0
     """When it came to its phase; 0 when that is not known."""
 
-    fresh: bool = False
-    """Whether it came to its phase after the status was written last."""
-
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -86,19 +86,29 @@ def entries(view: View) -> tuple[Entry, ...]:
 def _live(view: View) -> Iterator[Entry]:
     known = {task.activation: task for task in view.previous.tasks}
     for number, activation in sorted(view.state.activations.items()):
-        is_group = isinstance(view.plan.by_id[activation.node], GroupPlan)
-        if not is_group or activation.phase is Phase.FAILED:
+        if _ended_the_run(view.state, activation):
+            continue
+        is_group = isinstance(node_of(view.plan, view.state, activation), GroupPlan)
+        # Of a group that waits for its branches these tell more.
+        if not is_group or activation.phase not in (Phase.PENDING, Phase.HOLDING):
             note = view.pods.get((number, activation.attempt), PodNote())
-            yield _of_activation(view.state, activation, note, known.get(number))
+            yield _of_activation(view, activation, note, known.get(number))
+
+
+def _ended_the_run(state: State, activation: Activation) -> bool:
+    """Whether it is the task that has ended the run: it has succeeded, and nothing came of it."""
+    results = state.scopes[activation.scope].results.get(activation.node)
+    return state.phase.ended and results is not None and results[-1].seq == state.seq
 
 
 def _of_activation(
-    state: State, activation: Activation, note: PodNote, before: TaskStatus | None
+    view: View, activation: Activation, note: PodNote, before: TaskStatus | None
 ) -> Entry:
+    state = view.state
     phase, since = _SHOWN[activation.phase], activation.since
     if state.phase.ended and activation.phase is not Phase.FAILED:
         phase, since = CANCELLED, state.ended_at
-    reason, message = ("", "") if phase == CANCELLED else _why(state, activation, note)
+    reason, message = ("", "") if phase == CANCELLED else _why(view, activation, note)
     same = before if before and before.attempt == activation.attempt else None
     began = same.start_time if same else None
     status = TaskStatus(
@@ -109,7 +119,7 @@ def _of_activation(
         attempt=activation.attempt,
         pod=note.name[:_NAME] or (same.pod if same else None),
         node=note.node[:_NAME] or (same.node if same else None),
-        start_time=rfc3339(since) if phase == RUNNING else began,
+        start_time=rfc3339(since) if activation.phase is Phase.RUNNING else began,
         completion_time=rfc3339(since) if phase in ENDED else None,
         reason=cut.cut(reason, 100) or None,
     )
@@ -119,26 +129,40 @@ def _of_activation(
         message=message,
         traceback=traceback_of(activation.error) if failed and activation.error else "",
         since=since,
-        fresh=same is None or same.phase != phase,
     )
 
 
-def _why(state: State, activation: Activation, note: PodNote) -> tuple[str, str]:
+def _why(view: View, activation: Activation, note: PodNote) -> tuple[str, str]:
     """Return why an activation does not run, as reason and message; both empty when it does."""
     error = activation.error
     match activation.phase:
         case Phase.STARTING:
             return note.reason or reasons.POD_PENDING, note.message
+        case Phase.HOLDING:
+            return reasons.HOLDING, f"waits for what it has started: {_held_by(view, activation)}"
         case Phase.BACKOFF:
             last = f"; the last one failed: {error.message}" if error else ""
             when = rfc3339(activation.not_before)
             return reasons.BACKOFF, f"attempt {activation.attempt} starts at {when}{last}"
         case Phase.FAILED if error:
             return error.reason, error.message
-        case Phase.PENDING if not _has_turn(state, activation):
+        case Phase.PENDING if not _has_turn(view.state, activation):
             return reasons.WAITING_FOR_TURN, "another run of this task comes first"
         case _:
             return "", ""
+
+
+def _held_by(view: View, activation: Activation) -> str:
+    """Return the tasks of the fragments that hold a task, as far as they have not ended."""
+    state = view.state
+    nodes = [
+        node.id
+        for scope in activation.scopes
+        if scope in state.scopes and not state.scopes[scope].ended
+        for node in plan_at(view.plan, state, scope).nodes
+    ]
+    more = f" and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else ""
+    return ", ".join(repr(node) for node in nodes[:_NAMED]) + more
 
 
 def _has_turn(state: State, activation: Activation) -> bool:
@@ -163,18 +187,18 @@ def traceback_of(error: Error, deep: int = _GROUPS_DEEP) -> str:
 def _succeeded(
     view: View, known: Mapping[str, TaskStatus], *, besides: Container[str]
 ) -> tuple[Entry, ...]:
-    """Return an entry for each task that has a result, the newest first."""
+    """Return an entry for each task and group that has a result, the newest first."""
     last_seq = view.previous.cursor.seq if view.previous.cursor else 0
     latest: dict[str, tuple[Result, int]] = {}
     for scope in view.state.scopes.values():
         for name, results in scope.results.items():
-            if name not in latest or latest[name][0].seq < results[-1].seq:
+            if name not in latest or latest[name][0].completed <= results[-1].completed:
                 latest[name] = (results[-1], scope.counts.get(name, 0))
-    newest = sorted(latest.items(), key=lambda item: (-item[1][0].seq, item[0]))
+    newest = sorted(latest.items(), key=lambda item: -item[1][0].completed)
     return tuple(
         _success(view, name, result, iteration, known.get(name), is_new=result.seq > last_seq)
         for name, (result, iteration) in newest
-        if name not in besides and not isinstance(view.plan.by_id.get(name), GroupPlan)
+        if name not in besides
     )
 
 
@@ -194,12 +218,12 @@ def _success(  # noqa: PLR0913 - the parts that an entry is made of
             iteration=iteration or None,
             completion_time=rfc3339(view.now) if is_new else None,
         )
-        return Entry(status, value=result.value, since=view.now, fresh=is_new)
+        return Entry(status, value=result.value, since=view.now)
     if before.phase == SUCCEEDED and iteration in (0, before.iteration):
         return Entry(before, value=result.value)
     ended = _end(view, before, SUCCEEDED, "")
     status = ended.model_copy(update={"iteration": iteration or before.iteration})
-    return Entry(status, value=result.value, since=view.now, fresh=True)
+    return Entry(status, value=result.value, since=view.now)
 
 
 def _gone(view: View, before: TaskStatus) -> Entry:
@@ -213,7 +237,7 @@ def _gone(view: View, before: TaskStatus) -> Entry:
     note = view.pods.get((before.activation or 0, before.attempt or 0), PodNote())
     status = _end(view, before, FAILED, note.reason or reasons.TASK_FAILED)
     message = note.message or "it failed, and its group went on without it"
-    return Entry(status, message=message, since=view.now, fresh=True)
+    return Entry(status, message=message, since=view.now)
 
 
 def _bare(task: TaskStatus) -> TaskStatus:

@@ -61,8 +61,18 @@ POLICY_MEMBERS = rule(
     "policy.members goes with type Critical, and only with it",
 )
 
+POLICY_FUNCTION = rule(
+    "(self.type == 'Custom') == has(self.function)",
+    "policy.function goes with type Custom, and only with it",
+)
+TASKS_SOMEWHERE = rule(
+    "has(self.tasks) && size(self.tasks) > 0 || has(self.bundle)",
+    "a workflow has tasks, or a bundle that has them",
+)
+
 SPEC_RULES = (
     *(fixed(field) for field in FIXED),
+    TASKS_SOMEWHERE,
     rule(
         "!(has(oldSelf.cancel) && oldSelf.cancel) || (has(self.cancel) && self.cancel)",
         "spec.cancel cannot be taken back; create another Workflow",

@@ -1,11 +1,19 @@
 """What is wrong with the single parts of a spec, each looked at by itself."""
 
-import json
 from collections.abc import Iterator
 
+from graflow.api.cut import size_of
+from graflow.api.large import LargeSpec
 from graflow.api.pod import EnvVar, PodSettings
-from graflow.api.rules import EXACTLY_ONE_KIND, KINDS, POLICY_MEMBERS, POLICY_MINIMUM
-from graflow.api.workflow import GroupPolicySpec, PolicyType, TaskSpec, WorkflowSpec
+from graflow.api.rules import (
+    EXACTLY_ONE_KIND,
+    KINDS,
+    POLICY_FUNCTION,
+    POLICY_MEMBERS,
+    POLICY_MINIMUM,
+    TASKS_SOMEWHERE,
+)
+from graflow.api.workflow import GroupPolicySpec, GroupSpec, PolicyType, TaskSpec, WorkflowSpec
 from graflow.machine.check import Problem
 
 MAX_SPEC_BYTES = 128 * 1024
@@ -15,7 +23,10 @@ _OURS_LABEL = "graflow.dev/"
 
 def shape_problems(spec: WorkflowSpec) -> Iterator[Problem]:
     """Yield what is wrong with tasks, policies and pod settings, apart from how they connect."""
-    size = len(json.dumps(spec.manifest(), ensure_ascii=False).encode())
+    if not spec.tasks:
+        words = "the bundle has no tasks" if spec.bundle else str(TASKS_SOMEWHERE["message"])
+        yield Problem("spec.tasks", words)
+    size = 0 if isinstance(spec, LargeSpec) else size_of(spec.manifest())
     if size > MAX_SPEC_BYTES:
         yield Problem(
             "spec",
@@ -30,25 +41,33 @@ def shape_problems(spec: WorkflowSpec) -> Iterator[Problem]:
                 " write the key in quotes, or choose another",
             )
     for number, task in enumerate(spec.tasks):
-        yield from _task(spec, task, f"spec.tasks[{number}]")
+        yield from task_problems(task, f"spec.tasks[{number}]")
+        if task.function is not None and spec.bundle is None:
+            yield _no_bundle(f"spec.tasks[{number}]", f"task {task.name!r} runs", task.function)
     for number, group in enumerate(spec.groups):
-        if group.policy:
-            yield from _policy(group.policy, f"spec.groups[{number}].policy")
+        yield from group_problems(group, f"spec.groups[{number}]")
+        function = group.policy.function if group.policy else None
+        if function is not None and spec.bundle is None:
+            asks = f"group {group.name!r} is judged by"
+            yield _no_bundle(f"spec.groups[{number}].policy", asks, function)
     if spec.pod:
         yield from _pod(spec.pod, "spec.pod")
 
 
-def _task(spec: WorkflowSpec, task: TaskSpec, field: str) -> Iterator[Problem]:
+def _no_bundle(field: str, asks: str, function: str) -> Problem:
+    return Problem(
+        f"{field}.function",
+        f"{asks} the function {function!r} of a bundle, and the workflow"
+        " has none; set spec.bundle, or use script, entrypoint or container",
+    )
+
+
+def task_problems(task: TaskSpec, field: str) -> Iterator[Problem]:
+    """Yield what is wrong with one task, looked at by itself."""
     given = [kind for kind in KINDS if getattr(task, kind) is not None]
     if len(given) != 1:
         has = f"has {' and '.join(given)}" if given else "has none of them"
         yield Problem(field, f"{EXACTLY_ONE_KIND['message']}; task {task.name!r} {has}")
-    if task.function is not None and spec.bundle is None:
-        yield Problem(
-            f"{field}.function",
-            f"task {task.name!r} runs the function {task.function!r} of a bundle, and the workflow"
-            " has none; set spec.bundle, or use script, entrypoint or container",
-        )
     if task.pod:
         yield from _pod(task.pod, f"{field}.pod")
     if task.container:
@@ -60,11 +79,19 @@ def _task(spec: WorkflowSpec, task: TaskSpec, field: str) -> Iterator[Problem]:
             )
 
 
+def group_problems(group: GroupSpec, field: str) -> Iterator[Problem]:
+    """Yield what is wrong with one group, looked at by itself."""
+    if group.policy:
+        yield from _policy(group.policy, f"{field}.policy")
+
+
 def _policy(policy: GroupPolicySpec, field: str) -> Iterator[Problem]:
     if (policy.type is PolicyType.AT_LEAST) != (policy.minimum is not None):
         yield Problem(f"{field}.minimum", str(POLICY_MINIMUM["message"]))
     if (policy.type is PolicyType.CRITICAL) != (policy.members is not None):
         yield Problem(f"{field}.members", str(POLICY_MEMBERS["message"]))
+    if (policy.type is PolicyType.CUSTOM) != (policy.function is not None):
+        yield Problem(f"{field}.function", str(POLICY_FUNCTION["message"]))
 
 
 def _pod(pod: PodSettings, field: str) -> Iterator[Problem]:

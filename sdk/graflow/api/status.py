@@ -8,15 +8,21 @@ from graflow.api.conditions import conditions, failure_of
 from graflow.api.entries import ENDED, FAILED, Entry, PodNote, PodNotes, View, entries
 from graflow.api.moment import rfc3339
 from graflow.api.workflow_status import Counts, TaskStatus, Transition, Waiting, WorkflowStatus
+from graflow.machine import reasons
 from graflow.machine.plan import Plan, TaskPlan
-from graflow.machine.state import Phase, RunPhase, State
+from graflow.machine.scopes import node_of
+from graflow.machine.state import GroupValue, Phase, RunPhase, State
+from graflow.machine.state import Transition as Moved
 
-__all__ = ["MAX_SUMMARY_BYTES", "PodNote", "PodNotes", "summarize"]
+__all__ = ["MAX_SUMMARY_BYTES", "PodNote", "PodNotes", "summarize", "transition"]
 
 MAX_SUMMARY_BYTES = 32 * 1024
 MAX_RESULT_BYTES = 16 * 1024
 _FAILED_FIRST = 20
 """How many of the failed tasks come before the active ones, when there are very many of these."""
+
+_REASON_BYTES = 1024
+_TARGET_BYTES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,7 @@ def summarize(  # noqa: PLR0913 - the parts that a status is made from
         spec_generation: `metadata.generation` of the Workflow.
         plan: The run's plan.
         state: Where the run is.
-        previous_status: What was told last; times and history are taken over from it.
+        previous_status: What was told last; times are taken over from it.
         now: Seconds since the epoch.
         pods: What is known of the attempts' pods. Of an attempt that has no pod yet, a note
             without a name says why. The note of an attempt that has just ended is of use once more.
@@ -92,7 +98,9 @@ def _status(
         waiting=tuple(_waiting(found, detail)),
         tasks=tuple(_tasks(view, shown, detail)),
         counts=_counts(view),
-        transitions=_transitions(view, found, detail.others),
+        transitions=tuple(
+            transition(moved, detail.message) for moved in state.transitions[-detail.others :]
+        ),
         result=result if state.phase is RunPhase.SUCCEEDED else None,
     )
 
@@ -125,7 +133,8 @@ def _tasks(view: View, shown: tuple[Entry, ...], detail: _Detail) -> Iterator[Ta
 
 def _waiting(found: Iterable[Entry], detail: _Detail) -> Iterator[Waiting]:
     waits = [e for e in found if e.status.reason and not e.status.completion_time]
-    waits.sort(key=lambda entry: entry.since)
+    # What holds waits for others: why these wait is what people look for.
+    waits.sort(key=lambda entry: (entry.status.reason == reasons.HOLDING, entry.since))
     for entry in waits[: detail.others]:
         yield Waiting(
             task=entry.status.name,
@@ -136,19 +145,37 @@ def _waiting(found: Iterable[Entry], detail: _Detail) -> Iterator[Waiting]:
 
 
 def _progress(view: View) -> str:
-    """Return how many tasks have succeeded, of those that the flow can come to."""
-    plan = view.plan
+    """Return how many tasks have succeeded, of those that the flow can come to.
+
+    Tasks that a running one has made, or has jumped to from outside of the flow, count as soon as
+    there is anything of them.
+    """
+    plan, state = view.plan, view.state
     in_flow = {node for edge in plan.edges for node in edge} | {*plan.start, *plan.group_of}
     tasks = {n.id for n in plan.nodes if isinstance(n, TaskPlan) and n.id in in_flow}
-    done = {name for scope in view.state.scopes.values() for name in scope.results}
-    return f"{len(done & tasks)}/{len(tasks)}"
+    done: set[str] = set()
+    for scope in state.scopes.values():
+        done |= {
+            name for name, found in scope.results.items()
+            if not isinstance(found[-1].value, GroupValue)
+        }  # fmt: skip
+        made = scope.plan.nodes if scope.plan else ()
+        tasks |= {node.id for node in made if isinstance(node, TaskPlan)}
+    live = {
+        activation.node
+        for activation in state.activations.values()
+        if isinstance(node_of(plan, state, activation), TaskPlan)
+    }
+    return f"{len(done)}/{len(tasks | done | live)}"
 
 
 def _counts(view: View) -> Counts:
     state = view.state
     phases = dict.fromkeys(Phase, 0)
     for activation in state.activations.values():
-        if isinstance(view.plan.by_id[activation.node], TaskPlan):
+        is_task = isinstance(node_of(view.plan, state, activation), TaskPlan)
+        # A group counts where it has an attempt: while its own policy judges it.
+        if is_task or activation.phase in (Phase.STARTING, Phase.RUNNING):
             phases[activation.phase] += 1
     ended = state.phase.ended
     live = {phase: 0 if ended else count for phase, count in phases.items()}
@@ -157,28 +184,21 @@ def _counts(view: View) -> Counts:
         starting=live[Phase.STARTING],
         running=live[Phase.RUNNING],
         waiting=live[Phase.BACKOFF],
+        holding=live[Phase.HOLDING],
         succeeded=state.completed,
         failed=phases[Phase.FAILED],
         steps=state.steps,
     )
 
 
-def _transitions(view: View, found: Iterable[Entry], limit: int) -> tuple[Transition, ...]:
-    """Return the last changes of phase: those told before, then the new ones."""
-    told = {(t.task, t.iteration, t.attempt, t.phase) for t in view.previous.transitions}
-    new = [
-        Transition(
-            time=rfc3339(entry.since or view.now) or "",
-            task=entry.status.name,
-            iteration=entry.status.iteration,
-            attempt=entry.status.attempt,
-            phase=entry.status.phase,
-            reason=entry.status.reason,
-        )
-        for entry in found
-        if entry.fresh
-    ]
-    new = [t for t in new if (t.task, t.iteration, t.attempt, t.phase) not in told]
-    # What ended came before what began because of it.
-    new.sort(key=lambda transition: (transition.time, transition.phase not in ENDED))
-    return (*view.previous.transitions, *new)[-limit:]
+def transition(moved: Moved, limit: int = _REASON_BYTES) -> Transition:
+    """Return a move of the machine as people read it; its reason in at most `limit` bytes."""
+    return Transition(
+        sequence=moved.number,
+        time=rfc3339(moved.at) or "",
+        source=moved.source,
+        target=cut.cut(moved.target, _TARGET_BYTES) or None,
+        kind=moved.kind,
+        iteration=moved.iteration,
+        reason=cut.cut(moved.reason, limit) or None,
+    )

@@ -114,8 +114,11 @@ class Counts(StatusModel):
     waiting: int = Field(default=0, ge=0)
     """Failed, and wait for the next attempt."""
 
+    holding: int = Field(default=0, ge=0)
+    """Have succeeded, and go on when the tasks that they made have ended."""
+
     succeeded: int = Field(default=0, ge=0)
-    """Tasks and groups that have succeeded, each counted once."""
+    """Runs of tasks that have succeeded."""
 
     failed: int = Field(default=0, ge=0)
     """Failed for good."""
@@ -125,25 +128,31 @@ class Counts(StatusModel):
 
 
 class Transition(StatusModel):
-    """A change of one task's phase."""
+    """A move that a task decided while it ran."""
+
+    sequence: int = Field(ge=1)
+    """Which transition of the run it is, from 1."""
 
     time: Time
-    """When it was recorded."""
+    """When it took effect."""
 
-    task: Id
-    """Id of the task."""
+    source: Id = Field(validation_alias="from", serialization_alias="from")
+    """Id of the task that decided."""
+
+    target: str | None = Field(
+        default=None, validation_alias="to", serialization_alias="to", max_length=200
+    )
+    """Id of where it leads: the target of a jump, what a fragment begins with, the task itself
+    for an iteration. None for the end of the run."""
+
+    kind: str = Field(max_length=20)
+    """Jump, Spawn, Iteration, Termination or Cancellation."""
 
     iteration: int | None = Field(default=None, ge=0)
-    """Which run of the task."""
+    """Which run of the task decided, from 1."""
 
-    attempt: int | None = Field(default=None, ge=0)
-    """Which attempt of it."""
-
-    phase: str = Field(max_length=20)
-    """The phase that it came to."""
-
-    reason: str | None = _Reason
-    """Why, in one word."""
+    reason: str | None = Field(default=None, max_length=1024)
+    """Why, in the words of the task."""
 
 
 class Cursor(StatusModel):
@@ -163,6 +172,9 @@ class Cursor(StatusModel):
 
     size: int | None = Field(default=None, ge=0)
     """Bytes of what is there."""
+
+    history: str | None = Field(default=None, max_length=1024)
+    """Name in the store of the latest transitions; what is there names those before."""
 
 
 class WorkflowStatus(StatusModel):
@@ -202,7 +214,8 @@ class WorkflowStatus(StatusModel):
     """How many there are in each phase."""
 
     transitions: tuple[Transition, ...] = Field(default=(), max_length=20)
-    """The last 20 changes of phase, newest last."""
+    """The last 20 moves that tasks decided while they ran, newest last. All of them are in the
+    store; `graflow status NAME --transitions` shows them."""
 
     result: ValueRef | None = None
     """The run's value: {json: …} or {pickle: base64} when small, {blob: …} when it is in the

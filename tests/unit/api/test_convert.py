@@ -6,7 +6,7 @@ import yaml
 from graflow.api.convert import plan_of
 from graflow.api.errors import InvalidWorkflow
 from graflow.api.parse import parse_workflow
-from graflow.machine.plan import AtLeast, Critical, GroupPlan, Retry, Strict, TaskPlan
+from graflow.machine.plan import AtLeast, Critical, Custom, GroupPlan, Retry, Strict, TaskPlan
 
 
 def spec_of(text):
@@ -74,15 +74,26 @@ def test_a_start_that_is_a_member_starts_its_group():
         ("", Strict()),
         (", policy: {type: AtLeast, minimum: 1}", AtLeast(1)),
         (", policy: {type: Critical, members: [b]}", Critical(("b",))),
+        (", policy: {type: Custom, function: G}", Custom()),
     ],
-    ids=["Strict by default", "AtLeast", "Critical"],
+    ids=["Strict by default", "AtLeast", "Critical", "Custom"],
 )
 def test_a_policy_is_the_machines_own(policy, made):
     nodes = plan(f"""
       tasks: [{{name: a, script: x}}, {{name: b, script: x}}]
       groups: [{{name: G, members: [a, b]{policy}}}]
+      bundle: {{name: code-x, sha256: '{"0" * 64}'}}
     """).by_id
     assert nodes["G"] == GroupPlan("G", ("a", "b"), made)
+
+
+def test_g5_the_retries_of_a_group_are_its_own():
+    nodes = plan("""
+      tasks: [{name: a, script: x}]
+      groups: [{name: G, members: [a], retry: {maxAttempts: 3, initialSeconds: 2}}]
+    """).by_id
+    assert nodes["G"].retry == Retry(3, initial_s=2.0)
+    assert nodes["a"].retry == Retry()
 
 
 def test_an_unknown_task_in_after_gets_the_nearest_name():
@@ -148,6 +159,11 @@ def test_two_kinds_in_one_task_or_none_are_refused():
         (("tasks: [{name: a, script: x}]\ngroups: [{name: G, members: [a],"
          " policy: {type: Strict, members: [a]}}]"), "spec.groups[0].policy.members",
          "goes with type Critical"),
+        (("tasks: [{name: a, script: x}]\ngroups: [{name: G, members: [a],"
+         " policy: {type: Custom}}]"), "spec.groups[0].policy.function", "goes with type Custom"),
+        (("tasks: [{name: a, script: x}]\ngroups: [{name: G, members: [a],"
+         " policy: {type: Custom, function: G}}]"), "spec.groups[0].policy.function",
+         "group 'G' is judged by the function 'G' of a bundle, and the workflow has none"),
         ("tasks: [{name: a, script: x}, {name: b, after: [a], script: x}]\nedges: [[b, a]]",
          "spec.edges[0]", "[b, a] is not in an after list"),
         ("tasks: [{name: a, script: x}, {name: b, after: [a], script: x}]\nedges: []",

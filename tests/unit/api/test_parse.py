@@ -189,8 +189,14 @@ groups = st.fixed_dictionaries(
         "after": st.lists(ids, max_size=2),
         "position": st.integers(0, 9),
         "policy": st.sampled_from(
-            [{"type": "AtLeast", "minimum": 3}, {"type": "Critical"}, {"type": "BestEffort"}]
+            [
+                {"type": "AtLeast", "minimum": 3},
+                {"type": "Critical"},
+                {"type": "BestEffort"},
+                {"type": "Custom", "function": "G"},
+            ]
         ),
+        "retry": st.just({"maxAttempts": 2}),
     },
 )
 

@@ -12,6 +12,7 @@ from graflow.api.status import MAX_SUMMARY_BYTES, PodNote, summarize
 from graflow.api.workflow_status import Cursor, WorkflowStatus
 from graflow.machine import reasons
 from graflow.machine.check import Problem
+from graflow.machine.directives import Cancel, Iterate, Jump, Spawn, Terminate
 from graflow.machine.events import (
     AttemptClaimed,
     AttemptFailed,
@@ -20,7 +21,7 @@ from graflow.machine.events import (
     RunStarted,
     TimerFired,
 )
-from graflow.machine.plan import BestEffort, GroupPlan, Plan, Retry, TaskPlan
+from graflow.machine.plan import BestEffort, Custom, GroupPlan, Plan, Retry, TaskPlan
 from graflow.machine.reducer import reduce
 from graflow.machine.state import Error, GroupValue, State
 
@@ -36,9 +37,9 @@ class Told:
         self.now = 1000.0
         self.hear(RunStarted)
 
-    def hear(self, fact, *which):
+    def hear(self, fact, *which, **more):
         self.now += 1
-        self.state = reduce(self.plan, self.state, fact(*which, at=self.now))
+        self.state = reduce(self.plan, self.state, fact(*which, at=self.now, **more))
         self.tell()
 
     def tell(self):
@@ -50,10 +51,10 @@ class Told:
         found = next(a for a in self.state.activations.values() if a.node == node)
         return found.number, found.attempt
 
-    def run(self, node, value=None):
+    def run(self, node, value=None, *directives):
         which = self.attempt(node)
         self.hear(AttemptClaimed, *which, "pod/nonce")
-        self.hear(AttemptSucceeded, *which, {"json": value})
+        self.hear(AttemptSucceeded, *which, {"json": value}, directives=directives)
 
     def fail(self, node, error=BOOM):
         self.hear(AttemptFailed, *self.attempt(node), error)
@@ -103,9 +104,6 @@ def test_a_task_is_followed_from_its_start_to_its_end():
     assert (task.activation, task.iteration, task.attempt) == (1, 1, 1)
     assert task.result == {"json": [1, 2]}
     assert run.status.progress == "1/2"
-    phases = [(t.task, t.phase) for t in run.status.transitions]
-    assert phases[:2] == [("a", "Pending"), ("a", "Running")]
-    assert sorted(phases[2:]) == [("a", "Succeeded"), ("b", "Pending")]
 
 
 def test_a_run_that_succeeded_has_its_result_and_all_conditions():
@@ -209,6 +207,7 @@ def test_a_group_goes_on_without_a_failed_member_that_stays_visible():
         "a": "Failed",
         "b": "Succeeded",
         "c": "Succeeded",
+        "G": "Succeeded",
     }
     assert TRACEBACK.splitlines()[-1] in run.task("a").message
 
@@ -218,6 +217,9 @@ def test_the_result_of_a_group_is_a_ref_of_its_members():
     run.run("a", 1)
     run.run("b", 2)
     assert run.status.result == {"group": {"a": {"json": 1}, "b": {"json": 2}}}
+    assert run.task("G").result == run.status.result
+    assert [task.name for task in run.status.tasks] == ["G", "b", "a"]
+    assert run.status.progress == "2/2"
 
 
 def test_a_loop_shows_the_run_that_is_on():
@@ -239,8 +241,126 @@ def test_active_and_failed_tasks_come_before_the_newest():
     assert len(shown) == 100
     assert shown[0] == "t149"
     assert shown[1:] == [f"t{n}" for n in range(148, 49, -1)]
-    assert len(run.status.transitions) == 20
-    assert (run.status.transitions[-1].task, run.status.progress) == ("t149", "149/150")
+    assert run.status.progress == "149/150"
+
+
+FRAGMENT = Plan(
+    (TaskPlan("t1"), TaskPlan("t2"), GroupPlan("P", ("t1", "t2")), TaskPlan("join")),
+    (("P", "join"),),
+    start=("P",),
+)
+
+
+def test_t5_a_task_that_made_others_is_running_and_says_what_holds_it():
+    run = Told(chain("a", "b"), {(1, 1): PodNote("pod-a", "node-1", "Running")})
+    run.run("a", 1, Spawn(FRAGMENT, reason="two parts"))
+    task = run.task("a")
+    assert (task.phase, task.reason, task.pod) == ("Running", reasons.HOLDING, "pod-a")
+    assert task.start_time == at(1002)
+    assert task.message == "waits for what it has started: 't1', 't2', 'P', 'join'"
+    assert [(w.task, w.reason) for w in run.status.waiting] == [
+        ("t1", reasons.POD_PENDING),
+        ("t2", reasons.POD_PENDING),
+        ("a", reasons.HOLDING),
+    ]
+    counts = run.status.counts
+    assert (counts.running, counts.holding, counts.starting) == (0, 1, 2)
+
+
+def test_tasks_that_were_made_count_from_when_they_exist_and_stay_counted():
+    run = Told(chain("a", "b"))
+    assert run.status.progress == "0/2"
+    run.run("a", 1, Spawn(FRAGMENT))
+    assert run.status.progress == "1/5"
+    for name in ("t1", "t2", "join"):
+        run.run(name)
+    assert run.status.progress == "4/5"
+    run.run("b")
+    assert (run.status.phase, run.status.progress) == ("Succeeded", "5/5")
+    assert [t.name for t in run.status.tasks] == ["b", "join", "P", "t2", "t1", "a"]
+
+
+def test_a_task_outside_of_the_flow_counts_once_a_jump_has_led_there():
+    plan = Plan((TaskPlan("a"), TaskPlan("b"), TaskPlan("other")), (("a", "b"),), start=("a",))
+    run = Told(plan)
+    assert run.status.progress == "0/2"
+    run.run("a", 1, Jump("other", "b is of no use"))
+    assert run.status.progress == "1/3"
+
+
+def test_moves_are_told_with_their_reasons_and_the_last_20_are_kept():
+    run = Told(chain("a", "b"))
+    run.run("a", 1, Iterate({"data": {"json": 1}}, "score 0.6 < 0.8"))
+    (moved,) = run.status.transitions
+    assert moved.manifest() == {
+        "sequence": 1,
+        "time": at(1003),
+        "from": "a",
+        "to": "a",
+        "kind": "Iteration",
+        "iteration": 1,
+        "reason": "score 0.6 < 0.8",
+    }
+    for _ in range(30):
+        run.run("a", 1, Iterate())
+    assert [moved.sequence for moved in run.status.transitions] == list(range(12, 32))
+
+
+def test_a_run_that_a_task_has_ended_says_so_in_its_words():
+    run = Told(chain("a", "b"))
+    run.run("a", 7, Terminate("good enough"))
+    assert (run.status.phase, run.status.reason) == ("Succeeded", reasons.TERMINATED)
+    assert (run.status.message, run.status.result) == ("good enough", {"json": 7})
+    succeeded = run.condition("Succeeded")
+    assert (succeeded.status, succeeded.reason, succeeded.message) == (
+        "True",
+        reasons.TERMINATED,
+        "good enough",
+    )
+    (moved,) = run.status.transitions
+    assert (moved.kind, moved.target, moved.reason) == ("Termination", None, "good enough")
+
+
+def test_a_run_that_a_task_has_cancelled_says_so_in_its_words():
+    run = Told(chain("a", "b"))
+    run.run("a", 7, Cancel("no such customer"))
+    assert (run.status.phase, run.status.reason) == ("Cancelled", reasons.CANCELLED)
+    assert run.condition("Succeeded").message == "no such customer"
+    assert run.task("a").phase == "Succeeded"
+
+
+def test_g2_a_group_whose_policy_is_asked_is_told_with_its_pod():
+    run = Told(group_of("a", "b", policy=Custom(), after=("c",)))
+    run.run("a")
+    run.fail("b")
+    run.pods = {run.attempt("G"): PodNote("pod-g", "node-1", "Running")}
+    run.hear(AttemptClaimed, *run.attempt("G"), "pod/nonce")
+    task = run.task("G")
+    assert (task.phase, task.pod, task.attempt) == ("Running", "pod-g", 1)
+    assert run.status.counts.running == 1
+    run.hear(AttemptSucceeded, *run.attempt("G"), {"json": None})
+    assert (run.task("G").phase, run.task("G").result) == (
+        "Succeeded",
+        {"group": {"a": {"json": None}}},
+    )
+
+
+def test_g5_a_group_that_waits_to_run_its_branches_again_says_when_and_why():
+    retry = Retry(max_attempts=2, initial_s=10)
+    nodes = (TaskPlan("a"), TaskPlan("b"), GroupPlan("G", ("a", "b"), retry=retry))
+    run = Told(Plan(nodes, start=("G",)))
+    run.run("a")
+    run.fail("b")
+    (waiting,) = run.status.waiting
+    assert (waiting.task, waiting.reason) == ("G", reasons.BACKOFF)
+    assert waiting.message.startswith(f"attempt 2 starts at {at(1014)}; the last one failed:")
+
+
+def test_the_failure_of_a_task_that_was_made_names_it():
+    run = Told(chain("a", "b"))
+    run.run("a", 1, Spawn(Plan((TaskPlan("t1"),), start=("t1",))))
+    run.fail("t1")
+    assert run.status.message == "task 't1' failed: ValueError: boom"
 
 
 def test_a_result_that_is_too_large_is_told_to_be():
