@@ -7,7 +7,7 @@ from functools import cached_property
 from inspect import Parameter, iscoroutine
 from typing import TYPE_CHECKING, Any
 
-from graflow.dsl import current
+from graflow.dsl import current, handles
 from graflow.dsl.arguments import Again, Incoming, Names, NoNames, resolve
 from graflow.dsl.context import TaskExecutionContext, TaskFacts
 from graflow.dsl.current import Surface
@@ -93,9 +93,13 @@ def run_call(  # noqa: PLR0913 - hosts give what they have
 
     def in_task() -> Any:  # noqa: ANN401
         current.enter_task(workflow)
-        if begin is not None:
-            begin()
-        return call()
+        handles.enter(context)
+        try:
+            if begin is not None:
+                begin()
+            return call()
+        finally:
+            handles.leave(context)
 
     return contextvars.copy_context().run(in_task)
 

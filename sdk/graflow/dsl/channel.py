@@ -1,5 +1,6 @@
 """The channel: values that the tasks of one run share by key (C2)."""
 
+import math
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -9,6 +10,10 @@ class Channel(Protocol):
 
     What is read is a copy. `ttl` is in seconds; a key is gone when that time has passed.
     """
+
+    @property
+    def name(self) -> str:
+        """Name of the channel."""
 
     def set(self, key: str, value: object, ttl: float | None = None) -> None:
         """Give the key a value."""
@@ -38,4 +43,57 @@ class Channel(Protocol):
         """Add to the number of that key, 0 if there is none; return the sum."""
 
     def lock(self, key: str, timeout: float = 10.0) -> AbstractContextManager[None]:
-        """Hold the lock of that name in a `with`; TimeoutError after `timeout` seconds."""
+        """Hold the lock of that name in a `with`; TimeoutError after `timeout` seconds.
+
+        It belongs to the attempt and to the thread, which may enter it again, and ends with the
+        attempt. It keeps others out of the lock, not away from the key.
+        """
+
+
+def checked_key(key: object) -> str:
+    """Return a channel key.
+
+    Raises:
+        TypeError: If it is no text.
+    """
+    if not isinstance(key, str):
+        raise TypeError(f"a channel key is a text, not {key!r}")
+    return key
+
+
+def checked_ttl(ttl: object) -> float | None:
+    """Return a time to live in seconds.
+
+    Raises:
+        TypeError: If it is no number.
+        ValueError: If it is no time.
+    """
+    if ttl is None:
+        return None
+    if isinstance(ttl, bool) or not isinstance(ttl, int | float):
+        raise TypeError(f"ttl is a number of seconds or None, not {ttl!r}")
+    if not math.isfinite(ttl):
+        raise ValueError(f"ttl is a number of seconds, not {ttl!r}; None keeps a key for good")
+    return ttl
+
+
+def checked_amount(amount: object) -> float:
+    """Return what is to be added.
+
+    Raises:
+        TypeError: If it is no number.
+    """
+    if not isinstance(amount, bool):
+        if isinstance(amount, float):
+            return float(amount)
+        if hasattr(amount, "__index__"):
+            return int(amount)
+    raise TypeError(f"atomic_add adds an int or a float, not {amount!r}")
+
+
+def kind_of(value: object) -> str:
+    """Return the name of a value's type, for people."""
+    kind = type(value)
+    if kind.__module__ == "builtins":
+        return kind.__qualname__
+    return f"{kind.__module__}.{kind.__qualname__}"

@@ -2,14 +2,23 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from graflow.dsl.channel import Channel
+from graflow.dsl.handles import ContextHandle
 from graflow.dsl.missing import MISSING
 from graflow.machine.defaults import MAX_CYCLES
 
-if TYPE_CHECKING:  # a pod has no graph
+if TYPE_CHECKING:  # what most tasks in pods do without
+    from collections.abc import Callable
+
+    from graflow.dsl.current import Place
+    from graflow.dsl.decisions import Decisions
+    from graflow.dsl.flow import Side
     from graflow.dsl.graph import TaskGraph
+    from graflow.dsl.typed_channel import TypedChannel
+
+M = TypeVar("M")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +40,12 @@ class TaskFacts:
     """Attempts of this activation that failed before this one."""
 
     max_retries: int = 0
+    identity: str = ""
+    """Where the activation stands, alike on every host: part of the ids of what it builds (T7)."""
+
+    inside: tuple[str, ...] = ()
+    """The groups in whose branches it runs, the innermost first."""
+
     start_time: float = field(default_factory=time.time)
     """When the attempt began, in seconds since the epoch."""
 
@@ -47,7 +62,13 @@ class Backend(Protocol):
 
     @property
     def graph(self) -> "TaskGraph":
-        """The tasks known to the run."""
+        """The tasks known to the run, and to the fragments around the task."""
+
+    def is_placed(self, task_id: str, /) -> bool:
+        """Return whether a task known to the run has a place in a flow: an edge, or a group."""
+
+    def is_static(self, task_id: str, /) -> bool:
+        """Return whether a task of that id was there before the run began."""
 
 
 class TaskExecutionContext:
@@ -59,6 +80,22 @@ class TaskExecutionContext:
         self._started = time.monotonic()
         self.local_data: dict[str, Any] = {}
         """Of this attempt alone."""
+        self.decisions: Decisions | None = None
+        """What the task has asked for; for hosts."""
+        self.place: Place | None = None
+        """Where what the task builds is drawn; for hosts."""
+        self.func: Callable[..., object] | None = None
+        """The task's function; for hosts."""
+
+    @property
+    def facts(self) -> TaskFacts:
+        """What is fixed about the attempt."""
+        return self._facts
+
+    @property
+    def known(self) -> Backend:
+        """What the host knows of the tasks around; for `Decisions`."""
+        return self._backend
 
     @property
     def task_id(self) -> str:
@@ -113,6 +150,66 @@ class TaskExecutionContext:
         """Return whether another pass is allowed."""
         return self.cycle_count < self.max_cycles
 
+    def next_task(self, executable: "Side", goto: bool = False, *, reason: str = "") -> str:  # noqa: FBT001, FBT002 - Graflow's own signature
+        """Decide what runs after this task; it takes effect when the task has succeeded.
+
+        A task that exists is gone to instead of the task's successors. What the task has built (an
+        instance, a chain, a group) runs first, and then the task's own successors.
+
+        Args:
+            executable: A task, a chain or a group.
+            goto: Skip the task's own successors in either case.
+            reason: Why, for people who look at the run.
+
+        Returns:
+            The id of the first task that it leads to.
+
+        Raises:
+            UnknownTaskError: If nobody knows the task.
+            InvalidTransitionError: If it is a group that this task runs in.
+            GraphCompilationError: If what was built cannot run.
+        """
+        return self._deciding().next_task(executable, goto=goto, reason=reason)
+
+    def next_iteration(self, data: Any = None, *, reason: str = "") -> str:  # noqa: ANN401 - any value
+        """Run this task again before its successors.
+
+        Args:
+            data: First argument of the next pass, after the context; None keeps the input of this
+                pass. An instance of this task, `t(x=2)`, means: with these arguments.
+            reason: Why, for people who look at the run.
+
+        Raises:
+            CycleLimitExceededError: If the task has made `max_cycles` passes.
+        """
+        return self._deciding().next_iteration(data, reason=reason)
+
+    def terminate_workflow(self, message: str = "", *, result: Any = MISSING) -> None:  # noqa: ANN401 - any value
+        """End the run as succeeded when this task has; its value is that of this task.
+
+        Args:
+            message: Why.
+            result: The value, instead of what the task returns.
+        """
+        self._deciding().terminate(message, result)
+
+    def cancel_workflow(self, message: str = "", *, error: BaseException | None = None) -> None:
+        """End the run as cancelled when this task has succeeded.
+
+        Args:
+            message: Why.
+            error: What led to it; its words are added to the message.
+        """
+        self._deciding().cancel(message, error)
+
+    def _deciding(self) -> "Decisions":
+        if self.decisions is None:
+            # Imported here: most tasks decide nothing, and a pod should not wait for it.
+            from graflow.dsl.decisions import Decisions  # noqa: PLC0415
+
+            self.decisions = Decisions(self)
+        return self.decisions
+
     def get_result(self, task_id: str, default: Any = None) -> Any:  # noqa: ANN401 - any value
         """Return a copy of the latest result of a task that this one may see."""
         found = self._backend.result(task_id)
@@ -122,6 +219,16 @@ class TaskExecutionContext:
         """Return the run's channel."""
         return self._backend.channel
 
+    def get_typed_channel(self, message_type: type[M]) -> "TypedChannel[M]":
+        """Return the run's channel for messages of one TypedDict.
+
+        Raises:
+            ValueError: If `message_type` is no TypedDict.
+        """
+        from graflow.dsl.typed_channel import TypedChannel  # noqa: PLC0415  # few tasks have one
+
+        return TypedChannel(self.get_channel(), message_type)
+
     def set_local_data(self, key: str, value: object) -> None:
         """Keep a value for this attempt."""
         self.local_data[key] = value
@@ -129,3 +236,6 @@ class TaskExecutionContext:
     def get_local_data(self, key: str, default: Any = None) -> Any:  # noqa: ANN401 - any value
         """Return a value kept for this attempt."""
         return self.local_data.get(key, default)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return ContextHandle, ()  # of the task that runs where it arrives (C5)

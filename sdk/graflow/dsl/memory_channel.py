@@ -1,20 +1,54 @@
 """The channel of a run in this process."""
 
+import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
-from graflow.dsl.copies import Frozen, Warned, freeze
+from graflow.dsl.channel import checked_amount, checked_key, checked_ttl, kind_of
+from graflow.dsl.channel_locks import Locks, not_free
+from graflow.dsl.copies import Warned, freeze
+from graflow.dsl.handles import ChannelHandle
+from graflow.exceptions import GraflowRuntimeError
+from graflow.ledger.runs import Run, Runs
+from graflow.ledger.state import (
+    Add,
+    Answer,
+    Caller,
+    Clear,
+    Delete,
+    End,
+    Entry,
+    Extend,
+    Lock,
+    Op,
+    Owner,
+    Set,
+    State,
+    Unlock,
+    apply,
+)
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    value: Frozen
-    expires: float | None
-    """On the channel's clock."""
+class Held(Protocol):
+    """A value as a channel keeps it."""
+
+    def thaw(self) -> Any:  # noqa: ANN401 - any value
+        """Return a copy of it."""
+
+
+class _Core:
+    """What all handles of one channel share."""
+
+    def __init__(self, name: str, state: State, clock: Callable[[], float]) -> None:
+        self.name = name
+        self.state = state
+        self.clock = clock
+        self.changed = threading.Condition(threading.RLock())
+        self.tickets = itertools.count(1)
+        self.warned = Warned()
 
 
 class MemoryChannel:
@@ -22,115 +56,161 @@ class MemoryChannel:
 
     def __init__(
         self,
+        name: str = "memory",
+        *,
         initial: Mapping[str, object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._entries: dict[str, _Entry] = {}
-        self._mutex = threading.RLock()
-        self._locks: dict[str, threading.Lock] = {}
-        self._warned = Warned()
-        self._clock = clock
+        """Make a channel.
+
+        Args:
+            name: For people.
+            initial: Keys that it has from the beginning.
+            clock: Seconds; tells when keys are gone.
+        """
+        self._bind(_Core(name, State(), clock), None)
         for key, value in (initial or {}).items():
             self.set(key, value)
 
+    @classmethod
+    def of(cls, name: str, state: State) -> "MemoryChannel":
+        """Return a channel whose values have a `thaw` (see `Held`), whatever made them."""
+        channel = cls.__new__(cls)
+        channel._bind(_Core(name, state, time.monotonic), None)  # noqa: SLF001 - of this class
+        return channel
+
+    def of_attempt(self, activation: int, attempt: int) -> "MemoryChannel":
+        """Return a handle on the same channel, whose locks belong to an attempt."""
+        channel = type(self).__new__(type(self))
+        channel._bind(self._core, (activation, attempt))  # noqa: SLF001 - of this class
+        return channel
+
+    def _bind(self, core: _Core, attempt: tuple[int, int] | None) -> None:
+        self._core = core
+        self._attempt = attempt
+        self._caller = Caller(*(attempt or (0, 0)))
+        self._locks = Locks(self._acquire, self._release)
+
+    def end(self) -> None:
+        """Give back every lock of the handle's attempt, which has ended."""
+        if self._attempt is not None:
+            self._apply(End(frozenset({self._attempt})))
+
+    @property
+    def name(self) -> str:
+        """Name of the channel."""
+        return self._core.name
+
     def set(self, key: str, value: object, ttl: float | None = None) -> None:
         """Give the key a value."""
-        entry = self._entry(key, value, ttl)
-        with self._mutex:
-            self._entries[key] = entry
+        kind, owner = kind_of(value), f"channel key {checked_key(key)!r}"
+        if type(value) is list:
+            run = Run(len(value), freeze(value, owner, self._core.warned))
+            entry = Entry(Runs.of(run), kind)
+        elif type(value) in (int, float):
+            entry = Entry(value, kind)
+        else:
+            entry = Entry(freeze(value, owner, self._core.warned), kind)
+        self._apply(Set(key, entry, checked_ttl(ttl)))
 
     def get(self, key: str, default: object = None) -> Any:  # noqa: ANN401 - whatever was set
         """Return a copy of the value of the key."""
-        with self._mutex:
-            entry = self._live(key)
-        return entry.value.thaw() if entry else default
+        core = self._core
+        with core.changed:
+            entry = core.state.live(checked_key(key), core.clock())
+        return default if entry is None else thawed(entry)
 
     def delete(self, key: str) -> bool:
         """Forget the key; return whether it was there."""
-        with self._mutex:
-            there = self._live(key) is not None
-            self._entries.pop(key, None)
-            return there
+        return bool(self._apply(Delete(checked_key(key))).value)
 
     def exists(self, key: str) -> bool:
         """Return whether the key has a value; None is one."""
-        with self._mutex:
-            return self._live(key) is not None
+        core = self._core
+        with core.changed:
+            return core.state.live(checked_key(key), core.clock()) is not None
 
     def keys(self) -> list[str]:
         """Return the keys, in the order in which they came."""
-        with self._mutex:
-            return [key for key in list(self._entries) if self._live(key)]
+        with self._core.changed:
+            return self._core.state.keys(self._core.clock())
 
     def clear(self) -> None:
         """Forget all keys."""
-        with self._mutex:
-            self._entries.clear()
+        self._apply(Clear())
 
     def append(self, key: str, value: object, ttl: float | None = None) -> int:
         """Add to the end of the list of that key, made if need be; return its length."""
-        with self._mutex:
-            return self._put_list(key, [*self._list(key), value], ttl)
+        return self._extend(key, value, ttl, front=False)
 
     def prepend(self, key: str, value: object, ttl: float | None = None) -> int:
         """Add to the beginning of the list of that key, made if need be; return its length."""
-        with self._mutex:
-            return self._put_list(key, [value, *self._list(key)], ttl)
+        return self._extend(key, value, ttl, front=True)
 
     def atomic_add(self, key: str, amount: float = 1) -> float:
         """Add to the number of that key, 0 if there is none; return the sum."""
-        with self._mutex:
-            entry = self._live(key)
-            number = entry.value.thaw() if entry else 0
-            if isinstance(number, bool) or not isinstance(number, (int, float)):
-                raise TypeError(f"channel key {key!r} holds {number!r}, which is not a number")
-            total = number + amount
-            expires = entry.expires if entry else None
-            self._entries[key] = _Entry(
-                freeze(total, f"channel key {key!r}", self._warned), expires
-            )
-            return total
+        answer = self._apply(Add(checked_key(key), checked_amount(amount)))
+        total: float = answer.value  # type: ignore[assignment]  # the answer to this is a number
+        return total
 
-    @contextmanager
-    def lock(self, key: str, timeout: float = 10.0) -> Iterator[None]:
-        """Hold the lock of that name in a `with`.
+    def lock(self, key: str, timeout: float = 10.0) -> AbstractContextManager[None]:
+        """Hold the lock of that name in a `with`; see `Channel`."""
+        return self._locks.hold(checked_key(key), timeout)
 
-        Raises:
-            TimeoutError: If another task holds it for longer than `timeout` seconds.
-        """
-        with self._mutex:
-            found = self._locks.setdefault(key, threading.Lock())
-        if not found.acquire(timeout=timeout):
-            raise TimeoutError(f"the lock {key!r} was not free within {timeout} s")
-        try:
-            yield
-        finally:
-            found.release()
+    def _extend(self, key: str, value: object, ttl: float | None, *, front: bool) -> int:
+        owner = f"channel key {checked_key(key)!r}"
+        run = Run(1, freeze([value], owner, self._core.warned))
+        return int(self._apply(Extend(key, run, front, ttl=checked_ttl(ttl))).value or 0)
 
-    def _live(self, key: str) -> _Entry | None:
-        entry = self._entries.get(key)
-        if entry and entry.expires is not None and entry.expires <= self._clock():
-            del self._entries[key]
-            return None
-        return entry
+    def _acquire(self, key: str, timeout: float) -> int:
+        core, ticket = self._core, next(self._core.tickets)
+        owner = Owner(self._caller, ticket)
+        with core.changed:
+            self._apply(Lock(key), ticket)
+            try:
+                if core.changed.wait_for(lambda: core.state.holds(key, owner), timeout):
+                    return ticket
+            except BaseException:
+                self._apply(Unlock(key, ticket), ticket)
+                raise
+            self._apply(Unlock(key, ticket), ticket)
+        raise not_free(key, timeout)
 
-    def _entry(self, key: str, value: object, ttl: float | None) -> _Entry:
-        if not isinstance(key, str):
-            raise TypeError(f"a channel key is a text, not {key!r}")
-        expires = None if ttl is None else self._clock() + ttl
-        return _Entry(freeze(value, f"channel key {key!r}", self._warned), expires)
+    def _release(self, key: str, ticket: int) -> None:
+        self._apply(Unlock(key, ticket), ticket)
 
-    def _list(self, key: str) -> list[object]:
-        entry = self._live(key)
-        value = entry.value.thaw() if entry else []
-        if not isinstance(value, list):
-            raise TypeError(f"channel key {key!r} holds {value!r}, which is not a list")
-        return value
+    def _apply(self, op: Op, ticket: int = 0) -> Answer:
+        core = self._core
+        with core.changed:
+            answer = apply(core.state, op, core.clock(), Owner(self._caller, ticket))
+            if isinstance(op, Unlock | End):
+                core.changed.notify_all()
+        if answer.error:
+            raise error_of(answer)
+        return answer
 
-    def _put_list(self, key: str, value: list[object], ttl: float | None) -> int:
-        old = self._live(key)
-        entry = self._entry(key, value, ttl)
-        if ttl is None and old:
-            entry = _Entry(entry.value, old.expires)
-        self._entries[key] = entry
-        return len(value)
+    def __reduce__(self) -> tuple[object, ...]:
+        if self._attempt is not None:
+            return ChannelHandle, ()
+        with self._core.changed:
+            copy = self._core.state.copy()
+        copy.locks.clear()
+        return MemoryChannel.of, (self.name, copy)
+
+
+def thawed(entry: Entry) -> Any:  # noqa: ANN401 - any value
+    """Return a copy of an entry's value."""
+    content = entry.content
+    if isinstance(content, Runs):
+        return [item for run in content for item in run.items.thaw()]
+    if type(content) in (int, float):
+        return content
+    return content.thaw()
+
+
+def error_of(answer: Answer) -> Exception:
+    """Return the exception that an answer stands for."""
+    kinds = {kind.__name__: kind for kind in (TypeError, ValueError, OverflowError)}
+    if kind := kinds.get(answer.error):
+        return kind(answer.message)
+    return GraflowRuntimeError(answer.message)

@@ -36,7 +36,7 @@ class LocalHost:
             BaseException: What is no Exception, such as KeyboardInterrupt, abandons the run and
                 passes through. `sys.exit` in a task is a failure of that task.
         """
-        run = LocalRun(program, MemoryChannel(initial_channel), os.urandom(16).hex())
+        run = LocalRun(program, MemoryChannel(initial=initial_channel), os.urandom(16).hex())
         state = run.to_its_end()
         if state.phase is not RunPhase.SUCCEEDED:
             error = failure_of(state)

@@ -1,0 +1,5 @@
+"""Graflow's path for the channel's interface."""
+
+from graflow.dsl.channel import Channel
+
+__all__ = ["Channel"]
