@@ -5,6 +5,7 @@
   + GraphCompilationError              the workflow as drawn cannot run; says what to draw
     - DuplicateTaskError               two tasks of one workflow have the same id
   + UnknownTaskError                   a name that no task of the workflow has; also a KeyError
+  + UnknownAgentError                  a name that no agent of the run has; also a KeyError
   + MissingPackageError                an optional package is not installed; also an ImportError
   + NonRetryableError                  raised by user code: another attempt cannot help
   + GraflowRuntimeError                a run failed; the original error is also `__cause__`
@@ -12,6 +13,7 @@
     - ArgumentError                    a parameter of a task found no value; not tried again
     - RetryLimitExceededError          a task failed in its last attempt as well
     - CycleLimitExceededError          a task asked for more passes than its `max_cycles`
+    - InvalidTransitionError           a task asked for a move that cannot be made
     - MaxStepsExceededError            the run took more steps than its `max_steps`
     - ParallelGroupError               the policy of a parallel group was not met
     - GraflowWorkflowCanceledError     the run was cancelled
@@ -27,7 +29,6 @@
   + CompileError                       of graflow.compile.errors: the program cannot be sent
     - FilesError                       a file that should travel cannot
     - BundleTooLargeError              code and files are more than a CodeBundle holds
-    - ProgramTooLargeError             more tasks than a Workflow holds
     - CaptureError                     a task uses a variable that cannot travel
     - UnsupportedError                 it asks for what is not there on a cluster
   + ClusterError                       of graflow.cluster.errors: between here and a cluster
@@ -100,6 +101,21 @@ class UnknownTaskError(GraflowError, KeyError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.name, self.known, self.where)
+
+
+class UnknownAgentError(GraflowError, KeyError):
+    """A name that no agent of the run has."""
+
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        self.name = name
+        self.known = tuple(known)
+        super().__init__(
+            f"no agent {name!r} is registered; {hint(name, self.known)} (register one with "
+            f"wf.register_llm_agent({name!r}, agent))"
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.name, self.known)
 
 
 class MissingPackageError(GraflowError, ImportError):
@@ -177,6 +193,10 @@ class CycleLimitExceededError(GraflowRuntimeError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.task_id, self.cycle_count, self.max_cycles)
+
+
+class InvalidTransitionError(GraflowRuntimeError):
+    """A task asked for a move that cannot be made, such as a jump to the group that it runs in."""
 
 
 class ParallelGroupError(GraflowRuntimeError):

@@ -1,5 +1,5 @@
 """The engine of low-level programs."""
 
-from graflow.dsl.execution import WorkflowEngine
+from graflow.dsl.engine import WorkflowEngine
 
 __all__ = ["WorkflowEngine"]

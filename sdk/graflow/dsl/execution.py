@@ -2,17 +2,40 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
 
 from graflow.dsl.channel import Channel
-from graflow.dsl.checks import named
+from graflow.dsl.checks import named, whole
 from graflow.dsl.graph import TaskGraph
+from graflow.dsl.handler import TaskHandler
 from graflow.dsl.host import current_host
+from graflow.dsl.limits import CycleController, RetryController
 from graflow.dsl.memory_channel import MemoryChannel
 from graflow.dsl.missing import MISSING
-from graflow.dsl.program import Defaults, Program, freeze_program
-from graflow.exceptions import ConfigError
+from graflow.dsl.plans import Defaults
+from graflow.dsl.program import Program, freeze_program
+from graflow.dsl.services import Provided, Services
+from graflow.exceptions import ConfigError, GraflowRuntimeError
 from graflow.machine.plan import DEFAULT_MAX_CYCLES, DEFAULT_MAX_STEPS
+
+if TYPE_CHECKING:  # packages above this layer, some of them optional
+    from graflow.llm.agents.base import LLMAgent
+    from graflow.llm.client import LLMClient
+    from graflow.prompts.base import PromptManager
+    from graflow.trace.base import Tracer
+
+_NO_QUEUE = "what runs next follows from the edges and from what tasks ask for"
+_OF_TASKS = "it is asked for by a running task: @task(inject_context=True) gives it a context"
+_NO_BRANCHES = "a branch is part of its run, and its results are seen when its group ends"
+ABSENT = {
+    **dict.fromkeys(("queue", "task_queue", "add_to_queue", "get_next_task"), _NO_QUEUE),
+    **dict.fromkeys(("increment_step", "mark_task_completed"), _NO_QUEUE),
+    **dict.fromkeys(("create_branch_context", "merge_results"), _NO_BRANCHES),
+    **dict.fromkeys(("next_task", "next_iteration"), _OF_TASKS),
+    **dict.fromkeys(("terminate_workflow", "cancel_workflow", "executing_task"), _OF_TASKS),
+}
+"""Of Graflow's names those that have no place here, with why."""
 
 
 class Outcome(Protocol):
@@ -39,7 +62,10 @@ class Outcome(Protocol):
 
 
 class ExecutionContext:
-    """A graph with what a run of it needs; afterwards also what the run left."""
+    """A graph with what a run of it needs; afterwards also what the run left.
+
+    Handlers, tracers and functions that make agents are given one of the run that goes on.
+    """
 
     def __init__(  # noqa: PLR0913, PLR0917 - Graflow's own signature
         self,
@@ -48,7 +74,15 @@ class ExecutionContext:
         max_steps: int = DEFAULT_MAX_STEPS,
         default_max_cycles: int = DEFAULT_MAX_CYCLES,
         default_max_retries: int = 0,
+        steps: int = 0,
         channel_backend: str = "memory",
+        config: Mapping[str, Any] | None = None,
+        parent_context: "ExecutionContext | None" = None,
+        session_id: str | None = None,
+        trace_id: str | None = None,
+        tracer: "Tracer | None" = None,
+        llm_client: "LLMClient | None" = None,
+        prompt_manager: "PromptManager | None" = None,
         *,
         name: str = "workflow",
     ) -> None:
@@ -60,12 +94,20 @@ class ExecutionContext:
             max_steps: Activations after which the run fails.
             default_max_cycles: For tasks that say nothing.
             default_max_retries: For tasks that say nothing.
+            steps: Activations to count as made already.
             channel_backend: `memory` or `redis`, for programs that name one: a run's channel is
                 always that of its host.
+            config: For programs that read it again; nothing here does.
+            parent_context: Of the run that this one belongs to.
+            session_id: Id of the run; by default a new one.
+            trace_id: What the run belongs to; by default what its parent does, or itself.
+            tracer: Is told what happens in the run.
+            llm_client: For tasks with `inject_llm_client`; by default made when one asks.
+            prompt_manager: For `ctx.prompt_manager`; by default made when a task asks.
             name: Of the workflow.
 
         Raises:
-            ConfigError: If the channel backend is not known.
+            ConfigError: If the channel backend is not known, or an option cannot work.
         """
         if channel_backend not in ("memory", "redis"):
             raise ConfigError(
@@ -75,11 +117,21 @@ class ExecutionContext:
         self.graph = graph
         self.start_node = start_node
         self.max_steps = max_steps
-        self._defaults = Defaults(default_max_cycles, default_max_retries)
-        self._session_id = os.urandom(16).hex()
+        self.parent_context = parent_context
+        self.config: dict[str, Any] = dict(config or {})
+        self.tracer = tracer
+        self.channel_backend = channel_backend
+        self.cycle_controller = CycleController(default_max_cycles)
+        self.retry_controller = RetryController(default_max_retries)
+        self._steps_before = whole("steps", steps, least=0)
+        self._session_id = session_id or os.urandom(16).hex()
+        parents = parent_context.trace_id if parent_context else None
+        self._trace_id = trace_id or parents or self._session_id
         self._channel: Channel = MemoryChannel()
+        self._agents: dict[str, Any] = {}
+        self._given = (llm_client, prompt_manager)
         self.outcome: Outcome | None = None
-        """What the run left; None before it has ended."""
+        """What the run left or has done so far; None before it begins."""
 
     @classmethod
     def create(  # noqa: PLR0913, PLR0917 - Graflow's own signature
@@ -90,29 +142,53 @@ class ExecutionContext:
         default_max_cycles: int = DEFAULT_MAX_CYCLES,
         default_max_retries: int = 0,
         channel_backend: str = "memory",
+        config: Mapping[str, Any] | None = None,
+        tracer: "Tracer | None" = None,
+        llm_client: "LLMClient | None" = None,
+        prompt_manager: "PromptManager | None" = None,
     ) -> "ExecutionContext":
         """Return a context for a run; arguments as those of the class."""
         return cls(
-            graph, start_node, max_steps, default_max_cycles, default_max_retries, channel_backend
+            graph,
+            start_node,
+            max_steps,
+            default_max_cycles,
+            default_max_retries,
+            channel_backend=channel_backend,
+            config=config,
+            tracer=tracer,
+            llm_client=llm_client,
+            prompt_manager=prompt_manager,
         )
 
     @classmethod
     def of_run(cls, program: Program, outcome: Outcome) -> "ExecutionContext":
-        """Return the context of a run that has ended; for hosts."""
-        context = cls(program.graph, max_steps=program.plan.max_steps, name=program.name)
-        context.start_node = program.plan.start[0]
+        """Return the context of a run that goes on or has ended; for hosts."""
+        services = program.services
+        context = cls(
+            program.graph,
+            program.plan.start[0],
+            program.plan.max_steps,
+            session_id=outcome.session_id,
+            trace_id=services.trace_id,
+            tracer=services.tracer,
+            llm_client=services.llm_client,
+            prompt_manager=services.prompt_manager,
+            name=program.name,
+        )
+        context._agents.update(services.agents)
         context.outcome = outcome
         return context
 
     @property
     def session_id(self) -> str:
         """Id of the run."""
-        return self.outcome.session_id if self.outcome else self._session_id
+        return self._session_id
 
     @property
     def trace_id(self) -> str:
         """Id of the run and everything that it belongs to."""
-        return self.session_id
+        return self._trace_id
 
     @property
     def channel(self) -> Channel:
@@ -127,7 +203,7 @@ class ExecutionContext:
     @property
     def steps(self) -> int:
         """How many activations there were."""
-        return self.outcome.steps if self.outcome else 0
+        return self._steps_before + (self.outcome.steps if self.outcome else 0)
 
     def get_channel(self) -> Channel:
         """Return the run's channel."""
@@ -138,22 +214,79 @@ class ExecutionContext:
         found = self.outcome.result(task_id) if self.outcome else MISSING
         return default if found is MISSING else found
 
+    def set_result(self, task_id: str, result: object) -> None:
+        """Keep the value of a task: for handlers, of the task that they run.
+
+        Raises:
+            GraflowRuntimeError: If this is no context of a handler.
+        """
+        raise GraflowRuntimeError(
+            f"set_result({task_id!r}, …) is for handlers, of the task that they run; before a run, "
+            f"context.channel.set({task_id!r}, value) gives a value to parameters of that name"
+        )
+
+    @cached_property
+    def provided(self) -> Provided:
+        """Clients, agents and prompts."""
+        return Provided(self._services({}), lambda: self)
+
+    @property
+    def llm_client(self) -> "LLMClient":
+        """The run's LLM client; made when first asked for, unless one was given."""
+        found: LLMClient = self.provided.llm_client
+        return found
+
+    @property
+    def prompt_manager(self) -> "PromptManager":
+        """The run's prompts; by default those of `./prompts`."""
+        found: PromptManager = self.provided.prompt_manager
+        return found
+
+    def register_llm_agent(self, name: str, agent: "LLMAgent") -> None:
+        """Add an agent for tasks with `inject_llm_agent`.
+
+        Raises:
+            ConfigError: If it is none.
+        """
+        self.provided.register_agent(name, agent)
+        self._agents[name] = agent
+
+    def get_llm_agent(self, name: str) -> "LLMAgent":
+        """Return the agent of a name.
+
+        Raises:
+            UnknownAgentError: If nobody registered one; it is a KeyError.
+        """
+        found: LLMAgent = self.provided.agent(name)
+        return found
+
     def is_completed(self) -> bool:
         """Return whether the run has ended."""
         return self.outcome is not None
 
-    def program(self) -> Program:
+    def program(self, handlers: Mapping[str, TaskHandler] | None = None) -> Program:
         """Return what a host would run.
+
+        Args:
+            handlers: Those that tasks may ask for.
 
         Raises:
             GraphCompilationError: If the graph cannot run.
+            ConfigError: If a task asks for a handler that is not there.
         """
         return freeze_program(
             self.name,
             self.graph,
             start_node=self.start_node,
-            max_steps=self.max_steps,
-            defaults=self._defaults,
+            max_steps=self.max_steps - self._steps_before,
+            defaults=Defaults(
+                self.cycle_controller.default_max_cycles,
+                self.retry_controller.default_max_retries,
+                self.cycle_controller.node_max_cycles,
+                self.retry_controller.node_max_retries,
+                self.retry_controller.node_policies,
+            ),
+            services=self._services(handlers or {}),
         )
 
     def execute(self) -> Any:  # noqa: ANN401 - the value of the run
@@ -163,29 +296,42 @@ class ExecutionContext:
             GraphCompilationError: If the graph cannot run.
             GraflowRuntimeError: If the run fails.
         """
+        return self.run_with({})
+
+    def run_with(self, handlers: Mapping[str, TaskHandler]) -> Any:  # noqa: ANN401
+        """Run the graph with handlers; see `execute`."""
         before = self._channel
         value, finished = current_host().execute(
-            self.program(),
+            self.program(handlers),
             initial_channel={key: before.get(key) for key in before.keys()},  # noqa: SIM118 - no dict
             ret_context=True,
         )
         self.outcome = finished.outcome
+        self._session_id, self._trace_id = finished.session_id, finished.trace_id
         return value
 
+    def _services(self, handlers: Mapping[str, TaskHandler]) -> Services:
+        unused = [f"config={self.config!r}"] if self.config else []
+        if self.channel_backend != "memory":
+            unused.append(f"channel_backend={self.channel_backend!r}")
+        llm_client, prompt_manager = self._given
+        return Services(
+            llm_client=llm_client,
+            prompt_manager=prompt_manager,
+            agents=dict(self._agents),
+            handlers=dict(handlers),
+            tracer=self.tracer,
+            session_id=self._session_id,
+            trace_id=self._trace_id,
+            unused=unused,
+        )
 
-class WorkflowEngine:
-    """Runs contexts."""
+    if not TYPE_CHECKING:
 
-    def execute(self, context: ExecutionContext, start_task_id: str | None = None) -> Any:  # noqa: ANN401 - the value of the run
-        """Run a context and return its value.
-
-        Args:
-            context: What to run.
-            start_task_id: Where to begin, instead of where the context says.
-        """
-        if start_task_id is not None:
-            context.start_node = start_task_id
-        return context.execute()
+        def __getattr__(self, name: str) -> object:
+            """Say why a name of Graflow's is not here."""
+            why = f": {ABSENT[name]}" if name in ABSENT else ""
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{why}")
 
 
 def initial_keys(given: Mapping[str, object] | None) -> Mapping[str, object] | None:

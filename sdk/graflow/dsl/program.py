@@ -2,31 +2,18 @@
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from graflow.dsl.flow import CoordinationBackend, Executable, ParallelGroup
 from graflow.dsl.graph import TaskGraph
-from graflow.dsl.retry import plan_retry
+from graflow.dsl.handler import DIRECT, DOCKER
+from graflow.dsl.plans import Defaults, node_plan
+from graflow.dsl.services import Services
 from graflow.dsl.task import TaskWrapper
-from graflow.exceptions import ConfigError, GraphCompilationError
+from graflow.exceptions import ConfigError, GraphCompilationError, hint
 from graflow.machine.check import Problem, infer_start, named_start, problems
-from graflow.machine.plan import (
-    DEFAULT_MAX_CYCLES,
-    DEFAULT_MAX_STEPS,
-    GroupPlan,
-    NodePlan,
-    Plan,
-    TaskPlan,
-)
-
-
-@dataclass(frozen=True)
-class Defaults:
-    """For tasks that say nothing."""
-
-    max_cycles: int = DEFAULT_MAX_CYCLES
-    max_retries: int = 0
+from graflow.machine.plan import DEFAULT_MAX_STEPS, Plan
 
 
 @dataclass(frozen=True)
@@ -55,6 +42,10 @@ class Program:
     carrying: Mapping[str, Carrying]
     """By group."""
 
+    services: Services = field(default_factory=Services)
+    defaults: Defaults = field(default_factory=Defaults)
+    """For what tasks build at run time, too."""
+
     def off_flow(self) -> tuple[str, ...]:
         """Return the tasks that no edge and no group leads to and that are no start."""
         drawn = {node for edge in self.plan.edges for node in edge}
@@ -69,6 +60,7 @@ def freeze_program(
     start_node: str | None = None,
     max_steps: int = DEFAULT_MAX_STEPS,
     defaults: Defaults | None = None,
+    services: Services | None = None,
 ) -> Program:
     """Make the program of a workflow.
 
@@ -78,20 +70,22 @@ def freeze_program(
         start_node: Where to begin; None: at every node without a predecessor (B7).
         max_steps: Activations after which a run fails.
         defaults: For tasks that say nothing.
+        services: What its runs are given besides.
 
     Raises:
         GraphCompilationError: If the workflow cannot run; says what to draw.
         DuplicateTaskError: If two nodes have one id.
+        ConfigError: If a task asks for a handler that nobody registered.
     """
     whole = graph.copy()
     _add_members(whole)
     drawn = _in_order(whole)
     defaults = defaults or Defaults()
-    plans = [_node_plan(key, node, defaults) for key, node in drawn]
+    plans = [node_plan(key, node, defaults) for key, node in drawn]
     inferred = None if start_node else infer_start(plans, whole.edges)
     _add_off_flow(whole)
     nodes = _in_order(whole)
-    plans = [_node_plan(key, node, defaults) for key, node in nodes]
+    plans = [node_plan(key, node, defaults) for key, node in nodes]
     start = named_start(plans, start_node) if start_node else inferred
     if start is None or isinstance(start, Problem):
         raise GraphCompilationError(f"workflow {name!r}: {start.message if start else 'no start'}")
@@ -107,8 +101,11 @@ def freeze_program(
         raise GraphCompilationError(
             f"workflow {name!r}: {'; '.join(problem.message for problem in found)}"
         )
-    carrying = {key: _carrying(node) for key, node in nodes if isinstance(node, ParallelGroup)}
-    return Program(name, plan, tasks, whole, carrying)
+    carrying = {key: carrying_of(node) for key, node in nodes if isinstance(node, ParallelGroup)}
+    services = services or Services()
+    for key, node in tasks.items():
+        _check_handler(key, node, services.handlers)
+    return Program(name, plan, tasks, whole, carrying, services, defaults)
 
 
 def _in_order(graph: TaskGraph) -> list[tuple[str, Executable]]:
@@ -148,23 +145,17 @@ def _module(node: Executable) -> Iterator[dict[str, Any]]:
         yield found
 
 
-def _node_plan(key: str, node: Executable, defaults: Defaults) -> NodePlan:
-    if isinstance(node, ParallelGroup):
-        return GroupPlan(key, tuple(member.task_id for member in node.tasks), node.policy)
-    if not isinstance(node, TaskWrapper):
-        raise TypeError(f"{node!r} is neither a task nor a group; make it with @task")
-    if node.handler_type != "direct":
+def _check_handler(key: str, node: TaskWrapper, handlers: Mapping[str, object]) -> None:
+    """Refuse a handler that no host has; each host refuses those that it has not itself."""
+    known = (DIRECT, DOCKER, *handlers)
+    if node.handler_type not in known:
         raise ConfigError(
-            f"task {key!r} asks for the handler {node.handler_type!r}; there is only 'direct' "
-            "(for an image of its own use @task(image=…))"
+            f"task {key!r} asks for the handler {node.handler_type!r}, which nobody registered; "
+            f"{hint(node.handler_type, known)} (register one with "
+            f"WorkflowEngine().register_handler({node.handler_type!r}, handler))"
         )
-    return TaskPlan(
-        key,
-        retry=plan_retry(node.max_retries, node.retry_policy, defaults.max_retries),
-        timeout_s=node.timeout,
-        max_cycles=node.max_cycles or defaults.max_cycles,
-    )
 
 
-def _carrying(group: ParallelGroup) -> Carrying:
+def carrying_of(group: ParallelGroup) -> Carrying:
+    """Return how the local host carries the branches of a group."""
     return Carrying(group.backend is CoordinationBackend.DIRECT, group.thread_count)

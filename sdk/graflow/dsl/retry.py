@@ -1,10 +1,11 @@
 """How often and how patiently a failed task is tried again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graflow.dsl.checks import at_least, whole
 from graflow.exceptions import ConfigError, NonRetryableError
 from graflow.machine.plan import Retry
+from graflow.machine.retry import backoff_s
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class RetryPolicy:
         for name in ("retry_on", "give_up_on"):
             object.__setattr__(self, name, _classes(name, getattr(self, name)))
 
+    def get_delay(self, retry_count: int) -> float:
+        """Return the wait before a retry in seconds; the first one has number 0."""
+        return backoff_s(_waits(self), retry_count + 1)
+
     def is_worth_another(self, error: BaseException) -> bool:
         """Return whether another attempt may help after this error."""
         if isinstance(error, self.give_up_on):
@@ -66,8 +71,11 @@ def plan_retry(max_retries: int | None, policy: RetryPolicy | None, default: int
         retries = default if max_retries is None else max_retries
         return Retry(max_attempts=retries + 1)
     retries = policy.max_retries if max_retries is None else max_retries
+    return replace(_waits(policy), max_attempts=retries + 1)
+
+
+def _waits(policy: RetryPolicy) -> Retry:
     return Retry(
-        max_attempts=retries + 1,
         initial_s=policy.initial_interval,
         factor=policy.backoff_factor,
         max_s=policy.max_interval,

@@ -1,10 +1,11 @@
 """`with workflow("name") as wf:`: where tasks and operators draw, and how it is run."""
 
 import os
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from graflow.dsl import current
+from graflow.dsl import current, show
 from graflow.dsl.checks import named
 from graflow.dsl.current import Node, Place
 from graflow.dsl.execution import initial_keys
@@ -12,15 +13,37 @@ from graflow.dsl.flow import Executable, ParallelGroup
 from graflow.dsl.graph import TaskGraph
 from graflow.dsl.host import current_host, submit_to_cluster
 from graflow.dsl.program import Program, freeze_program
+from graflow.dsl.services import Services, checked_provider
 from graflow.machine.plan import DEFAULT_MAX_STEPS
+
+if TYPE_CHECKING:  # packages above this layer, some of them optional
+    from graflow.llm.agents.base import LLMAgent
+    from graflow.prompts.base import PromptManager
+    from graflow.trace.base import Tracer
 
 
 class WorkflowContext:
     """A workflow. What is made and drawn inside its `with` belongs to it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        tracer: "Tracer | None" = None,
+        prompt_manager: "PromptManager | None" = None,
+    ) -> None:
+        """Take what every run of the workflow is given.
+
+        Args:
+            name: Of the workflow.
+            tracer: Is told what happens in its runs.
+            prompt_manager: For `ctx.prompt_manager`; by default one for `./prompts`.
+        """
         self.name = named("a workflow's name", name)
         self.graph = TaskGraph()
+        self._tracer = tracer
+        self._prompt_manager = prompt_manager
+        self._agents: dict[str, Any] = {}
+        self._redis_client: Any = None
         self._groups = 0
         self._outside: list[Place | None] = []
 
@@ -105,13 +128,55 @@ class WorkflowContext:
             if not self.graph.has_node(name):
                 return name
 
+    def register_llm_agent(
+        self, name: str, agent_or_factory: "LLMAgent | Callable[[Any], LLMAgent]"
+    ) -> None:
+        """Give an agent to the tasks that ask for it: `@task(inject_llm_agent=name)`.
+
+        Args:
+            name: What tasks call it.
+            agent_or_factory: An agent, or a function that is given the run's context and returns
+                one; it is called in each run, and only if a task asks.
+
+        Raises:
+            ConfigError: If it is neither.
+        """
+        named("an agent's name", name)
+        self._agents[name] = checked_provider(name, agent_or_factory)
+
+    def set_redis_client(self, redis_client: Any) -> None:  # noqa: ANN401 - a redis.Redis
+        """Keep a client for programs that ask for it again; nothing here uses it."""
+        self._redis_client = redis_client
+
+    def get_redis_client(self) -> Any:  # noqa: ANN401 - a redis.Redis
+        """Return the client that was kept, or None."""
+        return self._redis_client
+
+    def show_info(self) -> None:
+        """Print the graph as an outline, and its cycles."""
+        text = show.summary(self.graph.picture())
+        print(f"=== Workflow {self.name!r} Information ===\n{text}")  # noqa: T201 - what it is for
+
+    def visualize_dependencies(self) -> None:
+        """Print what comes after each node."""
+        text = show.dependencies(self.graph.picture())
+        print(f"=== Workflow {self.name!r} Dependencies ===\n{text}")  # noqa: T201
+
     def program(self, start_node: str | None = None, max_steps: int = DEFAULT_MAX_STEPS) -> Program:
         """Return what a host would run.
 
         Raises:
             GraphCompilationError: If the workflow as drawn cannot run.
         """
-        return freeze_program(self.name, self.graph, start_node=start_node, max_steps=max_steps)
+        services = Services(
+            tracer=self._tracer,
+            prompt_manager=self._prompt_manager,
+            agents=dict(self._agents),
+            unused=() if self._redis_client is None else ("set_redis_client(…)",),
+        )
+        return freeze_program(
+            self.name, self.graph, start_node=start_node, max_steps=max_steps, services=services
+        )
 
     def execute(
         self,
@@ -151,16 +216,20 @@ class WorkflowContext:
         return submit_to_cluster(self.program(), namespace=namespace, wait=wait)
 
     def __getstate__(self) -> dict[str, object]:
-        """Travel without the places to go back to."""
-        return {**self.__dict__, "_outside": []}
+        """Travel without the places to go back to, and what is of this machine only."""
+        return {**self.__dict__, "_outside": [], "_tracer": None, "_redis_client": None}
 
     def __repr__(self) -> str:
         return f"workflow({self.name!r})"
 
 
-def workflow(name: str) -> WorkflowContext:
+def workflow(
+    name: str,
+    tracer: "Tracer | None" = None,
+    prompt_manager: "PromptManager | None" = None,
+) -> WorkflowContext:
     """Make a workflow: what is made and drawn in its `with` belongs to it."""
-    return WorkflowContext(name)
+    return WorkflowContext(name, tracer, prompt_manager)
 
 
 def current_workflow_context() -> WorkflowContext:

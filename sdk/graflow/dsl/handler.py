@@ -1,0 +1,68 @@
+"""Handlers: code of the program's own that runs its tasks, on this machine."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # which makes runs, and those know handlers
+    from graflow.dsl.execution import ExecutionContext
+    from graflow.dsl.task import TaskWrapper
+
+DIRECT = "direct"
+"""Calls the task's function in this process; in a pod, in the pod."""
+
+DOCKER = "docker"
+"""In a container: on a cluster every task is."""
+
+
+class TaskHandler(ABC):
+    """Runs tasks that name it, `@task(handler="x")`, once an engine knows it by that name.
+
+    Give it to the engine with `engine.register_handler("x", handler)`.
+    """
+
+    def get_name(self) -> str:
+        """Return the handler's name for people."""
+        return type(self).__name__
+
+    @abstractmethod
+    def execute_task(self, task: "TaskWrapper", context: "ExecutionContext") -> Any:  # noqa: ANN401 - any value
+        """Run one attempt of a task.
+
+        It must call `context.set_result(task.task_id, value)`: that is the task's value. What it
+        raises fails the attempt.
+
+        Args:
+            task: `task.run()` calls the function with the arguments that were found for it;
+                arguments given to it by name win over those.
+            context: The run, while it goes on.
+        """
+
+
+class DirectTaskHandler(TaskHandler):
+    """Calls the task's function."""
+
+    def get_name(self) -> str:
+        """Return `direct`."""
+        return DIRECT
+
+    def execute_task(self, task: "TaskWrapper", context: "ExecutionContext") -> Any:  # noqa: ANN401
+        """Call the function and keep its value."""
+        value = task.run()
+        context.set_result(task.task_id, value)
+        return value
+
+
+@dataclass
+class TaskResult:
+    """How one branch of a group ended, for the group's policy."""
+
+    task_id: str
+    success: bool
+    error: Exception | None = None
+    error_message: str | None = None
+    duration: float = 0.0
+    """In seconds."""
+
+    timestamp: float = 0.0
+    """When it ended, in seconds since the epoch."""
