@@ -92,7 +92,8 @@ def run_call(  # noqa: PLR0913 - hosts give what they have
     call = _prepared(callee, context, sent=sent, names=names, injected=injected, again=again)
 
     def in_task() -> Any:  # noqa: ANN401
-        current.enter_task(workflow)
+        context.place = current.enter_task(workflow, context.facts.identity)
+        context.func = callee.func
         handles.enter(context)
         try:
             if begin is not None:

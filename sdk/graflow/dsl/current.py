@@ -5,10 +5,13 @@ running task builds; the thread's ambient workflow, which an operator brings int
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from importlib import import_module
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from graflow.dsl.graph import TaskGraph
 
 
 class Node(Protocol):
@@ -21,6 +24,10 @@ class Node(Protocol):
 
 class Surface(Protocol):
     """What tasks and operators ask of the workflow that they are drawn on."""
+
+    @property
+    def graph(self) -> "TaskGraph":
+        """Its nodes and edges."""
 
     def register(self, node: Node, /) -> None:
         """Make the node part of the workflow, unless it is already."""
@@ -43,6 +50,12 @@ class Surface(Protocol):
     def get_next_group_name(self) -> str:
         """Return the next free `ParallelGroup_<n>`."""
 
+    def next_id(self, base: str, /) -> str:
+        """Return the next free `<base>_<n>`."""
+
+    def hand_over(self, task_ids: Iterable[str], /) -> None:
+        """Let others have the ids of nodes that have gone elsewhere."""
+
 
 class Place:
     """Where the present code stands.
@@ -51,17 +64,22 @@ class Place:
         drawing: Where new tasks and edges go; None: on an empty workflow, made when needed.
         workflow: What `current_workflow_context()` gives: inside a task, the workflow of its run;
             None: the same as `drawing`.
+        task: Of a running task: its `TaskFacts.identity`, for the automatic ids of what it builds
+            (T7); None: this is no place of a task.
     """
 
-    def __init__(self, drawing: Surface | None, workflow: Surface | None) -> None:
+    def __init__(
+        self, drawing: Surface | None, workflow: Surface | None, task: str | None = None
+    ) -> None:
         self._drawing = drawing
         self._workflow = workflow
+        self._task = task
 
     @property
     def drawing(self) -> Surface:
         """Where new tasks and edges go."""
         if self._drawing is None:
-            self._drawing = new_surface()
+            self._drawing = new_surface(self._task or "")
         return self._drawing
 
     @property
@@ -69,15 +87,32 @@ class Place:
         """The workflow that the present code belongs to."""
         return self.drawing if self._workflow is None else self._workflow
 
+    @property
+    def graph(self) -> "TaskGraph":
+        """What has been drawn here."""
+        return self.drawing.graph
+
+    def hand_over(self, task_ids: Iterable[str]) -> None:
+        """Let others have the ids of nodes that have gone elsewhere."""
+        self.drawing.hand_over(task_ids)
+
+    @property
+    def is_of_task(self) -> bool:
+        """Whether what is built here is what a running task builds."""
+        return self._task is not None
+
 
 _place: ContextVar[Place | None] = ContextVar("graflow_place", default=None)
 _running: ContextVar[bool] = ContextVar("graflow_running", default=False)
 _thread = threading.local()
-_new_surface: list[Callable[[], Surface]] = []
+_new_surface: list[Callable[[str], Surface]] = []
 
 
-def set_factory(factory: Callable[[], Surface]) -> None:
-    """Say how a workflow is made; called once, by the module that defines them."""
+def set_factory(factory: Callable[[str], Surface]) -> None:
+    """Say how a workflow is made, given the identity of the task that it is for, or nothing.
+
+    Called once, by the module that defines workflows.
+    """
     _new_surface[:] = [factory]
 
 
@@ -86,11 +121,15 @@ def set_ambient(surface: Surface | None) -> None:
     _thread.ambient = surface
 
 
-def new_surface() -> Surface:
-    """Return an empty workflow that belongs to nothing."""
+def new_surface(task: str = "") -> Surface:
+    """Return an empty workflow that belongs to nothing.
+
+    Args:
+        task: The identity of the running task that draws on it, if one does.
+    """
     if not _new_surface:  # a task in a pod that draws, which few do
         import_module("graflow.dsl.workflow")
-    return _new_surface[0]()
+    return _new_surface[0](task)
 
 
 def ambient(*, create: bool) -> Surface | None:
@@ -138,13 +177,16 @@ def set_place(where: Place | None) -> None:
     _place.set(where)
 
 
-def enter_task(workflow: Surface | None) -> None:
+def enter_task(workflow: Surface | None, task: str = "") -> Place:
     """Make the present context, which nothing else uses, that of a running task.
 
     What the task builds goes to a workflow of its own, never to the run's graph.
 
     Args:
         workflow: The workflow of the run; None: there is none here.
+        task: Its identity.
     """
-    _place.set(Place(None, workflow))
+    place = Place(None, workflow, task)
+    _place.set(place)
     _running.set(True)
+    return place

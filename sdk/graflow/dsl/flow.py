@@ -66,6 +66,9 @@ class Executable(Part):
         self._task_id = named("a task's id", task_id)
         self.serial = next(_serials)
         """Position in the order in which the program made its nodes (R6)."""
+        place = current.place()
+        self.built_at = place if place is not None and place.is_of_task else None
+        """The running task that made it, by where it draws; None: none did (T7)."""
 
     @property
     def task_id(self) -> str:
@@ -95,7 +98,7 @@ class SequentialTask(Part):
         if not tasks:
             raise ValueError("chain requires at least one task")
         self.parts = tuple(tasks)
-        self._heads = _heads(self.parts[0])
+        self._heads = heads_of(self.parts[0])
         self._tails = _tails(self.parts[-1])
         self.drawn_on: Surface | None = None
         self.adopt(current.must_draw())
@@ -145,7 +148,7 @@ class SequentialTask(Part):
             for part in chain.parts:
                 _adopt(part, surface)
             for before, after in itertools.pairwise(chain.parts):
-                for tail, head in itertools.product(_tails(before), _heads(after)):
+                for tail, head in itertools.product(_tails(before), heads_of(after)):
                     surface.connect(tail, head)
 
     def __len__(self) -> int:
@@ -191,6 +194,9 @@ class ParallelGroup(Executable):
         self._members: list[Executable] = []
         self._surfaces: list[Surface] = []
         self.policy: GroupPolicy = policies.STRICT
+        self.judge: policies.GroupExecutionPolicy | None = None
+        """The program's own policy, when it has one."""
+        self.max_retries = 0
         self.backend = CoordinationBackend.THREADING
         self.thread_count: int | None = None
         """Most branches that the local host runs at a time; None: all of them."""
@@ -247,6 +253,8 @@ class ParallelGroup(Executable):
         backend: CoordinationBackend | str | None = None,
         backend_config: dict[str, int] | None = None,
         policy: "policies.PolicySpec | None" = None,
+        *,
+        max_retries: int | None = None,
     ) -> "ParallelGroup":
         """Say how the branches run locally and what the group makes of failures.
 
@@ -254,7 +262,8 @@ class ParallelGroup(Executable):
             backend: `direct`, `threading` or `redis`; see `CoordinationBackend`.
             backend_config: `{"thread_count": n}`: most branches that run at a time locally.
             policy: `strict` (all branches must succeed), `best_effort` (none must), or an object
-                of `graflow.core.handlers.group_policy`.
+                of `graflow.core.handlers.group_policy`, or of a class of the program's own.
+            max_retries: How often the branches that failed are run again (G5).
 
         Returns:
             The group.
@@ -268,12 +277,15 @@ class ParallelGroup(Executable):
             self.thread_count = _thread_count(backend_config)
         if policy is not None:
             self.policy = policies.policy_of(policy)
+            self.judge = policies.judge_of(policy)
+        if max_retries is not None:
+            self.max_retries = whole("max_retries", max_retries, least=0)
         self.configured = True
         return self
 
     def __getstate__(self) -> dict[str, object]:
         """Travel without the workflows that the group belongs to."""
-        return {**self.__dict__, "_surfaces": []}
+        return {**self.__dict__, "_surfaces": [], "built_at": None}
 
 
 def chain(*tasks: Side) -> SequentialTask:
@@ -316,7 +328,8 @@ def _beside(left: Part, right: Part) -> ParallelGroup:
     return left
 
 
-def _heads(side: Side) -> tuple[Executable, ...]:
+def heads_of(side: Side) -> tuple[Executable, ...]:
+    """Return the nodes that an edge to this side leads to."""
     return tuple(head for part in _sides(side) for head in part.heads())
 
 

@@ -27,3 +27,13 @@ class LoneBackend:
     def graph(self) -> TaskGraph:
         """A graph without nodes."""
         return self._graph
+
+    def is_placed(self, task_id: str, /) -> bool:
+        """Return False: there is no flow."""
+        del task_id
+        return False
+
+    def is_static(self, task_id: str, /) -> bool:
+        """Return False: there is no run."""
+        del task_id
+        return False

@@ -33,7 +33,7 @@ def node_plan(key: str, node: Executable, defaults: Defaults) -> NodePlan:
     """
     if isinstance(node, ParallelGroup):
         members = tuple(member.task_id for member in node.tasks)
-        return GroupPlan(key, members, node.policy)
+        return GroupPlan(key, members, node.policy, plan_retry(node.max_retries, None))
     if not isinstance(node, TaskWrapper):
         raise TypeError(f"{node!r} is neither a task nor a group; make it with @task")
     return TaskPlan(
@@ -44,5 +44,5 @@ def node_plan(key: str, node: Executable, defaults: Defaults) -> NodePlan:
             defaults.max_retries,
         ),
         timeout_s=node.timeout,
-        max_cycles=defaults.node_cycles.get(key, node.max_cycles) or defaults.max_cycles,
+        max_cycles=defaults.node_cycles.get(key) or node.max_cycles or defaults.max_cycles,
     )

@@ -1,44 +1,88 @@
 """When a parallel group counts as successful, in Graflow's words."""
 
-from collections.abc import Sequence
-from typing import TypeAlias
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from graflow.dsl.checks import whole
-from graflow.exceptions import ConfigError, hint
-from graflow.machine.plan import AtLeast, BestEffort, Critical, GroupPolicy, Strict
+from graflow.exceptions import ConfigError, ParallelGroupError, hint
+from graflow.machine.plan import (
+    AtLeast,
+    BestEffort,
+    Critical,
+    Custom,
+    GroupPlan,
+    GroupPolicy,
+    Strict,
+)
+from graflow.machine.state import Error, GroupFailure
+from graflow.machine.verdict import verdict
+
+if TYPE_CHECKING:
+    from graflow.dsl.flow import Executable
+    from graflow.dsl.handler import TaskResult
 
 STRICT = Strict()
 
 
-class GroupExecutionPolicy:
-    """Base of the policies; use one of its subclasses."""
+class GroupExecutionPolicy(ABC):
+    """Says whether a group succeeds, once all of its branches have ended.
 
-    def judged_by(self) -> GroupPolicy:
-        """Return the machine's form of the policy.
+    A class of the program's own is user code: on a cluster it runs in a pod of its own.
+    """
 
-        Raises:
-            ConfigError: If the policy is the program's own.
+    @abstractmethod
+    def on_group_finished(
+        self,
+        group_id: str,
+        tasks: "Sequence[Executable]",
+        results: "Mapping[str, TaskResult]",
+        context: Any,  # noqa: ANN401 - a TaskExecutionContext; any stand-in with its calls will do
+    ) -> None:
+        """Return if the group succeeds; raise, best ParallelGroupError, if it fails.
+
+        Args:
+            group_id: The group.
+            tasks: Its members.
+            results: How each member's branch ended, in the order of the members.
+            context: Reads results (`get_result`) and the channel; it decides nothing that runs.
         """
-        raise own_policy(self)
 
 
-def own_policy(policy: GroupExecutionPolicy) -> ConfigError:
-    """Return the refusal of a policy that the program defines."""
-    return ConfigError(
-        f"{type(policy).__name__} is a policy of the program's own, which cannot be run; use "
-        "StrictGroupPolicy, BestEffortGroupPolicy, AtLeastNGroupPolicy or CriticalGroupPolicy"
-    )
-
-
-class StrictGroupPolicy(GroupExecutionPolicy):
-    """All branches must succeed."""
+class _Closed(GroupExecutionPolicy):
+    """A policy that the machine judges by itself."""
 
     def judged_by(self) -> GroupPolicy:
         """Return the machine's form of the policy."""
         return STRICT
 
+    def on_group_finished(
+        self,
+        group_id: str,
+        tasks: "Sequence[Executable]",
+        results: "Mapping[str, TaskResult]",
+        context: Any,  # noqa: ANN401
+    ) -> None:
+        """Judge as the machine would: for policies of the program's own that build on this one."""
+        del tasks, context
+        failures = [(member, _error_of(result)) for member, result in results.items()]
+        found = verdict(GroupPlan(group_id, tuple(results), self.judged_by()), failures)
+        if found is not None and isinstance(found.detail, GroupFailure):
+            failed = [(member, error.message) for member, error in found.detail.failed]
+            raise ParallelGroupError(found.message, group_id, failed, found.detail.succeeded)
 
-class BestEffortGroupPolicy(GroupExecutionPolicy):
+
+def _error_of(result: "TaskResult") -> Error | None:
+    if result.success:
+        return None
+    return Error("TaskFailed", result.error_message or "the branch failed")
+
+
+class StrictGroupPolicy(_Closed):
+    """All branches must succeed."""
+
+
+class BestEffortGroupPolicy(_Closed):
     """No branch must succeed."""
 
     def judged_by(self) -> GroupPolicy:
@@ -46,7 +90,7 @@ class BestEffortGroupPolicy(GroupExecutionPolicy):
         return BestEffort()
 
 
-class AtLeastNGroupPolicy(GroupExecutionPolicy):
+class AtLeastNGroupPolicy(_Closed):
     """At least `min_success` branches must succeed."""
 
     def __init__(self, min_success: int) -> None:
@@ -57,7 +101,7 @@ class AtLeastNGroupPolicy(GroupExecutionPolicy):
         return AtLeast(self.min_success)
 
 
-class CriticalGroupPolicy(GroupExecutionPolicy):
+class CriticalGroupPolicy(_Closed):
     """The branches of these members must succeed."""
 
     def __init__(self, critical_task_ids: Sequence[str]) -> None:
@@ -84,9 +128,9 @@ def policy_of(spec: PolicySpec) -> GroupPolicy:
         ConfigError: If it is not known, or would need values that a name cannot give.
     """
     if isinstance(spec, GroupExecutionPolicy):
-        if hasattr(spec, "on_group_finished"):
-            raise own_policy(spec)
-        return spec.judged_by()
+        if judge_of(spec) is None and isinstance(spec, _Closed):
+            return spec.judged_by()
+        return Custom()
     if isinstance(spec, str):
         if spec in _BY_NAME:
             return _BY_NAME[spec]
@@ -97,3 +141,11 @@ def policy_of(spec: PolicySpec) -> GroupPolicy:
             raise ConfigError(f"policy {spec!r} needs values; give {needed}")
         raise ConfigError(f"policy {spec!r} is not known; {hint(spec, _BY_NAME)}")
     return spec
+
+
+def judge_of(spec: PolicySpec) -> GroupExecutionPolicy | None:
+    """Return the policy if it is the program's own, which only its code can judge by."""
+    if not isinstance(spec, GroupExecutionPolicy):
+        return None
+    own = type(spec).on_group_finished is not _Closed.on_group_finished
+    return spec if own else None

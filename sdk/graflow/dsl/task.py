@@ -138,18 +138,17 @@ class TaskWrapper(Executable):
     def __getstate__(self) -> dict[str, object]:
         """Travel without what is derived: a function may be unpickled after its task."""
         derived = ("signature", "callee", "_numbers")
-        return {name: value for name, value in self.__dict__.items() if name not in derived}
+        kept = {name: value for name, value in self.__dict__.items() if name not in derived}
+        return {**kept, "built_at": None}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state, _numbers=itertools.count(1))
 
     def _next_id(self) -> str:
         surface = current.drawing()
-        for n in self._numbers:
-            name = f"{self.task_id}_{n}"
-            if surface is None or not surface.has_node(name):
-                return name
-        raise AssertionError("an endless count came to its end")
+        if surface is not None:
+            return surface.next_id(self.task_id)
+        return f"{self.task_id}_{next(self._numbers)}"
 
     def _check_bound(self, signature: Signature) -> None:
         for name in self.bound:

@@ -1,7 +1,9 @@
 """`with workflow("name") as wf:`: where tasks and operators draw, and how it is run."""
 
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
+from hashlib import sha256
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -44,8 +46,22 @@ class WorkflowContext:
         self._prompt_manager = prompt_manager
         self._agents: dict[str, Any] = {}
         self._redis_client: Any = None
-        self._groups = 0
+        self._mark = ""
+        self._counts: Counter[str] = Counter()
+        self._handed_over: set[str] = set()
         self._outside: list[Place | None] = []
+
+    @classmethod
+    def nameless(cls, task: str) -> "WorkflowContext":
+        """Return an empty workflow.
+
+        Args:
+            task: The identity of the running task that builds in it, if one does: what it makes
+                gets automatic ids that nobody else's has (T7), the same on every host.
+        """
+        made = cls(os.urandom(16).hex())
+        made._mark = sha256(task.encode()).hexdigest()[:8] if task else ""
+        return made
 
     @classmethod
     def of(cls, name: str, graph: TaskGraph) -> "WorkflowContext":
@@ -77,6 +93,9 @@ class WorkflowContext:
             raise TypeError(f"{node!r} is neither a task nor a group")
         if self.graph.has_node(node.task_id) and self.graph.get_node(node.task_id) is node:
             return
+        if node.task_id in self._handed_over:
+            self.graph.remove_node(node.task_id)
+            self._handed_over.remove(node.task_id)
         self.graph.add_node(node)
         if isinstance(node, ParallelGroup):
             node.registered(self)
@@ -122,11 +141,19 @@ class WorkflowContext:
 
     def get_next_group_name(self) -> str:
         """Return the next free `ParallelGroup_<n>`."""
+        return self.next_id("ParallelGroup")
+
+    def next_id(self, base: str, /) -> str:
+        """Return the next free `<base>_<n>`."""
         while True:
-            self._groups += 1
-            name = f"ParallelGroup_{self._groups}"
+            self._counts[base] += 1
+            name = "_".join(part for part in (base, str(self._counts[base]), self._mark) if part)
             if not self.graph.has_node(name):
                 return name
+
+    def hand_over(self, task_ids: Iterable[str], /) -> None:
+        """Let others have the ids of nodes that have gone elsewhere (T7)."""
+        self._handed_over.update(task_ids)
 
     def register_llm_agent(
         self, name: str, agent_or_factory: "LLMAgent | Callable[[Any], LLMAgent]"
@@ -274,8 +301,4 @@ def clear_workflow_context() -> None:
     current.set_ambient(None)
 
 
-def _nameless() -> WorkflowContext:
-    return WorkflowContext(os.urandom(16).hex())
-
-
-current.set_factory(_nameless)
+current.set_factory(WorkflowContext.nameless)
