@@ -1,16 +1,16 @@
 """Finds out which variable of a task keeps it from travelling."""
 
-import dis
 import io
 from collections.abc import Callable, Iterator, Mapping
-from types import CodeType, FunctionType, GeneratorType, MethodType, ModuleType
+from types import FunctionType, GeneratorType, MethodType, ModuleType
 
 from graflow.compile.errors import CaptureError
+from graflow.dsl.captures import of_function
+from graflow.dsl.missing import MISSING
 
 Dump = Callable[[object], bytes]
 MAX_DEPTH = 8
 INNER = ("func", "bound")  # how a task holds its function; not the user's words
-NAMING = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_CLASSDEREF"})
 
 
 def blame(task: str, form: object, dump: Dump, error: Exception) -> CaptureError:
@@ -84,27 +84,9 @@ def _is_dunder(name: str) -> bool:
 
 
 def _captured(function: FunctionType) -> Iterator[tuple[str, object]]:
-    where = f"of function {function.__name__!r}"
-    for name in sorted(_global_names(function.__code__)):
-        if name in function.__globals__:
-            yield f"the variable {name!r}", function.__globals__[name]
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            yield f"the variable {name!r}", cell.cell_contents
-        except ValueError:  # assigned only later
-            continue
-    for item in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
-        yield f"a default {where}", item
-    for name, item in vars(function).items():
-        yield f"the attribute {name!r} {where}", item
-
-
-def _global_names(code: CodeType) -> set[str]:
-    names = {str(step.argval) for step in dis.get_instructions(code) if step.opname in NAMING}
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            names |= _global_names(constant)
-    return names
+    for place in of_function(function):
+        if (value := place.value()) is not MISSING:
+            yield place.words, value
 
 
 def _first_line(error: Exception) -> str:
