@@ -70,15 +70,15 @@ def takes_data(data):
     pass
 
 
-def test_the_seed_whole_dict_into_an_unannotated_parameter():
+def test_a1_the_seed_whole_dict_into_an_unannotated_parameter():
     assert call(takes_data, token("extract", {"data": [1, 2, 3]})) == {"data": {"data": [1, 2, 3]}}
 
 
-def test_the_entry_of_that_name_where_only_that_matches_the_annotation():
+def test_a1_the_entry_of_that_name_where_only_that_matches_the_annotation():
     assert call(takes_users, token("fetch", {"users": 1200})) == {"users": 1200}
 
 
-def test_the_whole_where_the_whole_matches():
+def test_a1_the_whole_where_the_whole_matches():
     def f(users: dict):
         pass
 
@@ -86,12 +86,12 @@ def test_the_whole_where_the_whole_matches():
     assert call(takes_users, token("fetch", 7)) == {"users": 7}
 
 
-def test_the_whole_where_neither_matches():
+def test_a1_the_whole_where_neither_matches():
     assert call(takes_users, token("fetch", {"users": "many"})) == {"users": {"users": "many"}}
     assert call(takes_users, token("fetch", {"other": 1})) == {"users": {"other": 1}}
 
 
-def test_annotations_as_text_are_understood_and_unknown_ones_do_not_matter():
+def test_a1_annotations_as_text_are_understood_and_unknown_ones_do_not_matter():
     def known(users: "int"):
         pass
 
@@ -103,7 +103,7 @@ def test_annotations_as_text_are_understood_and_unknown_ones_do_not_matter():
     assert call(unknown, sent) == {"users": {"users": 1}}
 
 
-def test_typed_dicts_choose_by_their_keys():
+def test_a1_typed_dicts_choose_by_their_keys():
     class Report(TypedDict):
         total: int
 
@@ -179,11 +179,11 @@ def test_injected_comes_before_bound():
     assert call(f, bound={"llm_client": 1}, injected=injected) == injected
 
 
-def test_a_result_of_none_counts():
+def test_a1_a_result_of_none_counts():
     assert call(takes_x_or_0, run=Run(results={"x": None})) == {"x": None}
 
 
-def test_the_default_comes_before_the_token():
+def test_a1_the_default_comes_before_the_token():
     assert call(takes_x_or_0, token("a", 1)) == {}
 
 
@@ -194,16 +194,16 @@ def test_the_context_is_the_first_positional_whatever_its_name():
     assert call(f, token("a", 1), inject_context=True) == {"x": 1}
 
 
-def test_of_several_values_from_one_predecessor_the_latest_counts():
+def test_a1_of_several_values_from_one_predecessor_the_latest_counts():
     assert call(takes_x, token("a", 1), token("a", 2)) == {"x": 2}
 
 
-def test_a_token_never_fills_a_parameter_named_after_a_task():
+def test_a1_a_token_never_fills_a_parameter_named_after_a_task():
     with pytest.raises(ArgumentError, match="task 'x' has no result that can be read here"):
         call(takes_x, token("a", 1), run=Run(tasks=("x",)))
 
 
-def test_a_token_never_fills_a_second_parameter():
+def test_a1_a_token_never_fills_a_second_parameter():
     def f(a, x):
         pass
 
@@ -211,7 +211,7 @@ def test_a_token_never_fills_a_second_parameter():
         call(f, token("a", 1), run=Run(results={"a": 1}))
 
 
-def test_a_token_fills_a_parameter_beside_results_of_others():
+def test_a1_a_token_fills_a_parameter_beside_results_of_others():
     def f(earlier, x):
         pass
 
@@ -219,7 +219,7 @@ def test_a_token_fills_a_parameter_beside_results_of_others():
     assert call(f, token("a", 1), run=run) == {"earlier": 0, "x": 1}
 
 
-def test_a_token_fills_one_parameter_not_two():
+def test_a1_a_token_fills_one_parameter_not_two():
     def f(x, y):
         pass
 
@@ -227,17 +227,17 @@ def test_a_token_fills_one_parameter_not_two():
         call(f, token("a", 1))
 
 
-def test_values_of_several_predecessors_fill_nothing():
+def test_a1_values_of_several_predecessors_fill_nothing():
     with pytest.raises(ArgumentError, match="several tasks sent a value, 'a', 'b'"):
         call(takes_x, token("a", 1), token("b", 2))
 
 
-def test_a_start_has_no_token():
+def test_a1_a_start_has_no_token():
     with pytest.raises(ArgumentError, match="no task before it sent a value"):
         call(takes_x)
 
 
-def test_what_is_left_over_is_told_with_what_was_there_and_the_nearest_name():
+def test_a2_what_is_left_over_is_told_with_what_was_there_and_the_nearest_name():
     def f(extrct, b):
         pass
 
@@ -263,7 +263,7 @@ def test_a_catch_all_takes_bound_and_given_names():
     assert call(f, bound={"y": 1}, x=0, z=2) == {"x": 0, "y": 1, "z": 2}
 
 
-def test_the_value_of_a_token_is_loaded_only_when_it_is_taken():
+def test_a1_the_value_of_a_token_is_loaded_only_when_it_is_taken():
     def must_not_load():
         raise AssertionError("loaded")
 

@@ -24,7 +24,7 @@ def call(func, **options):
     return run_call(callee, alone(), **options)
 
 
-def test_what_a_task_draws_belongs_to_nothing():
+def test_b3_what_a_task_draws_belongs_to_nothing():
     def draws():
         flow = chain(Task("a"), Task("b"))
         return [found.task_id for found in flow]
@@ -34,7 +34,7 @@ def test_what_a_task_draws_belongs_to_nothing():
     assert get_current_workflow_context() is None
 
 
-def test_in_a_task_the_current_workflow_is_the_one_that_the_host_gives():
+def test_b3_in_a_task_the_current_workflow_is_the_one_that_the_host_gives():
     mine = WorkflowContext.of("run", TaskGraph())
 
     def look():

@@ -10,7 +10,7 @@ def context(**facts):
     return TaskExecutionContext(TaskFacts(task_id="t", **facts), LoneBackend())
 
 
-def test_a_context_says_what_is_fixed_about_the_attempt():
+def test_c3_a_context_says_what_is_fixed_about_the_attempt():
     asked = context(
         session_id="s", trace_id="r", cycle_count=2, max_cycles=3, retry_count=1, max_retries=4
     )
@@ -22,11 +22,11 @@ def test_a_context_says_what_is_fixed_about_the_attempt():
 
 
 @pytest.mark.parametrize(("count", "may"), [(1, True), (2, True), (3, False), (4, False)])
-def test_another_pass_is_allowed_below_max_cycles(count, may):
+def test_t2_another_pass_is_allowed_below_max_cycles(count, may):
     assert context(cycle_count=count, max_cycles=3).can_iterate() is may
 
 
-def test_local_data_is_the_attempts_own():
+def test_c3_local_data_is_the_attempts_own():
     asked = context()
     asked.set_local_data("k", 1)
     asked.local_data["l"] = 2
@@ -35,7 +35,7 @@ def test_local_data_is_the_attempts_own():
     assert context().local_data == {}
 
 
-def test_results_channel_and_graph_come_from_the_host():
+def test_c3_results_channel_and_graph_come_from_the_host():
     asked = context()
     assert asked.get_result("x", "default") == "default"
     assert asked.get_channel().keys() == []

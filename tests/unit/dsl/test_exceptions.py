@@ -25,7 +25,7 @@ from graflow import exceptions as e
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_errors_travel_whole(error):
+def test_f4_errors_travel_whole(error):
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error)
     assert str(again) == str(error)
@@ -34,14 +34,14 @@ def test_errors_travel_whole(error):
         assert repr(again.cause) == repr(error.cause) == repr(again.__cause__)
 
 
-def test_every_error_is_a_graflow_error_and_every_failed_run_a_runtime_error():
+def test_f4_every_error_is_a_graflow_error_and_every_failed_run_a_runtime_error():
     defined = [found for found in vars(e).values() if isinstance(found, type)]
     errors = [found for found in defined if issubclass(found, Exception)]
     assert all(issubclass(found, e.GraflowError) for found in errors)
     assert all(found.__name__ in (e.__doc__ or "") for found in errors)
 
 
-def test_errors_of_user_code_become_runtime_errors_once():
+def test_f4_errors_of_user_code_become_runtime_errors_once():
     boom = ValueError("boom")
     error = e.as_runtime_error(boom)
     assert (str(error), error.cause) == ("An error occurred: boom (caused by boom)", boom)
@@ -54,7 +54,7 @@ def test_names_and_packages_that_are_missing_are_also_what_python_calls_them():
         raise e.MissingPackageError("jinja2", "render()", "pip install graflow[prompts]")
 
 
-def test_the_form_of_a_runtime_error_is_graflows():
+def test_f4_the_form_of_a_runtime_error_is_graflows():
     error = e.GraflowRuntimeError("An error occurred: boom1", ValueError("boom1"))
     assert str(error) == "An error occurred: boom1 (caused by boom1)"
 

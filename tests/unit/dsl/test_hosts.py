@@ -38,7 +38,7 @@ def test_workflows_and_engines_run_on_the_host_that_was_set():
     assert recorder.asked == [("w", {"k": 1}, False), ("workflow", {}, True)]
 
 
-def test_a_workflow_in_a_running_task_is_run_in_its_process():
+def test_b3_a_workflow_in_a_running_task_is_run_in_its_process():
     recorder = Recorder()
 
     @task

@@ -19,7 +19,7 @@ def graph():
     return made
 
 
-def test_a_graph_built_by_hand_runs(graph):
+def test_b8_a_graph_built_by_hand_runs(graph):
     context = ExecutionContext.create(graph, start_node="one", max_steps=10)
     assert not context.is_completed()
     assert WorkflowEngine().execute(context) == 2
@@ -29,12 +29,12 @@ def test_a_graph_built_by_hand_runs(graph):
     assert context.steps == 2
 
 
-def test_an_engine_can_be_told_where_to_begin(graph):
+def test_b8_an_engine_can_be_told_where_to_begin(graph):
     graph.add_node(TaskWrapper("lone", lambda: 7))
     assert WorkflowEngine().execute(ExecutionContext.create(graph), "lone") == 7
 
 
-def test_the_channel_can_be_filled_before_and_read_after_the_run(graph):
+def test_b8_the_channel_can_be_filled_before_and_read_after_the_run(graph):
     def use(ctx, extra):
         ctx.get_channel().set("seen", extra)
 
@@ -47,7 +47,7 @@ def test_the_channel_can_be_filled_before_and_read_after_the_run(graph):
     assert context.channel.get("one.__result__") == 1
 
 
-def test_defaults_of_a_context_are_for_tasks_that_say_nothing(graph):
+def test_b8_defaults_of_a_context_are_for_tasks_that_say_nothing(graph):
     context = ExecutionContext.create(graph, default_max_cycles=3, default_max_retries=2)
     first = context.program().plan.nodes[0]
     assert (first.max_cycles, first.retry.max_attempts) == (3, 3)
@@ -59,7 +59,7 @@ def test_a_channel_backend_that_is_not_known_is_refused(graph):
         ExecutionContext.create(graph, channel_backend="kafka")
 
 
-def test_groups_given_by_hand_bring_their_members():
+def test_b8_groups_given_by_hand_bring_their_members():
     graph = TaskGraph()
     group = ParallelGroup([TaskWrapper("a", lambda: 1), TaskWrapper("b", lambda: 2)], name="g")
     graph.add_node(group)

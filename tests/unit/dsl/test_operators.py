@@ -39,7 +39,7 @@ def members(group):
         (lambda a, b, c, d: chain(a, [b, c], d), ["ab", "ac", "bd", "cd"]),
     ],
 )
-def test_operators_draw_edges(tasks, draw, drawn):
+def test_b2_operators_draw_edges(tasks, draw, drawn):
     with workflow("w") as wf:
         draw(*tasks)
     assert edges(wf) == drawn
@@ -53,14 +53,14 @@ def test_drawing_an_edge_again_changes_nothing(tasks):
     assert edges(wf) == ["ab"]
 
 
-def test_a_list_makes_no_group(tasks):
+def test_b2_a_list_makes_no_group(tasks):
     a, b, c, _ = tasks
     with workflow("w") as wf:
         a >> [b, c]
     assert wf.graph.nodes == ["a", "b", "c"]
 
 
-def test_beside_each_other_is_one_group(tasks):
+def test_b2_beside_each_other_is_one_group(tasks):
     a, b, c, _ = tasks
     with workflow("w") as wf:
         group = a | b | c
@@ -69,14 +69,14 @@ def test_beside_each_other_is_one_group(tasks):
     assert wf.graph.get_parallel_group_members("ParallelGroup_1") == ["a", "b", "c"]
 
 
-def test_edges_attach_to_the_group(tasks):
+def test_g1_edges_attach_to_the_group(tasks):
     a, b, c, d = tasks
     with workflow("w") as wf:
         a >> (b | c) >> d
     assert wf.graph.edges == [("a", "ParallelGroup_1"), ("ParallelGroup_1", "d")]
 
 
-def test_two_groups_without_successors_become_one(tasks):
+def test_b2_two_groups_without_successors_become_one(tasks):
     a, b, c, d = tasks
     with workflow("w") as wf:
         group = (a | b) | (c | d)
@@ -84,7 +84,7 @@ def test_two_groups_without_successors_become_one(tasks):
     assert not wf.graph.has_node("ParallelGroup_2")
 
 
-def test_a_group_with_a_successor_stays_one_of_its_own(tasks):
+def test_b2_a_group_with_a_successor_stays_one_of_its_own(tasks):
     a, b, c, d = tasks
     with workflow("w"):
         left = a | b
@@ -100,7 +100,7 @@ def test_a_group_with_a_policy_or_a_name_of_its_own_stays_one(tasks):
     assert members(group) == ["ParallelGroup_1", "ParallelGroup_2"]
 
 
-def test_the_chain_behind_a_member_belongs_to_its_branch(tasks):
+def test_b2_the_chain_behind_a_member_belongs_to_its_branch(tasks):
     a, b, c, _ = tasks
     with workflow("w") as wf:
         group = a | (b >> c)
@@ -108,7 +108,7 @@ def test_the_chain_behind_a_member_belongs_to_its_branch(tasks):
     assert edges(wf) == ["bc"]
 
 
-def test_parallel_makes_a_group_of_at_least_two(tasks):
+def test_b2_parallel_makes_a_group_of_at_least_two(tasks):
     a, b, c, _ = tasks
     with workflow("w"):
         assert members(parallel(a, b >> c)) == ["a", "b"]
@@ -118,7 +118,7 @@ def test_parallel_makes_a_group_of_at_least_two(tasks):
         chain()
 
 
-def test_groups_are_named_in_order_of_creation_in_each_workflow(tasks):
+def test_g2_groups_are_named_in_order_of_creation_in_each_workflow(tasks):
     a, b, c, d = tasks
     for name in ("one", "two"):
         with workflow(name):
@@ -136,7 +136,7 @@ def test_a_group_can_be_named_before_and_after_edges_are_drawn(tasks):
     assert wf.graph.get_node("both") is group
 
 
-def test_a_taken_group_name_is_refused(tasks):
+def test_b5_a_taken_group_name_is_refused(tasks):
     a, b, c, _ = tasks
     with workflow("w"):
         c >> a

@@ -19,12 +19,12 @@ from graflow.machine.plan import Retry
         ({"give_up_on": (3,)}, "give_up_on has 3"),
     ],
 )
-def test_values_that_cannot_work_are_named(options, words):
+def test_f1_values_that_cannot_work_are_named(options, words):
     with pytest.raises(ConfigError, match=words):
         RetryPolicy(**options)
 
 
-def test_retries_are_attempts_after_the_first():
+def test_f1_retries_are_attempts_after_the_first():
     assert plan_retry(None, None) == Retry(1)
     assert plan_retry(None, None, default=2) == Retry(3)
     assert plan_retry(0, None, default=2) == Retry(1)
@@ -47,5 +47,5 @@ def test_retries_are_attempts_after_the_first():
         (OSError(), RetryPolicy(give_up_on=[TimeoutError]), True),
     ],
 )
-def test_which_errors_are_worth_another_attempt(error, policy, worth):
+def test_f1_which_errors_are_worth_another_attempt(error, policy, worth):
     assert is_retryable(error, policy) is worth

@@ -12,7 +12,7 @@ def starts(wf, *args):
     return wf.program(*args).plan.start
 
 
-def test_every_node_without_a_predecessor_starts_in_order_of_declaration():
+def test_b7_every_node_without_a_predecessor_starts_in_order_of_declaration():
     with workflow("w") as wf:
         b, a, end = Task("b"), Task("a"), Task("end")
         a >> end
@@ -20,27 +20,27 @@ def test_every_node_without_a_predecessor_starts_in_order_of_declaration():
     assert starts(wf) == ("b", "a")
 
 
-def test_a_lone_task_is_a_flow():
+def test_b7_a_lone_task_is_a_flow():
     with workflow("w") as wf:
         Task("only")
     assert starts(wf) == ("only",)
 
 
-def test_off_flow_tasks_and_members_do_not_start():
+def test_b7_off_flow_tasks_and_members_do_not_start():
     with workflow("w") as wf:
         Task("off")
         Task("a") >> (Task("b") | Task("c"))
     assert starts(wf) == ("a",)
 
 
-def test_a_group_counts_as_having_an_edge():
+def test_b9_a_group_counts_as_having_an_edge():
     with workflow("w") as wf:
         Task("off")
         Task("b") | Task("c")
     assert starts(wf) == ("ParallelGroup_1",)
 
 
-def test_several_lone_tasks_are_refused_with_the_way_out():
+def test_b7_several_lone_tasks_are_refused_with_the_way_out():
     with workflow("w") as wf:
         Task("a")
         Task("b")
@@ -49,7 +49,7 @@ def test_several_lone_tasks_are_refused_with_the_way_out():
     assert starts(wf, "b") == ("b",)
 
 
-def test_a_pure_cycle_is_refused_with_the_candidates():
+def test_b7_a_pure_cycle_is_refused_with_the_candidates():
     with workflow("w") as wf:
         a, b = Task("a"), Task("b")
         a >> b >> a
@@ -58,14 +58,14 @@ def test_a_pure_cycle_is_refused_with_the_candidates():
     assert starts(wf, "b") == ("b",)
 
 
-def test_an_unknown_start_names_the_nearest():
+def test_b7_an_unknown_start_names_the_nearest():
     with workflow("w") as wf:
         Task("extract") >> Task("load")
     with pytest.raises(GraphCompilationError, match=r"'extrct'.*did you mean 'extract'"):
         wf.execute("extrct")
 
 
-def test_a_start_that_is_a_member_starts_the_outermost_group():
+def test_b7_a_start_that_is_a_member_starts_the_outermost_group():
     with workflow("w") as wf:
         inner = (Task("a") | Task("b")).set_group_name("inner")
         ((inner >> Task("c")) | Task("d")).set_group_name("outer")
@@ -73,14 +73,14 @@ def test_a_start_that_is_a_member_starts_the_outermost_group():
     assert starts(wf, "a") == ("outer",)
 
 
-def test_an_off_flow_task_can_be_the_start():
+def test_b7_an_off_flow_task_can_be_the_start():
     with workflow("w") as wf:
         Task("off")
         Task("a") >> Task("b")
     assert starts(wf, "off") == ("off",)
 
 
-def test_a_task_in_two_groups_is_refused_when_it_is_to_run_not_when_drawn():
+def test_b9_a_task_in_two_groups_is_refused_when_it_is_to_run_not_when_drawn():
     with workflow("w") as wf:
         a, b, c = Task("a"), Task("b"), Task("c")
         a | b
@@ -89,7 +89,7 @@ def test_a_task_in_two_groups_is_refused_when_it_is_to_run_not_when_drawn():
         wf.execute()
 
 
-def test_an_edge_from_outside_into_a_member_says_to_draw_it_to_the_group():
+def test_g6_an_edge_from_outside_into_a_member_says_to_draw_it_to_the_group():
     with workflow("w") as wf:
         a, b, c = Task("a"), Task("b"), Task("c")
         a | b
@@ -98,7 +98,7 @@ def test_an_edge_from_outside_into_a_member_says_to_draw_it_to_the_group():
         wf.program()
 
 
-def test_policies_that_can_never_be_met_are_refused_when_the_workflow_is_built():
+def test_g2_policies_that_can_never_be_met_are_refused_when_the_workflow_is_built():
     with workflow("w") as wf:
         group = Task("alpha") | Task("beta")
         group.with_execution(policy=AtLeastNGroupPolicy(3))

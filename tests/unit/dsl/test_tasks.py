@@ -27,7 +27,7 @@ def add(left, right=10):
     ],
     ids=["bare", "called", "positional", "keyword", "with-options"],
 )
-def test_every_form_of_the_decorator_makes_a_task(made, task_id):
+def test_b1_every_form_of_the_decorator_makes_a_task(made, task_id):
     assert isinstance(made, TaskWrapper)
     assert made.task_id == task_id
 
@@ -42,13 +42,13 @@ def test_a_task_looks_like_its_function():
     assert (made.__name__, made.__doc__) == ("add", "Add two numbers.")
 
 
-def test_run_calls_the_function_at_once_without_a_workflow():
+def test_b1_run_calls_the_function_at_once_without_a_workflow():
     assert task(add).run(left=1) == 11
     assert task(add).run(1, 2) == 3
     assert task(add).run(left=1, right=5) == 6
 
 
-def test_run_without_a_required_argument_says_which():
+def test_a2_run_without_a_required_argument_says_which():
     with pytest.raises(ArgumentError, match="task 'add' has no value for 'left'"):
         task(add).run()
 
@@ -65,7 +65,7 @@ def test_run_with_too_many_or_doubled_arguments_is_refused():
         task(add).run(1, left=2)
 
 
-def test_run_gives_a_context_and_a_channel_of_its_own():
+def test_b1_run_gives_a_context_and_a_channel_of_its_own():
     @task(inject_context=True)
     def who(anything: TaskExecutionContext, x):
         anything.get_channel().set("k", x)
@@ -75,7 +75,7 @@ def test_run_gives_a_context_and_a_channel_of_its_own():
     assert who.run(6) == ("who", 6, 0)
 
 
-def test_run_awaits_async_functions_in_a_running_loop_too():
+def test_a2_run_awaits_async_functions_in_a_running_loop_too():
     @task
     async def slow(x):
         await asyncio.sleep(0)
@@ -88,7 +88,7 @@ def test_run_awaits_async_functions_in_a_running_loop_too():
     assert asyncio.run(program()) == 2
 
 
-def test_calling_with_arguments_makes_another_task_with_them_bound():
+def test_b4_calling_with_arguments_makes_another_task_with_them_bound():
     base = task(max_retries=3, timeout=5)(add)
     made = base(task_id="t1", left=3)
     assert (made.task_id, made.max_retries, made.timeout) == ("t1", 3, 5)
@@ -97,13 +97,13 @@ def test_calling_with_arguments_makes_another_task_with_them_bound():
     assert base.bound == {}
 
 
-def test_an_instance_can_be_made_of_a_task_that_has_run():
+def test_b4_an_instance_can_be_made_of_a_task_that_has_run():
     base = task(add)
     base.run(left=1)
     assert base(task_id="again", left=2).run() == 12
 
 
-def test_instances_of_instances_keep_what_was_bound():
+def test_b4_instances_of_instances_keep_what_was_bound():
     assert task(add)(task_id="a", left=1)(task_id="b", right=2).run() == 3
 
 
@@ -121,7 +121,7 @@ def test_binding_an_unknown_parameter_is_refused_with_the_nearest():
         task(add)(task_id="t", rigth=1)
 
 
-def test_automatic_ids_count_and_skip_what_is_taken():
+def test_b4_automatic_ids_count_and_skip_what_is_taken():
     base = task(add)
     with workflow("w") as wf:
         Task("add_2")
@@ -130,7 +130,7 @@ def test_automatic_ids_count_and_skip_what_is_taken():
     assert wf.graph.nodes == ["add_2", "add_1", "add_3", "add_4"]
 
 
-def test_an_instance_with_a_taken_id_is_refused():
+def test_b5_an_instance_with_a_taken_id_is_refused():
     base = task(add)
     with workflow("w"):
         base(task_id="x", left=1)
@@ -138,7 +138,7 @@ def test_an_instance_with_a_taken_id_is_refused():
             base(task_id="x", left=2)
 
 
-def test_all_options_are_kept():
+def test_b1_all_options_are_kept():
     policy = RetryPolicy(max_retries=2)
     made = task(
         "t",

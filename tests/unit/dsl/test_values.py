@@ -63,13 +63,13 @@ values = st.recursive(
 
 
 @given(values)
-def test_a_value_comes_back_equal_with_the_same_types(value):
+def test_c4_a_value_comes_back_equal_with_the_same_types(value):
     encoded = encode(value)
     assert same(decode(encoded.encoding, encoded.data), value)
 
 
 @given(values)
-def test_json_is_used_exactly_where_it_keeps_the_value(value):
+def test_c4_json_is_used_exactly_where_it_keeps_the_value(value):
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
         kept = same(json.loads(text.encode()), value)
@@ -99,7 +99,7 @@ def test_json_is_used_exactly_where_it_keeps_the_value(value):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_json_would_change_is_pickled(value):
+def test_c4_what_json_would_change_is_pickled(value):
     assert encode(value).encoding == "pickle"
 
 
@@ -113,7 +113,7 @@ def test_what_json_would_change_is_pickled(value):
         ({"a": [1, "é"], "b": {}}, '{"a":[1,"é"],"b":{}}'.encode()),
     ],
 )
-def test_plain_values_are_json(value, data):
+def test_c4_plain_values_are_json(value, data):
     encoded = encode(value)
     assert (encoded.encoding, encoded.data) == ("json", data)
 
@@ -158,7 +158,7 @@ def test_a_value_that_cannot_be_loaded_is_refused_where_it_was_made():
         encode(OneWayError(1, 2))
 
 
-def test_a_value_that_cannot_be_loaded_is_shared_as_it_is_with_a_warning():
+def test_c1_a_value_that_cannot_be_loaded_is_shared_as_it_is_with_a_warning():
     error = OneWayError(1, 2)
     with pytest.warns(UncopyableValueWarning, match="the value of task 'make'"):
         frozen = freeze(error, "task 'make'", Warned())

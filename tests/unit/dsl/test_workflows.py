@@ -22,7 +22,7 @@ from graflow.exceptions import (
 )
 
 
-def test_tasks_and_edges_inside_the_with_belong_to_it():
+def test_b3_tasks_and_edges_inside_the_with_belong_to_it():
     with workflow("w") as wf:
 
         @task
@@ -41,7 +41,7 @@ def test_tasks_and_edges_inside_the_with_belong_to_it():
     assert wf.graph.predecessors("b") == ["a"]
 
 
-def test_a_module_level_task_works_in_any_number_of_workflows(module):
+def test_b3_a_module_level_task_works_in_any_number_of_workflows(module):
     program = module(
         """
         from graflow import task, workflow
@@ -64,7 +64,7 @@ def test_a_module_level_task_works_in_any_number_of_workflows(module):
     assert program["results"] == [2, 2, 2]
 
 
-def test_workflows_nest_and_a_workflow_can_be_entered_again():
+def test_b3_workflows_nest_and_a_workflow_can_be_entered_again():
     with workflow("outer") as outer:
         a = Task("a")
         with workflow("inner") as inner:
@@ -93,7 +93,7 @@ def test_the_current_workflow_is_the_innermost_with():
         require_workflow_context()
 
 
-def test_outside_of_every_with_an_operator_makes_the_threads_ambient_workflow():
+def test_b3_outside_of_every_with_an_operator_makes_the_threads_ambient_workflow():
     a = Task("a")
     assert get_current_workflow_context() is None
     a >> Task("b")
@@ -104,7 +104,7 @@ def test_outside_of_every_with_an_operator_makes_the_threads_ambient_workflow():
     assert get_current_workflow_context() is None
 
 
-def test_each_thread_has_an_ambient_workflow_of_its_own():
+def test_b3_each_thread_has_an_ambient_workflow_of_its_own():
     seen = []
     Task("a") >> Task("b")
 
@@ -119,7 +119,7 @@ def test_each_thread_has_an_ambient_workflow_of_its_own():
     assert current_workflow_context().graph.nodes == ["a", "b"]
 
 
-def test_an_ambient_workflow_can_be_run_and_be_set():
+def test_b3_an_ambient_workflow_can_be_run_and_be_set():
     def two():
         return 2
 
@@ -134,14 +134,14 @@ def test_an_ambient_workflow_can_be_run_and_be_set():
     assert mine.graph.nodes == ["t"]
 
 
-def test_two_tasks_with_one_id_are_refused_inside_the_with():
+def test_b5_two_tasks_with_one_id_are_refused_inside_the_with():
     with workflow("w"):
         Task("a")
         with pytest.raises(DuplicateTaskError, match="a task 'a' already"):
             Task("a")
 
 
-def test_two_tasks_with_one_id_are_refused_outside_too():
+def test_b5_two_tasks_with_one_id_are_refused_outside_too():
     one, other = Task("a"), Task("a")
     with workflow("w"):
         one >> Task("b")
@@ -188,7 +188,7 @@ def build():
 """
 
 
-def test_off_flow_tasks_are_known_to_the_run_and_never_start(module):
+def test_b6_off_flow_tasks_are_known_to_the_run_and_never_start(module):
     wf = module(PROGRAM)["build"]()
     program = wf.program()
     assert set(program.off_flow()) == {"error_handler", "inner"}
@@ -197,7 +197,7 @@ def test_off_flow_tasks_are_known_to_the_run_and_never_start(module):
     assert not wf.graph.has_node("error_handler"), "what was drawn stays as it was"
 
 
-def test_off_flow_tasks_are_those_of_the_modules_that_flow_tasks_come_from(module):
+def test_b6_off_flow_tasks_are_those_of_the_modules_that_flow_tasks_come_from(module):
     helpers = module(
         """
         from graflow import task
@@ -216,7 +216,7 @@ def test_off_flow_tasks_are_those_of_the_modules_that_flow_tasks_come_from(modul
     assert wf.program().off_flow() == ("beside",)
 
 
-def test_the_flows_own_task_wins_over_an_off_flow_one_of_its_name(module):
+def test_b6_the_flows_own_task_wins_over_an_off_flow_one_of_its_name(module):
     names = module(
         """
         from graflow import task

@@ -25,7 +25,7 @@ def run(first, *others):
         return wf.execute(ret_context=True)[1]
 
 
-def test_an_error_of_a_task_is_a_runtime_error_with_the_original_as_its_cause():
+def test_f4_an_error_of_a_task_is_a_runtime_error_with_the_original_as_its_cause():
     boom = ValueError("boom")
 
     @task
@@ -44,7 +44,7 @@ def test_an_error_of_a_task_is_a_runtime_error_with_the_original_as_its_cause():
     assert "in task 'fail', attempt 1" in text
 
 
-def test_nothing_follows_a_failed_task():
+def test_r7_nothing_follows_a_failed_task():
     ran = []
 
     @task
@@ -56,7 +56,7 @@ def test_nothing_follows_a_failed_task():
     assert ran == []
 
 
-def test_a_missing_argument_fails_before_user_code_and_is_not_tried_again():
+def test_a2_a_missing_argument_fails_before_user_code_and_is_not_tried_again():
     ran = []
 
     @task(max_retries=5)
@@ -82,13 +82,13 @@ def failing_until(attempt, **options):
     return fail, seen
 
 
-def test_a_task_is_tried_again_as_often_as_it_says():
+def test_f1_a_task_is_tried_again_as_often_as_it_says():
     fail, seen = failing_until(3, max_retries=2)
     assert run(fail).get_result("t") == 3
     assert seen == [(0, 2, 1), (1, 2, 1), (2, 2, 1)]
 
 
-def test_when_all_attempts_failed_the_last_error_is_carried():
+def test_f1_when_all_attempts_failed_the_last_error_is_carried():
     fail, seen = failing_until(9, max_retries=2)
     with pytest.raises(RetryLimitExceededError) as caught:
         run(fail)
@@ -98,7 +98,7 @@ def test_when_all_attempts_failed_the_last_error_is_carried():
     assert len(seen) == 3
 
 
-def test_a_retry_waits_as_its_policy_says_and_others_run_meanwhile():
+def test_f1_a_retry_waits_as_its_policy_says_and_others_run_meanwhile():
     ran = []
 
     @task(retry_policy=RetryPolicy(max_retries=1, initial_interval=0.02))
@@ -114,7 +114,7 @@ def test_a_retry_waits_as_its_policy_says_and_others_run_meanwhile():
     assert ran == ["flaky", "other", "flaky"]
 
 
-def test_retries_happen_inside_branches():
+def test_f1_retries_happen_inside_branches():
     fail, seen = failing_until(2, retry_policy=RetryPolicy(1, initial_interval=0.01))
     with workflow("w") as wf:
         parallel(fail, task("sibling")(lambda: 5))
@@ -130,7 +130,7 @@ def test_retries_happen_inside_branches():
         ({"retry_policy": RetryPolicy(3, 0, retry_on=(OSError,))}, ValueError("no")),
     ],
 )
-def test_errors_that_another_attempt_cannot_help_end_the_task(options, error):
+def test_f1_errors_that_another_attempt_cannot_help_end_the_task(options, error):
     seen = []
 
     @task(**options)
@@ -145,7 +145,7 @@ def test_errors_that_another_attempt_cannot_help_end_the_task(options, error):
     assert len(seen) == 1
 
 
-def test_what_is_no_exception_abandons_the_run_and_passes_through():
+def test_f4_what_is_no_exception_abandons_the_run_and_passes_through():
     stop, seen = KeyboardInterrupt(), []
 
     @task(max_retries=2)
@@ -177,7 +177,7 @@ def test_an_interruption_in_a_branch_abandons_the_run_too():
     free.set()
 
 
-def test_sys_exit_fails_the_task_as_it_does_in_a_pod():
+def test_f4_sys_exit_fails_the_task_as_it_does_in_a_pod():
     seen = []
 
     @task
@@ -200,7 +200,7 @@ def test_sys_exit_in_a_branch_is_a_failed_member():
     assert caught.value.successful_tasks == ["fine"]
 
 
-def test_an_exception_that_cannot_say_what_it_is_fails_its_task_all_the_same():
+def test_f4_an_exception_that_cannot_say_what_it_is_fails_its_task_all_the_same():
     class MuteError(Exception):
         def __str__(self):
             raise ValueError("no words")
@@ -214,7 +214,7 @@ def test_an_exception_that_cannot_say_what_it_is_fails_its_task_all_the_same():
     assert isinstance(caught.value.cause, MuteError)
 
 
-def test_an_exception_without_words_is_named():
+def test_f4_an_exception_without_words_is_named():
     @task
     def fail():
         raise LookupError
@@ -224,7 +224,7 @@ def test_an_exception_without_words_is_named():
     assert str(caught.value) == "An error occurred: LookupError (caused by LookupError)"
 
 
-def test_an_inner_workflows_failure_is_an_error_of_the_task():
+def test_f4_an_inner_workflows_failure_is_an_error_of_the_task():
     @task
     def inner_fails():
         raise KeyError("deep")
@@ -245,7 +245,7 @@ def test_an_inner_workflows_failure_is_an_error_of_the_task():
     ]
 
 
-def test_an_attempt_whose_time_is_up_is_stopped_and_has_failed():
+def test_f3_an_attempt_whose_time_is_up_is_stopped_and_has_failed():
     cleaned = []
 
     @task(timeout=0.05)
@@ -265,7 +265,7 @@ def test_an_attempt_whose_time_is_up_is_stopped_and_has_failed():
     assert cleaned == ["up"]
 
 
-def test_code_that_will_not_stop_has_failed_all_the_same():
+def test_f3_code_that_will_not_stop_has_failed_all_the_same():
     begun = threading.Event()
 
     @task(timeout=0.01)
@@ -281,7 +281,7 @@ def test_code_that_will_not_stop_has_failed_all_the_same():
         run(stubborn)
 
 
-def test_time_is_up_counts_as_a_failed_attempt_in_branches_too():
+def test_f3_time_is_up_counts_as_a_failed_attempt_in_branches_too():
     tries = []
     with workflow("w") as wf:
 

@@ -31,7 +31,7 @@ def _fresh_order():
     order.clear()
 
 
-def test_the_seeds_first_program_prints_what_it_promises(module, capsys):
+def test_a1_the_seeds_first_program_prints_what_it_promises(module, capsys):
     module(
         """
         from graflow import task, workflow
@@ -57,7 +57,7 @@ def test_the_seeds_first_program_prints_what_it_promises(module, capsys):
     assert capsys.readouterr().out == "Loaded: [2, 4, 6]\n"
 
 
-def test_the_sink_of_a_diamond_runs_once_after_both_sides():
+def test_r3_the_sink_of_a_diamond_runs_once_after_both_sides():
     with workflow("w") as wf:
         a, b, c, d = (named(name) for name in "abcd")
         a >> [b, c] >> d
@@ -65,7 +65,7 @@ def test_the_sink_of_a_diamond_runs_once_after_both_sides():
     assert order == ["a", "b", "c", "d"]
 
 
-def test_activations_run_in_the_order_of_their_creation():
+def test_r4_activations_run_in_the_order_of_their_creation():
     with workflow("w") as wf:
         s, a, a2, b, b2 = (named(name) for name in ("s", "a", "a2", "b", "b2"))
         s >> a >> a2
@@ -74,21 +74,21 @@ def test_activations_run_in_the_order_of_their_creation():
     assert order == ["s", "a", "b", "a2", "b2"]
 
 
-def test_the_value_of_a_run_is_that_of_the_end_declared_last():
+def test_r6_the_value_of_a_run_is_that_of_the_end_declared_last():
     with workflow("w") as wf:
         a, last, early = named("a", 1), named("z", "last"), named("y", "declared after")
         a >> [early, last]
         assert wf.execute() == "declared after"
 
 
-def test_start_node_begins_in_the_middle():
+def test_b7_start_node_begins_in_the_middle():
     with workflow("w") as wf:
         chain(*(named(name, name) for name in "abc"))
         assert wf.execute(start_node="b") == "c"
     assert order == ["b", "c"]
 
 
-def test_the_context_of_a_run_has_results_channel_completed_tasks_and_steps():
+def test_r6_the_context_of_a_run_has_results_channel_completed_tasks_and_steps():
     with workflow("w") as wf:
 
         @task(inject_context=True)
@@ -108,7 +108,7 @@ def test_the_context_of_a_run_has_results_channel_completed_tasks_and_steps():
     assert len(context.session_id) == 32
 
 
-def test_a_task_sees_results_and_its_channel_key_of_them():
+def test_c1_a_task_sees_results_and_its_channel_key_of_them():
     with workflow("w") as wf:
 
         @task(inject_context=True)
@@ -125,7 +125,7 @@ def test_a_task_sees_results_and_its_channel_key_of_them():
         assert wf.execute() == (1, 1, True, False)
 
 
-def test_values_are_copies():
+def test_c1_values_are_copies():
     kept = []
     with workflow("w") as wf:
 
@@ -151,14 +151,14 @@ def test_values_are_copies():
     assert kept == [["mine"]]
 
 
-def test_values_keep_their_types():
+def test_c1_values_keep_their_types():
     value = {"t": (1, 2), "o": OrderedDict(a=1), "s": {1}, 3: float("inf")}
     with workflow("w") as wf:
         named("a", value) >> task("b")(lambda a: a)
         assert wf.execute() == value
 
 
-def test_what_cannot_be_pickled_passes_as_it_is_with_one_warning_that_names_the_task():
+def test_c1_what_cannot_be_pickled_passes_as_it_is_with_one_warning_that_names_the_task():
     lock = threading.Lock()
     with workflow("w") as wf:
         a = named("a", lock)
@@ -180,7 +180,7 @@ def test_classes_made_in_a_function_keep_their_identity():
         assert wf.execute() is True
 
 
-def test_async_tasks_are_awaited():
+def test_a2_async_tasks_are_awaited():
     with workflow("w") as wf:
 
         @task
@@ -191,7 +191,7 @@ def test_async_tasks_are_awaited():
         assert wf.execute() == 2
 
 
-def test_a_running_task_is_told_about_itself():
+def test_c3_a_running_task_is_told_about_itself():
     with workflow("w") as wf:
 
         @task(inject_context=True, max_cycles=4, max_retries=2)
@@ -213,7 +213,7 @@ def test_a_running_task_is_told_about_itself():
         )  # fmt: skip
 
 
-def test_in_a_running_task_the_current_workflow_is_the_runs():
+def test_b3_in_a_running_task_the_current_workflow_is_the_runs():
     with workflow("the-run") as wf:
 
         @task
@@ -229,7 +229,7 @@ def test_in_a_running_task_the_current_workflow_is_the_runs():
     assert wf.graph.edges == [("a", "b")], "edges drawn at run time change nothing"
 
 
-def test_a_workflow_in_a_running_task_is_a_program_of_its_own():
+def test_b3_a_workflow_in_a_running_task_is_a_program_of_its_own():
     with workflow("outer") as wf:
 
         @task
@@ -242,7 +242,7 @@ def test_a_workflow_in_a_running_task_is_a_program_of_its_own():
         assert wf.execute() == 8
 
 
-def test_a_loop_without_a_way_out_ends_at_max_steps_and_names_the_task():
+def test_r8_a_loop_without_a_way_out_ends_at_max_steps_and_names_the_task():
     with workflow("w") as wf:
         a, b = named("agent"), named("tool")
         named("init") >> a >> b >> a
@@ -257,7 +257,7 @@ def test_a_workflow_runs_again_from_the_beginning():
     assert [wf.execute(), wf.execute()] == [2, 2]
 
 
-def test_a_bound_argument_and_one_by_name_meet():
+def test_b4_a_bound_argument_and_one_by_name_meet():
     def add(left, right):
         return left + right
 
@@ -267,7 +267,7 @@ def test_a_bound_argument_and_one_by_name_meet():
         assert wf.execute() == 16
 
 
-def test_without_resolving_only_bound_arguments_and_defaults_count():
+def test_a1_without_resolving_only_bound_arguments_and_defaults_count():
     with workflow("w") as wf:
 
         @task(resolve_keyword_args=False)
