@@ -68,22 +68,28 @@ class Commits:
             data = await self._storage.get(cursor["key"])
         return data
 
-    async def place(self, packed: Packed) -> Object:
+    async def place(self, packed: Packed, beside: int = 0) -> Object:
         """Put the state where it belongs and return the cursor that names it.
+
+        Args:
+            packed: The state.
+            beside: Characters of the channel in the same object.
 
         Raises:
             StoreRequiredError: If it has outgrown the object and there is no store.
             StoreError: If the store does not take it.
         """
         size = len(packed.text)
-        if size <= INLINE_CHARS or (self._storage is None and size <= STORELESS_CHARS):
-            return packed.inline_cursor()
         if self._storage is None:
-            raise StoreRequiredError(
-                f"the run's state takes {size} characters and a Workflow has room for"
-                f" {STORELESS_CHARS}; configure a store (GRAFLOW_STORE_BUCKET), or make the values"
-                " that tasks return smaller"
-            )
+            if size + beside > STORELESS_CHARS:
+                raise StoreRequiredError(
+                    f"the run's state takes {size} characters, its channel {beside}, and a Workflow"
+                    f" has room for {STORELESS_CHARS}; configure a store (GRAFLOW_STORE_BUCKET), or"
+                    " make the values that tasks return or put into the channel smaller"
+                )
+            return packed.inline_cursor()
+        if size <= INLINE_CHARS:
+            return packed.inline_cursor()
         key = self._keys.state(packed.seq, packed.sha256)
         await self._storage.put(key, packed.data)
         return packed.stored_cursor(key)

@@ -50,8 +50,25 @@ RUNS_ENDED = Counter(
 RUNS_ACTIVE = Gauge("graflow_workflows_active", "Workflows that this replica drives now.")
 RUNNER_REQUESTS = Counter(
     "graflow_runner_requests_total",
-    "Requests of runners. call: claim, report, results, blob, bundle; code is the HTTP status.",
+    "Requests of runners. call: claim, report, results, channel, blob,"
+    " bundle; code is the HTTP status.",
     ["call", "code"],
+)
+CHANNEL_OPERATIONS = Counter(
+    "graflow_channel_operations_total",
+    "Operations on channels that were committed and answered. op: set, delete, clear, extend"
+    " (append, prepend), add, lock, unlock.",
+    ["op"],
+)
+CHANNEL_BATCH = Histogram(
+    "graflow_channel_batch_operations",
+    "Operations on channels made durable by one write.",
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
+)
+CHANNEL_COMMITS = Histogram(
+    "graflow_channel_commit_duration_seconds",
+    "Time to make a batch of operations durable in the store.",
+    buckets=_FAST_S,
 )
 STORE_ERRORS = Counter(
     "graflow_store_errors_total",

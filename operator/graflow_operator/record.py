@@ -78,17 +78,19 @@ class Record:
         data = await self._commits.packed_state()
         return None if data is None else snapshot.unpack(plan, data)
 
-    async def commit(
+    async def commit(  # noqa: PLR0913, PLR0917 - all that one commit says
         self,
         plan: Plan,
         before: Snapshot,
         after: Snapshot,
         news: News,
         facts: Mapping[AttemptRef, PodFact],
+        channel: Object | None = None,
     ) -> bool:
         """Make what has changed durable, and return whether anything was written.
 
-        News for people alone waits for company, for a while.
+        News for people alone waits for company, for a while. `channel` is what the cursor is to
+        say of the run's channel.
 
         Raises:
             SupersededError: If somebody else moved the run on.
@@ -97,12 +99,11 @@ class Record:
         """
         now = self._parts.clock()
         moved = after.state is not before.state or after.held != before.held
-        if not moved and not self._is_soft_due(now, changed=news != self._told):
-            return False
         old = self._commits.cursor
-        cursor = old
-        if moved or cursor is None:
-            cursor = await self._commits.place(snapshot.pack(after))
+        written = moved or channel != self.channel
+        if not written and not self._is_soft_due(now, changed=news != self._told):
+            return False
+        cursor = await self._cursor(after, channel) if written or old is None else old
         notes = statuses.pod_notes(facts, news.waits)
         about = statuses.About(self.generation, self._parts.settings.instance)
         status = statuses.status(
@@ -115,6 +116,18 @@ class Record:
         statuses.post_notes(self._parts.notes, self._run, before.state, after.state)
         self._forget(old, cursor)
         return True
+
+    @property
+    def channel(self) -> Object | None:
+        """What the committed cursor says of the run's channel; None: it has not been used."""
+        found: Object | None = (self._commits.cursor or {}).get("channel")
+        return found
+
+    async def _cursor(self, after: Snapshot, channel: Object | None) -> Object:
+        """Put the state where it belongs; return the cursor that names it and the channel."""
+        beside = len((channel or {}).get("state", ""))
+        cursor = await self._commits.place(snapshot.pack(after), beside)
+        return cursor if channel is None else {**cursor, "channel": channel}
 
     async def _write(self, status: Object) -> None:
         try:

@@ -155,6 +155,28 @@ class Transition(StatusModel):
     """Why, in the words of the task."""
 
 
+class ChannelCursor(StatusModel):
+    """Where the run's channel is. Written by the operator for itself."""
+
+    seq: int = Field(ge=0)
+    """Batches of operations that are in it; later ones are in the store, in order."""
+
+    epoch: str = Field(max_length=64)
+    """Of the operator that may go on with it."""
+
+    state: str | None = Field(default=None, max_length=65_536)
+    """The channel itself, when small: base64 of zlib of JSON."""
+
+    key: str | None = Field(default=None, max_length=1024)
+    """Otherwise its name in the store; without either it is as `spec.input` says."""
+
+    sha256: Sha256 | None = None
+    """SHA-256 of what is there."""
+
+    size: int | None = Field(default=None, ge=0)
+    """Bytes of what is there."""
+
+
 class Cursor(StatusModel):
     """Where the state of the machine is. Written by the operator for itself."""
 
@@ -175,6 +197,9 @@ class Cursor(StatusModel):
 
     history: str | None = Field(default=None, max_length=1024)
     """Name in the store of the latest transitions; what is there names those before."""
+
+    channel: ChannelCursor | None = None
+    """Where the run's channel is, once it was used."""
 
 
 class WorkflowStatus(StatusModel):

@@ -34,3 +34,15 @@ class RunKeys:
         other, and only the status that names one of them makes it true.
         """
         return f"{self.prefix}state/{seq}-{sha256}"
+
+    def segment(self, seq: int) -> str:
+        """Return where the batch of the channel's operations with this number is.
+
+        The name says nothing of the content: it is written once, by whoever comes first, which is
+        what decides between two writers.
+        """
+        return f"{self.prefix}channel/{seq:012}"
+
+    def channel(self, seq: int, sha256: str) -> str:
+        """Return where the channel as it was after that batch is; see `state` for the name."""
+        return f"{self.segment(seq)}-{sha256}"
