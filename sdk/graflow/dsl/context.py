@@ -165,8 +165,7 @@ class TaskExecutionContext:
             The id of the first task that it leads to.
 
         Raises:
-            UnknownTaskError: If nobody knows the task.
-            InvalidTransitionError: If it is a group that this task runs in.
+            InvalidTransitionError: If nobody knows the task, or this one runs in it.
             GraphCompilationError: If what was built cannot run.
         """
         return self._deciding().next_task(executable, goto=goto, reason=reason)

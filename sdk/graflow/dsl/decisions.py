@@ -13,11 +13,7 @@ from graflow.dsl.flow import Executable, SequentialTask, Side
 from graflow.dsl.fragment import Fragment, Known, fragment_of
 from graflow.dsl.missing import MISSING
 from graflow.dsl.task import TaskWrapper
-from graflow.exceptions import (
-    CycleLimitExceededError,
-    InvalidTransitionError,
-    UnknownTaskError,
-)
+from graflow.exceptions import CycleLimitExceededError, InvalidTransitionError, hint
 from graflow.machine.directives import Cancel, Iterate, Jump, Terminate
 
 if TYPE_CHECKING:
@@ -116,7 +112,8 @@ class Decisions:
     def _check_target(self, target: str) -> None:
         known = self._decider.known
         if not known.graph.has_node(target):
-            raise UnknownTaskError(target, known.graph.nodes)
+            nearest = hint(target, known.graph.nodes)
+            raise InvalidTransitionError(f"task {target!r} is not in the workflow; {nearest}")
         facts = self._decider.facts
         if target in facts.inside:
             raise InvalidTransitionError(

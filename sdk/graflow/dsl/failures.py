@@ -8,6 +8,7 @@ from graflow.exceptions import (
     CycleLimitExceededError,
     GraflowRuntimeError,
     GraflowWorkflowCanceledError,
+    InvalidTransitionError,
     MaxStepsExceededError,
     RetryLimitExceededError,
 )
@@ -50,6 +51,8 @@ def judge(error: BaseException, may_retry: Callable[[BaseException], bool]) -> J
             return Judgement(reasons.ARGUMENTS_MISSING, retryable=False)
         case CycleLimitExceededError():
             return Judgement(reasons.CYCLE_LIMIT_EXCEEDED, retryable=False)
+        case InvalidTransitionError():
+            return Judgement(reasons.INVALID_TRANSITION, retryable=False)
         case SystemExit():
             return Judgement(reasons.SYSTEM_EXIT, may_retry(error))
         case _:
@@ -70,6 +73,8 @@ def documented(
     match reason:
         case reasons.ARGUMENTS_MISSING:
             return ArgumentError(message)
+        case reasons.INVALID_TRANSITION:
+            return InvalidTransitionError(message)
         case reasons.MAX_STEPS_EXCEEDED:
             return MaxStepsExceededError(message)
         case reasons.CANCELLED:

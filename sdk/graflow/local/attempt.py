@@ -6,33 +6,38 @@ from contextlib import nullcontext
 from contextvars import Context
 from functools import partial
 
-from graflow.dsl.arguments import Incoming
+from graflow.dsl.arguments import Again, Incoming
 from graflow.dsl.call import run_call
 from graflow.dsl.context import TaskExecutionContext, TaskFacts
-from graflow.dsl.copies import Warned, freeze
-from graflow.dsl.program import Program
+from graflow.dsl.copies import Frozen, Warned, freeze
+from graflow.dsl.decisions import Call, Handover
+from graflow.dsl.missing import MISSING
 from graflow.dsl.workflow import WorkflowContext
 from graflow.local.deadline import Deadline, TimeIsUp
 from graflow.local.failures import attempt_error, too_slow
+from graflow.local.judging import run_policy
+from graflow.local.nodes import Nodes
 from graflow.local.views import TaskView, thaw
-from graflow.machine import reasons
+from graflow.machine.directives import Directive, Iterate, Spawn
 from graflow.machine.events import AttemptFailed, AttemptSucceeded
 from graflow.machine.plan import TaskPlan
+from graflow.machine.scopes import groups_around, identity, node_of
 from graflow.machine.state import Activation
 
 
 class Attempts:
     """Makes the attempts of one run."""
 
-    def __init__(self, program: Program, session_id: str, context: Context) -> None:
-        self._program = program
+    def __init__(self, nodes: Nodes, session_id: str, context: Context) -> None:
+        self._nodes = nodes
         self._session_id = session_id
         self._context = context
+        program = nodes.program
         self._workflow = WorkflowContext.of(program.name, program.graph)
         self._warned = Warned()
 
     def run(
-        self, activation: Activation, view: TaskView, begin: Callable[[], None]
+        self, activation: Activation, view: TaskView, begin: Callable[[], None] | None
     ) -> AttemptSucceeded | AttemptFailed:
         """Run user code in the calling thread and return how it ended.
 
@@ -44,36 +49,72 @@ class Attempts:
         Raises:
             BaseException: What user code raised, if it is neither an Exception nor SystemExit.
         """
-        node = activation.node
-        plan = self._program.plan.by_id[node]
+        plan = node_of(self._nodes.program.plan, self._nodes.state, activation)
         if not isinstance(plan, TaskPlan):
-            raise TypeError(f"{node!r} is a group and has no attempts")
-        callee = self._program.tasks[node].callee
-        number, attempt = activation.number, activation.attempt
+            return self._run_policy(activation, view)
+        node, number, attempt = activation.node, activation.number, activation.attempt
+        callee = self._nodes.task(activation).callee
+        context = TaskExecutionContext(self._facts(plan, activation), view)
         call = partial(
             run_call,
             callee,
-            TaskExecutionContext(self._facts(plan, activation), view),
+            context,
             sent=[Incoming(sent.sender, partial(thaw, sent.value)) for sent in activation.sent],
             names=view,
+            again=_again(activation),
             workflow=self._workflow,
             begin=begin,
         )
         try:
             with Deadline(plan.timeout_s) if plan.timeout_s is not None else nullcontext():
                 value = self._context.copy().run(call)
+            decided = context.decisions
+            if decided is not None and decided.result is not MISSING:
+                value = decided.result
             frozen = freeze(value, f"task {node!r}", self._warned)
+            directives = tuple(map(self._directive, decided.calls)) if decided else ()
         except TimeIsUp as error:
             failed = too_slow(callee, plan, activation, error)
         except SystemExit as error:  # ends a pod, and there too no more than the attempt
-            failed = attempt_error(callee, plan, activation, error, reasons.SYSTEM_EXIT)
+            failed = attempt_error(callee, plan, activation, error)
         except Exception as error:  # noqa: BLE001 - user code may raise anything
             failed = attempt_error(callee, plan, activation, error)
         else:
-            return AttemptSucceeded(number, attempt, frozen, time.time())
+            return AttemptSucceeded(number, attempt, frozen, time.time(), directives)
         return AttemptFailed(number, attempt, failed, time.time())
 
+    def _run_policy(
+        self, activation: Activation, view: TaskView
+    ) -> AttemptSucceeded | AttemptFailed:
+        """Run a group's own policy (G2)."""
+        group = self._nodes.group(activation)
+        facts = TaskFacts(
+            task_id=activation.node,
+            session_id=self._session_id,
+            trace_id=self._session_id,
+            cycle_count=activation.iteration,
+        )
+        context = TaskExecutionContext(facts, view)
+        call = partial(run_policy, self._nodes.state, activation, group, context)
+        error = self._context.copy().run(call)
+        number, attempt = activation.number, activation.attempt
+        if error is None:
+            return AttemptSucceeded(number, attempt, None, time.time())
+        return AttemptFailed(number, attempt, error, time.time())
+
+    def _directive(self, call: Call) -> Directive:
+        """Turn what a task asked for into what the machine takes; values become copies (C1)."""
+        if isinstance(call, Handover):
+            payload = {node.task_id: node for node in call.fragment.nodes}
+            plan = call.fragment.plan(self._nodes.program.defaults, payload)
+            return Spawn(plan, call.goto, call.reason)
+        if isinstance(call, Iterate) and call.again is not None:
+            frozen = freeze(call.again, "the data of next_iteration", self._warned)
+            return Iterate(frozen, call.reason)
+        return call
+
     def _facts(self, plan: TaskPlan, activation: Activation) -> TaskFacts:
+        state = self._nodes.state
         return TaskFacts(
             task_id=plan.id,
             session_id=self._session_id,
@@ -82,4 +123,12 @@ class Attempts:
             max_cycles=plan.max_cycles,
             retry_count=activation.failures,
             max_retries=plan.retry.max_attempts - 1,
+            identity=identity(state, activation),
+            inside=groups_around(state, activation.scope),
         )
+
+
+def _again(activation: Activation) -> Again | None:
+    found = activation.again
+    again = found.thaw() if isinstance(found, Frozen) else found
+    return again if isinstance(again, Again) else None

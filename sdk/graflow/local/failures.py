@@ -6,12 +6,14 @@ from graflow.exceptions import (
     ArgumentError,
     CycleLimitExceededError,
     GraflowRuntimeError,
+    InvalidTransitionError,
     ParallelGroupError,
     as_runtime_error,
     words_of,
 )
 from graflow.local.deadline import TimeIsUp
 from graflow.machine import reasons
+from graflow.machine.directives import Kind
 from graflow.machine.plan import TaskPlan
 from graflow.machine.state import Activation, Error, GroupFailure, RunPhase, State
 
@@ -35,7 +37,7 @@ def attempt_error(
     judged = judge(error, callee.may_retry)
     reason = reason or judged.reason
     shown: GraflowRuntimeError
-    if isinstance(error, ArgumentError | CycleLimitExceededError):
+    if isinstance(error, ArgumentError | CycleLimitExceededError | InvalidTransitionError):
         shown = error
     else:
         failures, attempts = activation.failures + 1, plan.retry.max_attempts
@@ -59,8 +61,11 @@ def failure_of(state: State) -> GraflowRuntimeError:
     """Return the error that `execute` raises for a run that did not succeed."""
     if state.phase is not RunPhase.CANCELLED and state.failure is not None:
         return shown_error(state.failure.error)
+    last = state.transitions[-1] if state.transitions else None
+    by_task = last is not None and last.kind == Kind.CANCELLATION
+    failing = Failing(task_id=last.source) if last is not None and by_task else None
     reason = reasons.CANCELLED if state.phase is RunPhase.CANCELLED else state.reason
-    return documented(reason, state.message) or GraflowRuntimeError(state.message)
+    return documented(reason, state.message, failing) or GraflowRuntimeError(state.message)
 
 
 def shown_error(error: Error) -> GraflowRuntimeError:

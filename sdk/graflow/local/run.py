@@ -2,8 +2,8 @@
 
 The calling thread carries the run's own scope: it begins what was created there, one activation at
 a time, in the order of creation. Each branch of a group is carried to its end in the same way by a
-thread of its own (R4). A carrier with nothing to begin sleeps until a fold changes that, or until a
-retry is due.
+thread of its own (R4); what a task spawned is carried by whoever carries the task. A carrier with
+nothing to begin sleeps until a fold changes that, or until a retry is due.
 """
 
 import contextvars
@@ -13,23 +13,34 @@ from collections import deque
 from dataclasses import dataclass
 
 from graflow.dsl.channel import Channel
-from graflow.dsl.program import Carrying, Program
+from graflow.dsl.program import Program
 from graflow.local.attempt import Attempts
+from graflow.local.nodes import Nodes
 from graflow.local.turn import Turn
 from graflow.local.views import TaskView
+from graflow.machine import reasons
 from graflow.machine.commands import WakeAt
 from graflow.machine.due import due
-from graflow.machine.events import AttemptClaimed, Event, RunStarted, TimerFired
-from graflow.machine.reducer import reduce
-from graflow.machine.state import RUN_SCOPE, Activation, State
+from graflow.machine.events import (
+    AttemptClaimed,
+    AttemptFailed,
+    AttemptSucceeded,
+    Event,
+    RunStarted,
+    TimerFired,
+)
+from graflow.machine.objections import objection
+from graflow.machine.reducer import fold
+from graflow.machine.state import RUN_SCOPE, Activation, Error, State
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """A group that has begun and whose branches nobody carries yet."""
+    """Branches that have been opened and that nobody carries yet."""
 
     number: int
-    node: str
+    """Of the group's activation."""
+
     branches: tuple[int, ...]
 
 
@@ -37,20 +48,26 @@ class LocalRun:
     """A run from its start to its end."""
 
     def __init__(self, program: Program, channel: Channel, session_id: str) -> None:
-        self._program = program
+        self._plan = program.plan
         self.channel = channel
         self.session_id = session_id
         self._state = State()
-        self._attempts = Attempts(program, session_id, contextvars.copy_context())
+        self._nodes = Nodes(program, self._state)
+        self._attempts = Attempts(self._nodes, session_id, contextvars.copy_context())
         self._mutex = threading.Lock()
+        """Held while the state is changed, or read in more than one step."""
         self._changed: dict[int, threading.Condition] = {}
-        """By scope: notified when its carrier may have something to do."""
-        self._parents: dict[int, int] = {}
-        """Of every scope that was ever opened."""
+        """By carried scope: notified when its carrier may have something to do."""
+        self._carriers: dict[int, int] = {RUN_SCOPE: RUN_SCOPE}
+        """For every scope that was ever opened: the branch, or the run, that it is carried with."""
+        self._around: dict[int, int] = {}
+        """For every branch that was ever opened: what the group is carried with."""
         self._unopened: dict[int, deque[_Group]] = {}
-        """Groups that wait for the carrier of their scope, by that scope."""
+        """Groups whose branches wait for the carrier of their scope, by carried scope."""
         self._scopes_seen = 0
         self._threads: list[threading.Thread] = []
+        self._alone = True
+        """Whether no thread was ever begun: then nobody else folds while a task runs."""
         self._abandoned: BaseException | None = None
 
     def to_its_end(self) -> State:
@@ -76,28 +93,32 @@ class LocalRun:
         """Begin what is to begin in a scope, until it is over.
 
         Args:
-            scope: Whose activations to run.
-            turn: Is over when the first of them is about to run, or none can.
+            scope: The run, or a branch.
+            turn: Is over when the first activation is about to run, or none can.
         """
-        turn = turn or Turn(threading.Lock())
+        begin = None if turn is None else turn.over
         while True:
-            activation, group, over = self._next(scope, wait=turn.is_over)
+            wait = turn is None or turn.is_over
+            activation, group, over = self._next(scope, wait=wait)
             if activation is not None:
-                self._attempt(activation, turn)
-            turn.over()
+                view = TaskView(self._nodes, self.channel, activation, self._mutex)
+                event = self._attempts.run(activation, view, begin)
+                with self._mutex:
+                    self._fold(self._accepted(activation, event), activation.scope)
+            if turn is not None:
+                turn.over()
             if group is not None:
                 self._open(group)
             if over:
                 return
 
     def _next(self, scope: int, *, wait: bool) -> tuple[Activation | None, _Group | None, bool]:
-        """Take what was created first in a scope: an activation, claimed, or a group.
+        """Take what was created first in a carried scope: an activation, claimed, or a group.
 
         Returns:
             The one or the other, or neither; and whether the scope is over.
         """
         with self._mutex:
-            changed = self._changed.setdefault(scope, threading.Condition(self._mutex))
             while not self._over(scope):
                 start = self._first_start(scope)
                 groups = self._unopened.get(scope)
@@ -107,36 +128,44 @@ class LocalRun:
                     return self._claim(start), None, False
                 if not wait:
                     return None, None, False
-                changed.wait(self._seconds_to_wake())
-                self._fire_timers(scope)
+                self._sleep(scope)
             return None, None, True
 
-    def _attempt(self, activation: Activation, turn: Turn) -> None:
-        view = TaskView(
-            self._program.plan,
-            self._program.graph,
-            self.channel,
-            activation.scope,
-            lambda: self._state,
-        )
-        event = self._attempts.run(activation, view, turn.over)
-        with self._mutex:
-            self._fold(event, activation.scope)
+    def _sleep(self, scope: int) -> None:
+        if scope not in self._changed:
+            self._changed[scope] = threading.Condition(self._mutex)
+        self._changed[scope].wait(self._seconds_to_wake())
+        if self._seconds_to_wake() == 0.0:
+            self._fold(TimerFired(time.time()), scope)
+            self._wake_all()
+
+    def _accepted(self, activation: Activation, event: Event) -> Event:
+        """Return the end of an attempt, or its failure if what it decided cannot be done."""
+        if not isinstance(event, AttemptSucceeded) or not event.directives:
+            return event
+        if activation.number not in self._state.activations:
+            return event
+        complaint = objection(self._plan, self._state, activation, event.directives)
+        if complaint is None:
+            return event
+        error = Error(reasons.INVALID_TRANSITION, complaint, retryable=False)
+        return AttemptFailed(event.activation, event.attempt, error, event.at)
 
     def _open(self, group: _Group) -> None:
         """See to it that the branches of a group are carried."""
-        carrying = self._program.carrying.get(group.node, Carrying(inline=False, most=None))
+        carrying = self._nodes.carrying(group.number)
         if carrying.inline:
             for branch in group.branches:
                 self._carry(branch)
             return
+        self._alone = False
         waiting = deque(group.branches)
         turn = threading.Lock()
         for n in range(min(carrying.most or len(waiting), len(waiting))):
             thread = threading.Thread(
                 target=self._work,
                 args=(waiting, turn),
-                name=f"graflow {group.node} {n + 1}",
+                name=f"graflow branch {group.branches[n]}",
                 daemon=True,  # an abandoned run must not keep the program from ending
             )
             self._threads.append(thread)
@@ -158,41 +187,50 @@ class LocalRun:
 
     def _fold(self, event: Event, scope: int) -> None:
         """Fold a fact about a scope, and wake the carriers that it may concern."""
-        self._state = reduce(self._program.plan, self._state, event)
-        self._note_new_groups()
+        fold(self._plan, self._state, event)
+        if self._state.scopes_made > self._scopes_seen:
+            self._note_new_scopes()
         if self._state.phase.ended:
             self._wake_all()
             return
-        while scope != RUN_SCOPE:
-            scope = self._parents[scope]
-            self._wake(scope)
+        carried = self._carriers[scope]
+        while carried != RUN_SCOPE:
+            carried = self._around[carried]
+            self._wake(carried)
 
-    def _note_new_groups(self) -> None:
+    def _note_new_scopes(self) -> None:
         state = self._state
-        noted: set[int] = set()
+        branches: dict[int, list[int]] = {}
         for number in range(self._scopes_seen, state.scopes_made):
             scope = state.scopes.get(number)
             if scope is None or number == RUN_SCOPE:
                 continue
-            self._parents[number] = scope.parent
-            if scope.owner not in noted:
-                noted.add(scope.owner)
-                group = state.activations[scope.owner]
-                found = _Group(group.number, group.node, group.branches)
-                self._unopened.setdefault(scope.parent, deque()).append(found)
+            around = self._carriers[scope.parent]
+            if scope.is_branch:
+                self._carriers[number], self._around[number] = number, around
+                branches.setdefault(scope.owner, []).append(number)
+            else:
+                self._carriers[number] = around
+        for owner, opened in branches.items():
+            around = self._around[opened[0]]
+            self._unopened.setdefault(around, deque()).append(_Group(owner, tuple(opened)))
+            self._wake(around)
         self._scopes_seen = state.scopes_made
 
     def _first_start(self, scope: int) -> Activation | None:
+        activations, carriers = self._state.activations, self._carriers
         for number in self._state.starting:
-            activation = self._state.activations[number]
-            if activation.scope == scope:
+            activation = activations[number]
+            if carriers[activation.scope] == scope:
                 return activation
         return None
 
     def _claim(self, start: Activation) -> Activation:
-        claim = threading.current_thread().name
-        event = AttemptClaimed(start.number, start.attempt, claim, time.time())
-        self._fold(event, start.scope)
+        # What nobody else can change need not be told to the machine before it has ended.
+        if not self._alone:
+            claim = threading.current_thread().name
+            event = AttemptClaimed(start.number, start.attempt, claim, time.time())
+            self._fold(event, start.scope)
         return start
 
     def _over(self, scope: int) -> bool:
@@ -202,15 +240,10 @@ class LocalRun:
         return found is None or found.ended
 
     def _seconds_to_wake(self) -> float | None:
-        for command in due(self._program.plan, self._state):
+        for command in due(self._plan, self._state):
             if isinstance(command, WakeAt):
                 return max(0.0, command.at - time.time())
         return None
-
-    def _fire_timers(self, scope: int) -> None:
-        if self._seconds_to_wake() == 0.0:
-            self._fold(TimerFired(time.time()), scope)
-            self._wake_all()
 
     def _wake(self, scope: int) -> None:
         if scope in self._changed:

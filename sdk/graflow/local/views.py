@@ -1,5 +1,6 @@
 """What a running task sees of its run."""
 
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -9,9 +10,9 @@ from graflow.dsl.channel import Channel
 from graflow.dsl.copies import Frozen
 from graflow.dsl.graph import TaskGraph
 from graflow.dsl.missing import MISSING
-from graflow.machine.plan import Plan
-from graflow.machine.results import visible
-from graflow.machine.state import GroupValue, State, Value
+from graflow.local.nodes import Nodes
+from graflow.machine.results import seen_by
+from graflow.machine.state import Activation, GroupValue, Value
 
 RESULT_KEY = ".__result__"
 """`<id>.__result__` is the channel's name for the result of a task (C1)."""
@@ -25,45 +26,67 @@ def thaw(value: Value) -> Any:  # noqa: ANN401 - any value
 
 
 class TaskView:
-    """Results, channel and graph as seen from one scope; both `Names` and `Backend`."""
+    """Results, channel and tasks as one attempt sees them; both `Names` and `Backend`."""
+
+    __slots__ = ("_activation", "_channel", "_mutex", "_nodes", "_run_channel")
 
     def __init__(
-        self, plan: Plan, graph: TaskGraph, channel: Channel, scope: int, state: Callable[[], State]
+        self, nodes: Nodes, channel: Channel, activation: Activation, mutex: threading.Lock
     ) -> None:
-        self._plan = plan
-        self._graph = graph
-        self._channel = RunChannel(channel, self.result)
-        self._scope = scope
-        self._state = state
+        """Take what the view is of.
+
+        Args:
+            nodes: The run's tasks and state.
+            channel: Its channel.
+            activation: Whose attempt it is.
+            mutex: Held while the state changes.
+        """
+        self._nodes = nodes
+        self._run_channel = channel
+        self._channel: RunChannel | None = None
+        self._activation = activation
+        self._mutex = mutex
 
     def result(self, task_id: str, /) -> object:
         """Return a copy of the latest result of a task that can be seen, or `MISSING`."""
-        found = visible(self._state(), self._scope, task_id)
+        with self._mutex:
+            found = seen_by(self._nodes.state, self._activation, task_id)
         return MISSING if found is None else thaw(found.value)
 
     def channel_value(self, key: str, /) -> object:
         """Return a copy of the value of a channel key, or `MISSING`."""
-        return self._channel.get(key, MISSING)
+        return self.channel.get(key, MISSING)
 
     def is_task(self, name: str, /) -> bool:
         """Return whether a task or group of that id is known to the run."""
-        return name in self._plan.by_id
+        return name in self._nodes.program.plan.by_id or self.graph.has_node(name)
 
     def available(self) -> Available:
         """Return what could be asked for."""
-        state = self._state()
-        seen = tuple(name for name in self._plan.by_id if visible(state, self._scope, name))
-        return Available(seen, tuple(self._channel.keys()))
+        state, here = self._nodes.state, self._activation
+        with self._mutex:
+            seen = tuple(name for name in self.graph.nodes if seen_by(state, here, name))
+        return Available(seen, tuple(self.channel.keys()))
 
     @property
     def channel(self) -> Channel:
         """The run's channel."""
+        if self._channel is None:
+            self._channel = RunChannel(self._run_channel, self.result)
         return self._channel
 
     @property
     def graph(self) -> TaskGraph:
-        """The tasks known to the run."""
-        return self._graph
+        """The tasks known to the run, and to the fragments around the task."""
+        return self._nodes.graph(self._activation.scope)
+
+    def is_placed(self, task_id: str, /) -> bool:
+        """Return whether a task has a place in a flow: an edge, or a group."""
+        return self._nodes.is_placed(self._activation.scope, task_id)
+
+    def is_static(self, task_id: str, /) -> bool:
+        """Return whether a task of that id was there before the run began."""
+        return task_id in self._nodes.program.plan.by_id
 
 
 class RunChannel:
@@ -72,6 +95,11 @@ class RunChannel:
     def __init__(self, channel: Channel, result: Callable[[str], object]) -> None:
         self._channel = channel
         self._result = result
+
+    @property
+    def name(self) -> str:
+        """Name of the channel."""
+        return self._channel.name
 
     def set(self, key: str, value: object, ttl: float | None = None) -> None:
         """Give the key a value."""

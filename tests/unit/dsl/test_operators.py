@@ -254,22 +254,24 @@ def test_a_policy_that_cannot_be_used_is_refused(tasks, policy, words):
         ParallelGroup(tasks[:2]).with_execution(policy=policy)
 
 
-def test_a_policy_of_the_programs_own_is_refused_with_words(tasks):
+def test_a_policy_of_the_programs_own_is_judged_by_its_code(tasks):
     from graflow.core.handlers.group_policy import (
         AtLeastNGroupPolicy,
         GroupExecutionPolicy,
         StrictGroupPolicy,
     )
+    from graflow.machine.plan import Custom
 
     class Mine(GroupExecutionPolicy):
-        pass
+        def on_group_finished(self, group_id, tasks, results, context):
+            raise AssertionError
 
     class Stricter(StrictGroupPolicy):
         def on_group_finished(self, group_id, tasks, results, context):
             raise AssertionError
 
     for policy in (Mine(), Stricter()):
-        with pytest.raises(ConfigError, match="is a policy of the program's own"):
-            ParallelGroup(tasks[:2]).with_execution(policy=policy)
+        group = ParallelGroup(tasks[:2]).with_execution(policy=policy)
+        assert (group.policy, group.judge) == (Custom(), policy)
     with pytest.raises(ConfigError, match="min_success is -1"):
         AtLeastNGroupPolicy(-1)
