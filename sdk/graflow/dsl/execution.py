@@ -130,6 +130,10 @@ class ExecutionContext:
         self._channel: Channel = MemoryChannel()
         self._agents: dict[str, Any] = {}
         self._given = (llm_client, prompt_manager)
+        self.current_task_id: str | None = None
+        """While a run goes on: the group or task that what happens now belongs to."""
+        self.error: BaseException | None = None
+        """Why the run failed, once it has."""
         self.outcome: Outcome | None = None
         """What the run left or has done so far; None before it begins."""
 
@@ -220,6 +224,7 @@ class ExecutionContext:
         Raises:
             GraflowRuntimeError: If this is no context of a handler.
         """
+        del result
         raise GraflowRuntimeError(
             f"set_result({task_id!r}, …) is for handlers, of the task that they run; before a run, "
             f"context.channel.set({task_id!r}, value) gives a value to parameters of that name"

@@ -53,7 +53,7 @@ class Program:
         return tuple(name for name in self.tasks if name not in placed)
 
 
-def freeze_program(
+def freeze_program(  # noqa: PLR0913 - one keyword for each thing that a program is made of
     name: str,
     graph: TaskGraph,
     *,
@@ -81,11 +81,11 @@ def freeze_program(
     _add_members(whole)
     drawn = _in_order(whole)
     defaults = defaults or Defaults()
-    plans = [node_plan(key, node, defaults) for key, node in drawn]
-    inferred = None if start_node else infer_start(plans, whole.edges)
+    known = {key: node_plan(key, node, defaults) for key, node in drawn}
+    inferred = None if start_node else infer_start(list(known.values()), whole.edges)
     _add_off_flow(whole)
     nodes = _in_order(whole)
-    plans = [node_plan(key, node, defaults) for key, node in nodes]
+    plans = [known.get(key) or node_plan(key, node, defaults) for key, node in nodes]
     start = named_start(plans, start_node) if start_node else inferred
     if start is None or isinstance(start, Problem):
         raise GraphCompilationError(f"workflow {name!r}: {start.message if start else 'no start'}")
