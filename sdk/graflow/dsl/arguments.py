@@ -11,7 +11,7 @@ Pure but for the look-ups: the local host, the runner and `run()` all call `reso
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import Parameter
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from graflow.dsl.annotations import matches
 from graflow.dsl.missing import MISSING
@@ -72,8 +72,7 @@ class NoNames:
         return Available()
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(NamedTuple):
     """What came with one token."""
 
     sender: str

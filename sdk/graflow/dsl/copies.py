@@ -6,7 +6,8 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-_ATOMS = (type(None), bool, int, float, complex, str, bytes)
+ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
+"""Types of values that never change, and need no copy."""
 
 
 class UncopyableValueWarning(UserWarning):
@@ -34,7 +35,7 @@ def freeze(value: object, owner: str, warned: "Warned") -> Frozen:
         owner: Whose value it is, in words for the warning: `task 'load'`.
         warned: The owners that were warned about.
     """
-    if type(value) in _ATOMS:
+    if type(value) in ATOMS:
         return Frozen(value, pickled=False)
     data = _pickled(value)
     if data is not None:

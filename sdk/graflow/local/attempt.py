@@ -3,16 +3,17 @@
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from contextvars import Context
+from contextvars import copy_context
 from functools import partial
 
 from graflow.dsl.arguments import Again, Incoming
 from graflow.dsl.call import run_call
 from graflow.dsl.context import TaskExecutionContext, TaskFacts
-from graflow.dsl.copies import Frozen, Warned, freeze
+from graflow.dsl.copies import ATOMS, Frozen, Warned, freeze
 from graflow.dsl.decisions import Call, Handover
 from graflow.dsl.missing import MISSING
 from graflow.dsl.workflow import WorkflowContext
+from graflow.local.captured import Captured
 from graflow.local.deadline import Deadline, TimeIsUp
 from graflow.local.failures import attempt_error, too_slow
 from graflow.local.judging import run_policy
@@ -28,13 +29,13 @@ from graflow.machine.state import Activation
 class Attempts:
     """Makes the attempts of one run."""
 
-    def __init__(self, nodes: Nodes, session_id: str, context: Context) -> None:
+    def __init__(self, nodes: Nodes, session_id: str) -> None:
         self._nodes = nodes
         self._session_id = session_id
-        self._context = context
         program = nodes.program
         self._workflow = WorkflowContext.of(program.name, program.graph)
         self._warned = Warned()
+        self._captured = Captured()
 
     def run(
         self, activation: Activation, view: TaskView, begin: Callable[[], None] | None
@@ -65,23 +66,28 @@ class Attempts:
             workflow=self._workflow,
             begin=begin,
         )
+        before = self._captured.before(callee)
+        ended: AttemptSucceeded | AttemptFailed
         try:
             with Deadline(plan.timeout_s) if plan.timeout_s is not None else nullcontext():
-                value = self._context.copy().run(call)
+                value = call()
             decided = context.decisions
             if decided is not None and decided.result is not MISSING:
                 value = decided.result
-            frozen = freeze(value, f"task {node!r}", self._warned)
+            if type(value) not in ATOMS:
+                value = freeze(value, f"task {node!r}", self._warned)
             directives = tuple(map(self._directive, decided.calls)) if decided else ()
         except TimeIsUp as error:
             failed = too_slow(callee, plan, activation, error)
-        except SystemExit as error:  # ends a pod, and there too no more than the attempt
+            ended = AttemptFailed(number, attempt, failed, time.time())
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever ends no more than a pod
             failed = attempt_error(callee, plan, activation, error)
-        except Exception as error:  # noqa: BLE001 - user code may raise anything
-            failed = attempt_error(callee, plan, activation, error)
+            ended = AttemptFailed(number, attempt, failed, time.time())
         else:
-            return AttemptSucceeded(number, attempt, frozen, time.time(), directives)
-        return AttemptFailed(number, attempt, failed, time.time())
+            ended = AttemptSucceeded(number, attempt, value, time.time(), directives)
+        if before:
+            self._captured.after(node, callee, before)
+        return ended
 
     def _run_policy(
         self, activation: Activation, view: TaskView
@@ -96,7 +102,7 @@ class Attempts:
         )
         context = TaskExecutionContext(facts, view)
         call = partial(run_policy, self._nodes.state, activation, group, context)
-        error = self._context.copy().run(call)
+        error = copy_context().run(call)
         number, attempt = activation.number, activation.attempt
         if error is None:
             return AttemptSucceeded(number, attempt, None, time.time())

@@ -53,7 +53,9 @@ class LocalRun:
         self.session_id = session_id
         self._state = State()
         self._nodes = Nodes(program, self._state)
-        self._attempts = Attempts(self._nodes, session_id, contextvars.copy_context())
+        self._attempts = Attempts(self._nodes, session_id)
+        self._context = contextvars.copy_context()
+        """The program's; what a task does to its own copy ends with it."""
         self._mutex = threading.Lock()
         """Held while the state is changed, or read in more than one step."""
         self._changed: dict[int, threading.Condition] = {}
@@ -163,8 +165,8 @@ class LocalRun:
         turn = threading.Lock()
         for n in range(min(carrying.most or len(waiting), len(waiting))):
             thread = threading.Thread(
-                target=self._work,
-                args=(waiting, turn),
+                target=self._context.copy().run,
+                args=(self._work, waiting, turn),
                 name=f"graflow branch {group.branches[n]}",
                 daemon=True,  # an abandoned run must not keep the program from ending
             )

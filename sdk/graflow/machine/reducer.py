@@ -191,7 +191,7 @@ def _wake(step: Fold) -> bool:
 def _settle(step: Fold) -> None:
     """Apply the joint rules until none of them has anything left to do."""
     candidates, unsettled = step.candidates, step.unsettled
-    while not step.state.phase.ended and (candidates or unsettled):
+    while (candidates or unsettled) and not step.state.phase.ended:
         while candidates:
             scope, node = next(iter(candidates))
             del candidates[scope, node]

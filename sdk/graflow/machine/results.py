@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from graflow.machine.scopes import outward
-from graflow.machine.state import RUN_SCOPE, Result, State
+from graflow.machine.state import RUN_SCOPE, Activation, Result, State
 
 
 def visible(state: State, scope: int, task: str) -> Result | None:
@@ -20,6 +20,19 @@ def visible(state: State, scope: int, task: str) -> Result | None:
         if found.as_of is not None:
             as_of = found.as_of if as_of is None else min(as_of, found.as_of)
     return None
+
+
+def seen_by(state: State, activation: Activation, task: str) -> Result | None:
+    """Return the latest result of an id as an attempt sees it, or None.
+
+    The attempt of a group, that of its policy, sees what its branches brought as well, as all will
+    once the group has ended: the same id in several, the branch declared last wins (G4).
+    """
+    for number in reversed(activation.scopes):
+        branch = state.scopes[number]
+        if branch.is_branch and not branch.failure and task in branch.results:
+            return branch.results[task][-1]
+    return visible(state, activation.scope, task)
 
 
 def of_run(state: State) -> Mapping[str, Result]:

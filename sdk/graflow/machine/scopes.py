@@ -29,6 +29,8 @@ def outward(state: State, scope: int) -> Iterator[Scope]:
 
 def groups_around(state: State, scope: int) -> tuple[str, ...]:
     """Return the groups in whose branches a scope lies, the innermost first."""
+    if scope == RUN_SCOPE:
+        return ()
     return tuple(found.path[-1][0] for found in outward(state, scope) if found.path)
 
 
@@ -43,8 +45,11 @@ def identity(state: State, activation: Activation) -> str:
     >>> identity(state, state.activations[1])
     'fetch#1'
     """
-    parts = [f"{activation.node}#{activation.iteration}"]
     scope = activation.scope
+    own = f"{activation.node}#{activation.iteration}"
+    if scope == RUN_SCOPE:
+        return own
+    parts = [own]
     while scope != RUN_SCOPE:
         found = state.scopes[scope]
         owner = state.activations[found.owner]

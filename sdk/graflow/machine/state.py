@@ -38,7 +38,7 @@ class RunPhase(StrEnum):
     @property
     def ended(self) -> bool:
         """Whether the phase can never change again."""
-        return self in (RunPhase.SUCCEEDED, RunPhase.FAILED, RunPhase.CANCELLED)
+        return self is not RunPhase.RUNNING and self is not RunPhase.PENDING
 
 
 class Phase(StrEnum):
