@@ -12,7 +12,7 @@ import warnings
 
 import pytest
 
-from graflow import task
+from graflow import task, workflow
 from graflow.dsl.call import Callee
 from graflow.local import captured
 from graflow.local.captured import Captured, CapturedValueChangedWarning, places_of
@@ -251,3 +251,35 @@ def test_c5_an_object_is_warned_of_once():
     model, watch = Model(), Captured()
     assert len(warned(model, watch=watch)) == 1
     assert warned(model, watch=watch) == []
+
+
+def test_c5_a_run_warns_once_whatever_became_of_the_attempt():
+    tries = []
+
+    @task(max_retries=1)
+    def flaky():
+        tries.append(1)
+        if len(tries) == 1:
+            raise ValueError
+
+    with workflow("w") as wf:
+        flaky >> task("log")(lambda: tries.append(2))
+        with pytest.warns(CapturedValueChangedWarning) as caught:
+            wf.execute()
+    (found,) = caught
+    assert "the variable 'tries' was changed while task 'flaky' ran" in str(found.message)
+
+
+def test_c5_results_and_the_channel_are_what_tasks_may_change():
+    with workflow("w") as wf:
+
+        @task(inject_context=True)
+        def counts(context, rows):
+            rows.append(1)
+            context.get_channel().append("seen", rows)
+            return rows
+
+        task("rows")(lambda: [0]) >> counts
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert wf.execute() == [0, 1]
