@@ -4,9 +4,13 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from graflow.machine.check import infer_start, named_start, problems
+from graflow.machine.directives import Cancel, Directive, Iterate, Jump, Spawn, Terminate
+from graflow.machine.objections import known_nodes, objection
 from graflow.machine.plan import (
     AtLeast,
     BestEffort,
+    Custom,
+    Exit,
     GroupPlan,
     GroupPolicy,
     NodePlan,
@@ -15,6 +19,7 @@ from graflow.machine.plan import (
     Strict,
     TaskPlan,
 )
+from graflow.machine.state import Activation, State
 
 
 @st.composite
@@ -51,9 +56,55 @@ def group_sets(draw: st.DrawFn, names: list[str]) -> list[GroupPlan]:
             break
         members = draw(st.lists(st.sampled_from(free), min_size=1, max_size=3, unique=True))
         free = [name for name in free if name not in members] + [f"G{number}"]
-        groups.append(GroupPlan(f"G{number}", tuple(members), draw(policies(len(members)))))
+        policy = draw(policies(len(members)))
+        retry = Retry(max_attempts=draw(st.integers(1, 2)), initial_s=draw(waits))
+        groups.append(GroupPlan(f"G{number}", tuple(members), policy, retry))
     return groups
 
 
 def policies(size: int) -> st.SearchStrategy[GroupPolicy]:
-    return st.just(Strict()) | st.just(BestEffort()) | st.builds(AtLeast, st.integers(0, size))
+    return (
+        st.just(Strict())
+        | st.just(BestEffort())
+        | st.just(Custom())
+        | st.builds(AtLeast, st.integers(0, size))
+    )
+
+
+@st.composite
+def fragments(draw: st.DrawFn, placed: list[str]) -> Plan:
+    """Any piece of graph that a task can hand over; it may lead to nodes of the flow."""
+    names = [f"d{n}" for n in range(draw(st.integers(1, 3)))]
+    tasks: list[NodePlan] = [TaskPlan(name) for name in names]
+    if len(names) > 1 and draw(st.booleans()):
+        tasks.append(GroupPlan("D", tuple(names[:2]), draw(policies(2))))
+    exits = draw(st.lists(st.sampled_from(placed), max_size=1)) if placed else []
+    ids = [node.id for node in tasks]
+    inner = st.tuples(st.sampled_from(ids), st.sampled_from([*ids, *exits]))
+    plan = Plan(
+        (*tasks, *(Exit(name) for name in exits)),
+        tuple(draw(st.lists(inner, max_size=4))),
+        (draw(st.sampled_from(ids)),),
+    )
+    start = plan.group_of.get(plan.start[0])
+    plan = Plan(plan.nodes, plan.edges, (start or plan.start[0],))
+    assume(not problems(plan))
+    return plan
+
+
+@st.composite
+def directives(
+    draw: st.DrawFn, plan: Plan, state: State, activation: Activation
+) -> tuple[Directive, ...]:
+    """Whatever a task may decide, most often nothing."""
+    known = list(known_nodes(plan, state, activation.scope))
+    placed = [name for name in known if name in plan.placed]
+    one = (
+        st.builds(Jump, st.sampled_from(known))
+        | st.builds(Spawn, fragments(placed), st.booleans())
+        | st.builds(Iterate, st.sampled_from([None, "data"]))
+    )
+    asked = list(draw(st.lists(one, max_size=2)))
+    if draw(st.integers(0, 30)) == 0:
+        asked.append(draw(st.sampled_from([Terminate("done"), Cancel("enough")])))
+    return tuple(d for d in asked if objection(plan, state, activation, [d]) is None)

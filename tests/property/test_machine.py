@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from graflow.machine.codec import decode, encode
 from graflow.machine.commands import FinishRun, StartAttempt, StopAttempt, WakeAt
+from graflow.machine.directives import Directive
 from graflow.machine.due import due, next_start
 from graflow.machine.events import (
     AttemptClaimed,
@@ -19,18 +20,18 @@ from graflow.machine.events import (
     RunStarted,
     TimerFired,
 )
-from graflow.machine.graph import scope_graph
-from graflow.machine.plan import GroupPlan, Plan
+from graflow.machine.plan import GroupPlan, Plan, TaskPlan
 from graflow.machine.reducer import reduce
+from graflow.machine.scopes import node_of
 from graflow.machine.state import RUN_SCOPE, Error, Phase, RunPhase, Scope, State
-from property.strategies import plans
+from property.strategies import directives, plans
 
 BOOM = Error("TaskFailed", "boom")
 
 
-def least_loops(plan: Plan, scope: Scope, start: str) -> dict[str, int]:
+def least_loops(scope: Scope, start: str) -> dict[str, int]:
     """For every node that edges lead to from `start`: the least number of loop edges on the way."""
-    after = scope_graph(plan, scope.path).after
+    after = scope.tracker.graph.after
     found: dict[str, int] = {}
     todo = [(start, 0)]
     while todo:
@@ -42,20 +43,28 @@ def least_loops(plan: Plan, scope: Scope, start: str) -> dict[str, int]:
     return found
 
 
-def may_still_come(plan: Plan, state: State, number: int, node: str, round_: int) -> list[str]:
+def may_still_come(state: State, number: int, node: str, round_: int) -> list[str]:
     """R3 by its words: what is alive in the scope and may come to the node by that round."""
     scope = state.scopes[number]
     alive = [(a.node, a.round) for a in state.activations.values() if a.scope == number] + [
         (t.node, t.round)
         for tokens in scope.tokens.values()
         for t in tokens
-        if (t.node, t.round) != (node, round_)
+        if t.explicit or (t.node, t.round) != (node, round_)
     ]
     return [
         at
         for at, q in alive
-        if q <= round_ and least_loops(plan, scope, at).get(node, 10**6) <= round_ - q
+        if q <= round_ and least_loops(scope, at).get(node, 10**6) <= round_ - q
     ]
+
+
+def inside(state: State, number: int, outer: int) -> bool:
+    while number != outer:
+        if number == RUN_SCOPE:
+            return False
+        number = state.scopes[number].parent
+    return True
 
 
 def halted(state: State, number: int) -> bool:
@@ -86,17 +95,38 @@ class AnyNewsInAnyOrder(RuleBasedStateMachine):
             assert self.state is before, "news changed a run that had ended"
         changed = self.state is not before
         assert self.state.seq == before.seq + changed
-        if not isinstance(event, RunStarted):
-            self.nothing_was_created_too_early(before.steps)
+        if changed and not isinstance(event, RunStarted):
+            self.nothing_was_created_too_early(before)
+        if changed and isinstance(event, AttemptSucceeded):
+            self.nothing_left_its_branch(before, event.activation)
+        assert self.state.transitions_made >= before.transitions_made
 
-    def nothing_was_created_too_early(self, steps: int) -> None:
+    def nothing_was_created_too_early(self, before: State) -> None:
+        decided = {
+            name
+            for made in self.state.transitions
+            if made.number > before.transitions_made
+            for name in made.target.split(", ")
+        }
         for made in self.state.activations.values():
-            path = self.state.scopes[made.scope].path
-            explicit = path and path[-1][1] == made.node and made.iteration == 1
-            if made.number > steps and not explicit:
-                late = may_still_come(self.plan, self.state, made.scope, made.node, made.round)
+            scope = self.state.scopes[made.scope]
+            explicit = scope.is_branch and scope.path[-1][1] == made.node and made.iteration == 1
+            if made.number > before.steps and not explicit and made.node not in decided:
+                late = may_still_come(self.state, made.scope, made.node, made.round)
                 late = [at for at in late if at != made.node]
                 assert not late, f"{made.node!r} was created while {late} may still come to it"
+
+    def nothing_left_its_branch(self, before: State, activation: int) -> None:
+        """G6: while the branch of the task that succeeded is open, all that is new is inside it."""
+        number = before.activations[activation].scope
+        while number != RUN_SCOPE and not before.scopes[number].is_branch:
+            number = before.scopes[number].parent
+        branch = self.state.scopes.get(number)
+        if number == RUN_SCOPE or branch is None or branch.ended:
+            return
+        for made in self.state.activations.values():
+            if made.number > before.steps:
+                assert inside(self.state, made.scope, number), f"{made.node!r} left its branch"
 
     @rule(data=st.data())
     def something_is_said_of_any_attempt(self, data: st.DataObject) -> None:
@@ -123,17 +153,23 @@ class AnyNewsInAnyOrder(RuleBasedStateMachine):
             return
         activation = data.draw(st.sampled_from(live))
         before = self.state
-        self.say(kind, activation.number, activation.attempt)
+        decided: tuple[Directive, ...] = ()
+        if kind == "succeeded" and isinstance(node_of(self.plan, before, activation), TaskPlan):
+            decided = data.draw(directives(self.plan, before, activation))
+        self.say(kind, activation.number, activation.attempt, decided)
         if kind == "succeeded":
             assert self.state is not before, "the success of a current attempt was not recorded"
             self.committed.add(activation.number)
 
-    def say(self, kind: str, activation: int, attempt: int) -> None:
+    def say(
+        self, kind: str, activation: int, attempt: int, decided: tuple[Directive, ...] = ()
+    ) -> None:
         match kind:
             case "claimed":
                 self.hear(AttemptClaimed(activation, attempt, f"pod-{attempt}", self.now))
             case "succeeded":
-                self.hear(AttemptSucceeded(activation, attempt, f"v{activation}", self.now))
+                value = f"v{activation}"
+                self.hear(AttemptSucceeded(activation, attempt, value, self.now, decided))
             case "failed":
                 self.hear(AttemptFailed(activation, attempt, BOOM, self.now))
             case "lost":
@@ -173,7 +209,7 @@ class AnyNewsInAnyOrder(RuleBasedStateMachine):
                 continue
             for tokens in scope.tokens.values():
                 for token in tokens:
-                    assert may_still_come(self.plan, self.state, number, token.node, token.round), (
+                    assert may_still_come(self.state, number, token.node, token.round), (
                         f"nothing can come to {token.node!r} any more, and it does not start"
                     )
 
@@ -187,6 +223,29 @@ class AnyNewsInAnyOrder(RuleBasedStateMachine):
             if a.phase is Phase.RUNNING
         ]
         assert busy or due(self.plan, self.state), "nothing runs, nothing is due, and no end"
+
+    @invariant()
+    def what_holds_is_held_by_scopes_that_are_open(self) -> None:
+        if self.state.phase.ended:
+            return
+        owners = {n: s.owner for n, s in self.state.scopes.items() if n != RUN_SCOPE}
+        for number, owner in owners.items():
+            assert number in self.state.activations[owner].scopes
+        for a in self.state.activations.values():
+            assert all(n in owners for n in a.scopes)
+            open_ones = [n for n in a.scopes if not self.state.scopes[n].ended]
+            if a.phase is Phase.HOLDING:
+                assert open_ones or any(self.state.scopes[n].failure for n in a.scopes)
+
+    @invariant()
+    def results_that_a_branch_may_read_are_kept_for_exactly_as_long(self) -> None:
+        for number, scope in self.state.scopes.items():
+            seeing = [
+                n
+                for n, other in self.state.scopes.items()
+                if other.is_branch and number in enclosing(self.state, n)
+            ]
+            assert scope.children == len(seeing)
 
     @invariant()
     def nothing_starts_in_a_scope_that_failed(self) -> None:
@@ -208,6 +267,17 @@ class AnyNewsInAnyOrder(RuleBasedStateMachine):
                     assert self.state.phase.ended
                 case WakeAt(at=at):
                     assert at in {a.not_before for a in self.state.activations.values()}
+
+
+def enclosing(state: State, branch: int) -> list[int]:
+    """The scopes around a branch that it reads through, up to the next branch or the run."""
+    found = []
+    number = state.scopes[branch].parent
+    while True:
+        found.append(number)
+        if number == RUN_SCOPE or state.scopes[number].is_branch:
+            return found
+        number = state.scopes[number].parent
 
 
 def known(scope: Scope) -> dict[str, int]:
@@ -260,8 +330,8 @@ def test_every_acyclic_node_runs_at_most_once_in_a_scope(plan: Plan) -> None:
     state, ran = drive(plan)
     looping = {
         node
-        for path in {s.path for s in state.scopes.values()}
-        for node, edges in scope_graph(plan, path).after.items()
+        for scope in state.scopes.values()
+        for node, edges in scope.tracker.graph.after.items()
         if any(weight for _, weight in edges)
     }
     if not looping and not any(isinstance(n, GroupPlan) for n in plan.nodes):
