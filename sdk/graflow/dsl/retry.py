@@ -25,7 +25,7 @@ class RetryPolicy:
     """Longest wait."""
 
     jitter: bool = False
-    """Accepted for programs that set it; waits are not spread, so that a replay takes as long."""
+    """Whether each wait is made up to a half shorter or longer, so that many do not end at once."""
 
     retry_on: tuple[type[BaseException], ...] = ()
     """Only these exceptions are worth another attempt; empty: all are."""
@@ -79,6 +79,7 @@ def _waits(policy: RetryPolicy) -> Retry:
         initial_s=policy.initial_interval,
         factor=policy.backoff_factor,
         max_s=policy.max_interval,
+        jitter=policy.jitter,
     )
 
 

@@ -6,7 +6,8 @@ consistent; nothing here decides.
 
 from graflow.machine.graph import scope_graph
 from graflow.machine.joins import Tracker
-from graflow.machine.plan import Plan
+from graflow.machine.plan import Plan, Retry
+from graflow.machine.retry import backoff_s
 from graflow.machine.scopes import plan_at
 from graflow.machine.state import (
     KEPT_TRANSITIONS,
@@ -51,6 +52,10 @@ class Fold:
             if scope == RUN_SCOPE:
                 return False
             scope = found.parent
+
+    def wait_s(self, activation: Activation, retry: Retry, failures: int) -> float:
+        """Return how long an activation waits after so many failures, in seconds."""
+        return backoff_s(retry, failures, salt=f"{self.state.started_at}/{activation.number}")
 
     def open_run(self) -> None:
         """Open the run's own scope."""

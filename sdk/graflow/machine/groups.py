@@ -4,7 +4,6 @@ from graflow.machine.creation import next_turn, release
 from graflow.machine.failing import fail
 from graflow.machine.fold import Fold
 from graflow.machine.plan import Custom, GroupPlan
-from graflow.machine.retry import backoff_s
 from graflow.machine.scopes import node_of
 from graflow.machine.state import Activation, End, Error, GroupValue, Phase, Scope, Token
 from graflow.machine.verdict import verdict
@@ -57,7 +56,7 @@ def fail_verdict(step: Fold, group: Activation, error: Error) -> None:
         return
     scopes = _reopened(step, group)
     changes |= {"attempt": group.attempt + 1, "scopes": scopes}
-    wait_s = backoff_s(retry, failures)
+    wait_s = step.wait_s(group, retry, failures)
     if step.halted(group.scope):
         step.put(group, Phase.PENDING, **changes)
         step.unsettled[group.scope] = None

@@ -28,6 +28,9 @@ class Retry:
     max_s: float = 60.0
     """Longest wait, in seconds."""
 
+    jitter: bool = False
+    """Whether each wait is made up to a half shorter or longer, so that many do not end at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class TaskPlan:

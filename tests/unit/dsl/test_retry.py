@@ -32,6 +32,8 @@ def test_f1_retries_are_attempts_after_the_first():
     policy = RetryPolicy(4, initial_interval=1.5)
     assert plan_retry(None, policy) == Retry(5, 1.5, 2.0, 60.0)
     assert plan_retry(1, policy) == Retry(2, 1.5, 2.0, 60.0)
+    spread = RetryPolicy(1, jitter=True)
+    assert plan_retry(None, spread) == Retry(2, 1.0, 2.0, 60.0, jitter=True)
 
 
 @pytest.mark.parametrize(

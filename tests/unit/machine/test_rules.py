@@ -301,6 +301,24 @@ def test_f1_each_activation_has_its_own_count_of_attempts_and_backs_off():
     assert (host.find("a").attempt, host.find("a").failures) == (1, 0)
 
 
+def waits(**retry):
+    """How long each of many activations waits, in seconds."""
+    plan = plan_of("s >> a; s >> b; s >> c; s >> d", start=["s"], retry=Retry(2, **retry))
+    host = Host(plan, failing=["a", "b", "c", "d"])
+    host.end("s")
+    for node in "abcd":
+        host.end(node)
+    return [host.find(node).not_before - host.find(node).since for node in "abcd"]
+
+
+def test_f1_jitter_spreads_waits_by_up_to_a_half_and_a_replay_gives_the_same():
+    assert waits(initial_s=8.0) == [8.0] * 4
+    spread = waits(initial_s=8.0, jitter=True)
+    assert len(set(spread)) == 4
+    assert all(4.0 <= wait < 12.0 for wait in spread)
+    assert waits(initial_s=8.0, jitter=True) == spread
+
+
 def test_f1_max_attempts_counts_the_first_attempt():
     plan = plan_of("a", retry=Retry(max_attempts=2))
     host = Host(plan, failing=["a"])
