@@ -17,11 +17,11 @@ def _no_ambient_workflow() -> Iterator[None]:
 
 
 @pytest.fixture
-def module() -> Callable[[str], dict[str, Any]]:
-    """Run source as a module of its own and return its globals."""
+def module() -> Callable[..., dict[str, Any]]:
+    """Run source as a module of its own, with names that it finds there; return its globals."""
 
-    def run(source: str) -> dict[str, Any]:
-        names: dict[str, Any] = {"__name__": "program"}
+    def run(source: str, **given: Any) -> dict[str, Any]:
+        names: dict[str, Any] = {"__name__": "program", **given}
         exec(textwrap.dedent(source), names)
         return names
 

@@ -31,32 +31,6 @@ def _fresh_order():
     order.clear()
 
 
-def test_a1_the_seeds_first_program_prints_what_it_promises(module, capsys):
-    module(
-        """
-        from graflow import task, workflow
-
-        @task
-        def extract():
-            return {"data": [1, 2, 3]}
-
-        @task
-        def transform(data):
-            return [x * 2 for x in data["data"]]
-
-        @task
-        def load(data):
-            print(f"Loaded: {data}")
-
-        # Define workflow with operators — no add_node()/add_edge() needed
-        with workflow("etl_pipeline") as wf:
-            extract >> transform >> load
-            wf.execute()
-        """
-    )
-    assert capsys.readouterr().out == "Loaded: [2, 4, 6]\n"
-
-
 def test_r3_the_sink_of_a_diamond_runs_once_after_both_sides():
     with workflow("w") as wf:
         a, b, c, d = (named(name) for name in "abcd")
