@@ -15,6 +15,7 @@ PRINTED = {
     "05-local-module": "market sold most: 20.00",
     "06-large-value": "10485760 bytes, sha256 ab62c0c71b738cf5",
     "07-low-level-api": "385 in 3 steps, result 385",
+    "08-retries": "oslo: 4 degrees after 3 attempts, rome: 21 degrees after 3 attempts",
 }
 
 
