@@ -1,12 +1,23 @@
 """Plans from a line of text, and a host of a few lines that drives them."""
 
+import json
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
 from graflow.machine.check import infer_start, problems
+from graflow.machine.codec import decode, encode
+from graflow.machine.directives import Directive
 from graflow.machine.due import due, next_start
-from graflow.machine.events import AttemptClaimed, AttemptFailed, AttemptSucceeded, RunStarted
+from graflow.machine.events import (
+    AttemptClaimed,
+    AttemptFailed,
+    AttemptLost,
+    AttemptSucceeded,
+    Event,
+    RunStarted,
+    TimerFired,
+)
 from graflow.machine.plan import GroupPlan, Plan, Retry, Strict, TaskPlan
 from graflow.machine.reducer import reduce
 from graflow.machine.state import Activation, Error, State
@@ -14,18 +25,20 @@ from graflow.machine.state import Activation, Error, State
 ONCE = Retry()
 
 
-def plan_of(
+def plan_of(  # noqa: PLR0913  one keyword for each thing that tests vary
     drawing: str,
     groups: Mapping[str, str] | None = None,
     *,
     start: Iterable[str] = (),
     policies: Mapping[str, Any] | None = None,
     retry: Retry = ONCE,
+    again: Mapping[str, Retry] | None = None,
     **limits: int,
 ) -> Plan:
     """Read `a >> b >> c; b >> d` and groups `{"G": "x y"}` into a checked plan.
 
-    Nodes are declared in the order in which the drawing, then the groups, name them.
+    Nodes are declared in the order in which the drawing, then the groups, name them. `again` gives
+    the retries of groups.
     """
     edges: list[tuple[str, str]] = []
     names: dict[str, None] = {}
@@ -38,7 +51,10 @@ def plan_of(
     tasks = [TaskPlan(name, retry) for name in names if name not in members]
     nodes = (
         *tasks,
-        *(GroupPlan(g, inner, (policies or {}).get(g, Strict())) for g, inner in members.items()),
+        *(
+            GroupPlan(g, inner, (policies or {}).get(g, Strict()), (again or {}).get(g, ONCE))
+            for g, inner in members.items()
+        ),
     )
     starts = tuple(start) or infer_start(nodes, edges)
     assert isinstance(starts, tuple), starts
@@ -64,18 +80,48 @@ class Host:
         """Return the nodes whose attempts are due."""
         return [self.state.activations[number].node for number in self.state.starting]
 
-    def end(self, node: str, value: Any = None) -> None:
+    def end(self, node: str, *decided: Directive, value: Any = None) -> None:
         """Let the current attempt of a node begin and end."""
         activation = self.find(node)
-        which = (activation.number, activation.attempt)
+        if node in self.failing:
+            self.ran.append(node)
+            self.fail(node, f"{node} broke")
+            return
+        self.claim(node)
         self.ran.append(node)
-        self.state = reduce(self.plan, self.state, AttemptClaimed(*which, "pod", 0.0))
-        event = (
-            AttemptFailed(*which, Error("TaskFailed", f"{node} broke"), 0.0)
-            if node in self.failing
-            else AttemptSucceeded(*which, value or f"{node}#{activation.iteration}", 0.0)
-        )
+        value = value or f"{node}#{activation.iteration}"
+        self.hear(AttemptSucceeded(activation.number, activation.attempt, value, 0.0, decided))
+
+    def hear(self, event: Event) -> None:
+        """Fold a fact."""
         self.state = reduce(self.plan, self.state, event)
+
+    def claim(self, node: str) -> None:
+        """Let the current attempt of a node begin."""
+        activation = self.find(node)
+        self.hear(AttemptClaimed(activation.number, activation.attempt, "pod", 0.0))
+
+    def fail(self, node: str, message: str = "boom") -> None:
+        """Let the current attempt of a node begin and fail."""
+        self.claim(node)
+        activation = self.find(node)
+        error = Error("TaskFailed", message)
+        self.hear(AttemptFailed(activation.number, activation.attempt, error, 0.0))
+
+    def lose(self, node: str) -> None:
+        """Let the current attempt of a node begin and be lost."""
+        self.claim(node)
+        activation = self.find(node)
+        error = Error("PodLost", "gone")
+        self.hear(AttemptLost(activation.number, activation.attempt, error, 0.0))
+
+    def wake(self) -> None:
+        """Let all the time pass that anything waits for."""
+        self.hear(TimerFired(max(command.at for command in self.due() if hasattr(command, "at"))))
+
+    def reload(self) -> None:
+        """Forget everything that is not persisted."""
+        self.state = decode(self.plan, json.loads(json.dumps(encode(self.state))))
 
     def go(self) -> "Host":
         """Run all that is due, one after the other, until nothing is."""

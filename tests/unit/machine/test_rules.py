@@ -168,7 +168,7 @@ def test_g1_a_group_is_a_barrier_for_the_chains_behind_its_members():
 
 def test_g1_the_members_get_what_came_to_the_group():
     host = Host(plan_of("s >> G", {"G": "a b"}))
-    host.end("s", "for all")
+    host.end("s", value="for all")
     assert [(s.sender, s.value) for s in host.find("b").sent] == [("s", "for all")]
 
 
