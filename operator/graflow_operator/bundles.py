@@ -1,4 +1,4 @@
-"""Code bundles, as far as the operator looks into them: their hash and their manifest.
+"""Code bundles, as far as the operator looks into them: hash, manifest and plan.
 
 Nothing of a user's code is ever imported or unpickled here.
 """
@@ -6,19 +6,15 @@ Nothing of a user's code is ever imported or unpickled here.
 import base64
 import binascii
 import hashlib
-import io
-import json
-import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from graflow.api.bundle import FORMAT, MANIFEST, PLAN, BundleDamagedError, read_json
 from graflow.machine import reasons
 from graflow.machine.state import Error
 
-MANIFEST = "manifest.json"
-MANIFEST_BYTES = 1 << 20
 CACHE_BYTES = 64 << 20
 
 
@@ -42,6 +38,18 @@ class Bundle:
     functions: Mapping[str, str]
     """SHA-256 of each function's pickle, by the function's id."""
 
+    def plan(self) -> Mapping[str, Any]:
+        """Return the tasks, groups, edges and start that are in it, as a spec says them.
+
+        Raises:
+            BundleUnusableError: If there are none.
+        """
+        try:
+            return read_json(self.data, PLAN)
+        except BundleDamagedError as error:
+            words = f"spec.tasks is empty, and the bundle {self.sha256} has {error}"
+            raise _corrupt(words) from error
+
 
 def opened(resource: Mapping[str, Any], sha256: str) -> Bundle:
     """Return the bundle in a CodeBundle object.
@@ -61,13 +69,16 @@ def opened(resource: Mapping[str, Any], sha256: str) -> Bundle:
             " submit the program again"
         )
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if archive.getinfo(MANIFEST).file_size > MANIFEST_BYTES:
-                raise _corrupt(f"{MANIFEST} of CodeBundle {name} is too large")
-            manifest = json.loads(archive.read(MANIFEST))
-        functions = {str(task): str(sha) for task, sha in manifest["functions"].items()}
+        manifest = read_json(data, MANIFEST)
+        if manifest["format"] != FORMAT:
+            raise _corrupt(
+                f"CodeBundle {name} has format {manifest['format']!r}, and this operator reads"
+                f" {FORMAT}; submit the program with a graflow of the operator's version"
+            )
+        by_hash = manifest["functions"].items()
+        functions = {str(task): str(sha) for sha, tasks in by_hash for task in tasks}
         return Bundle(sha256, data, str(manifest["python"]), functions)
-    except (zipfile.BadZipFile, KeyError, ValueError, AttributeError, TypeError) as error:
+    except (BundleDamagedError, KeyError, AttributeError, TypeError) as error:
         raise _corrupt(f"CodeBundle {name} has no usable {MANIFEST}: {error!r}") from error
 
 

@@ -1,11 +1,19 @@
 """The code of one run: fetched once; and why it cannot be had, or used, in words."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from graflow.api.workflow import BundleRef
 from graflow.machine import reasons
 from graflow.machine.state import Error
 from graflow_operator.bundles import Bundle, BundleUnusableError
 from graflow_operator.cluster_errors import NotFoundError
 from graflow_operator.parts import Parts
-from graflow_operator.program import Program, unfit
+from graflow_operator.program import Program, needs_plan, unfit
+
+
+class BundleAwaitedError(Exception):
+    """The code is not there yet; the message says where it is looked for."""
 
 
 class Code:
@@ -25,6 +33,19 @@ class Code:
         """Whether the program's code is still to be had."""
         return program.spec.bundle is not None and self.bundle is None
 
+    async def plan(self, workflow: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return the plan in the code, for a Workflow that has none of its own.
+
+        Raises:
+            BundleUnusableError: If the code cannot be used.
+            BundleAwaitedError: If it is not there yet.
+            ClusterError: If the API server does not say whether it is there.
+        """
+        if not needs_plan(workflow):
+            return None
+        ref = BundleRef.model_validate(workflow["spec"]["bundle"])
+        return (self.bundle or await self._get(ref)).plan()
+
     async def fetch(self, program: Program) -> None:
         """Get the code, unless that was done.
 
@@ -35,12 +56,19 @@ class Code:
         if ref is None or self.bundle is not None or self.unusable is not None:
             return
         try:
-            bundle = await self._parts.bundle(self._namespace, ref.name, ref.sha256)
+            self.bundle = await self._get(ref)
         except BundleUnusableError as error:
             self.unusable = error.error
-        except NotFoundError:
-            words = f"there is no CodeBundle {ref.name!r} in namespace {self._namespace!r} yet"
-            self.missing = Error(reasons.BUNDLE_MISSING, words)
+        except BundleAwaitedError as error:
+            self.missing = Error(reasons.BUNDLE_MISSING, str(error))
         else:
-            self.bundle, self.missing = bundle, None
-            self.unusable = unfit(program, bundle, self._parts.settings.runner_pythons)
+            self.missing = None
+            self.unusable = unfit(program, self.bundle, self._parts.settings.runner_pythons)
+
+    async def _get(self, ref: BundleRef) -> Bundle:
+        try:
+            return await self._parts.bundle(self._namespace, ref.name, ref.sha256)
+        except NotFoundError as error:
+            raise BundleAwaitedError(
+                f"there is no CodeBundle {ref.name!r} in namespace {self._namespace!r} yet"
+            ) from error

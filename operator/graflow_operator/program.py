@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graflow.api.convert import plan_of
-from graflow.api.parse import parse_workflow
+from graflow.api.parse import parse_large_workflow, parse_workflow
 from graflow.api.workflow import TaskSpec, WorkflowSpec
 from graflow.machine import reasons
 from graflow.machine.plan import Plan
@@ -21,6 +21,8 @@ class Program:
     spec: WorkflowSpec
     plan: Plan
     tasks: Mapping[str, TaskSpec]
+    policies: Mapping[str, str]
+    """Ids of the functions that judge groups, by the groups' names."""
 
     @property
     def limits(self) -> Limits:
@@ -28,15 +30,31 @@ class Program:
         return Limits(self.spec.parallelism, self.spec.suspend)
 
 
-def read(workflow: Mapping[str, Any]) -> Program:
+def needs_plan(workflow: Mapping[str, Any]) -> bool:
+    """Whether the tasks of a Workflow are in its bundle."""
+    spec = workflow.get("spec") or {}
+    return not spec.get("tasks") and bool(spec.get("bundle"))
+
+
+def read(workflow: Mapping[str, Any], plan: Mapping[str, Any] | None = None) -> Program:
     """Return the program of a Workflow object.
+
+    Args:
+        workflow: The object.
+        plan: What its bundle says of tasks, groups, edges and start, if it has none of its own.
 
     Raises:
         InvalidWorkflow: If it makes no sense; with every problem found.
     """
     # The status is ours and may be of a newer version; what matters here is the spec.
-    spec = parse_workflow({name: part for name, part in workflow.items() if name != "status"}).spec
-    return Program(spec, plan_of(spec), {task.name: task for task in spec.tasks})
+    given = {name: part for name, part in workflow.items() if name != "status"}
+    spec = (parse_workflow(given) if plan is None else parse_large_workflow(given, plan)).spec
+    policies = {
+        group.name: group.policy.function
+        for group in spec.groups
+        if group.policy and group.policy.function is not None
+    }
+    return Program(spec, plan_of(spec), {task.name: task for task in spec.tasks}, policies)
 
 
 def unfit(program: Program, bundle: Bundle, pythons: tuple[str, ...]) -> Error | None:
@@ -49,7 +67,8 @@ def unfit(program: Program, bundle: Bundle, pythons: tuple[str, ...]) -> Error |
             here; their runners say theirs when they claim.
     """
     using = [task for task in program.tasks.values() if task.function is not None]
-    missing = [task.name for task in using if task.function not in bundle.functions]
+    asked = {task.name: task.function for task in using} | {**program.policies}
+    missing = [name for name, function in asked.items() if function not in bundle.functions]
     if missing:
         known = ", ".join(sorted(bundle.functions)) or "none"
         words = f"task {missing[0]!r}: its function is not in the bundle, which has {known}"

@@ -15,7 +15,7 @@ from graflow.machine import reasons
 from graflow_runner.claim import cloudpickle_version
 from graflow_runner.errors import BundleError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MAX_RAW_BYTES: Final = 64 * 1024 * 1024
 """Most that a bundle may hold unpacked; the SDK refuses to make larger ones."""
 
@@ -100,18 +100,7 @@ class Bundle:
             Exception: What unpickling raised, as when a module is missing in the image.
         """
         self._check_versions()
-        try:
-            data = self._zip.read(f"functions/{sha256}.pkl")
-        except KeyError:
-            raise BundleError(
-                reasons.BUNDLE_CORRUPT,
-                f"the code bundle holds no function {sha256}; it was made of another program. "
-                "Make Workflow and CodeBundle together",
-            ) from None
-        except zipfile.BadZipFile as error:
-            raise BundleError(
-                reasons.BUNDLE_CORRUPT, f"the code bundle is damaged: {error}"
-            ) from error
+        data = self._read(f"functions/{sha256}.pkl")
         if hashlib.sha256(data).hexdigest() != sha256:
             raise BundleError(
                 reasons.BUNDLE_CORRUPT,
@@ -120,6 +109,48 @@ class Bundle:
         import cloudpickle  # noqa: PLC0415  # entry points and scripts do without
 
         return cloudpickle.loads(data)
+
+    def arguments(self, name: str) -> Mapping[str, Any]:
+        """Return the unpickled arguments that are bound to a task apart from its function.
+
+        Raises:
+            BundleError: If they are damaged, or made by another Python.
+            Exception: As above.
+        """
+        place = self._manifest.get("arguments", {}).get(name)
+        if place is None:
+            return {}
+        self._check_versions()
+        offset, size = place
+        import cloudpickle  # noqa: PLC0415  # as above
+
+        found: Mapping[str, Any] = cloudpickle.loads(
+            self._read("arguments.bin")[offset : offset + size]
+        )
+        return found
+
+    def plan(self) -> Mapping[str, Any]:
+        """Return the program's tasks, groups, edges and start, as the spec says them.
+
+        Raises:
+            BundleError: If they are not there, or damaged.
+        """
+        found: Mapping[str, Any] = json.loads(self._read("plan.json"))
+        return found
+
+    def _read(self, name: str) -> bytes:
+        try:
+            return self._zip.read(name)
+        except KeyError:
+            raise BundleError(
+                reasons.BUNDLE_CORRUPT,
+                f"the code bundle holds no {name}; it was made of another program. "
+                "Make Workflow and CodeBundle together",
+            ) from None
+        except zipfile.BadZipFile as error:
+            raise BundleError(
+                reasons.BUNDLE_CORRUPT, f"the code bundle is damaged: {error}"
+            ) from error
 
     def _check_versions(self) -> None:
         """Refuse pickles that this interpreter may misread. Patch versions do not matter."""

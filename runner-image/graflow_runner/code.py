@@ -17,7 +17,7 @@ def callee_of(call: Mapping[str, Any], bundle: "Bundle | None", *, task: str) ->
     """Return what an order's call is about.
 
     Args:
-        call: `{"function": …}`, `{"entrypoint": …}` or `{"script": …, "params": […]}`.
+        call: `{"function": …, "id": …}`, `{"entrypoint": …}` or `{"script": …, "params": […]}`.
         bundle: The run's code, unpacked.
         task: The task's id, for messages.
 
@@ -33,7 +33,10 @@ def callee_of(call: Mapping[str, Any], bundle: "Bundle | None", *, task: str) ->
                     f"task {task!r} is a function of a program, and the Workflow names no bundle; "
                     "set spec.bundle",
                 )
-            return Callee.from_portable(bundle.function(sha256))
+            form = bundle.function(sha256)
+            if bound := bundle.arguments(call.get("id", task)):
+                form = {**form, "bound": bound}
+            return Callee.from_portable(form)
         case {"entrypoint": str(entrypoint)}:
             return _entrypoint(entrypoint, task)
         case {"script": str(source), "params": [*params]}:

@@ -13,7 +13,7 @@ from typing import Any
 from hypothesis import event, given, note, settings
 from hypothesis import strategies as st
 
-from graflow.compile.spec import workflow_of
+from graflow.compile.spec import Rest, workflow_of, written
 from graflow.dsl.failures import documented
 from graflow.dsl.flow import ParallelGroup
 from graflow.dsl.program import Program
@@ -152,7 +152,7 @@ def shown(error: GraflowRuntimeError) -> Any:
 
 async def run_there(case: Case, program: Program) -> Ended:
     bundle = {"name": "code-0", "sha256": "0" * 64}
-    spec = workflow_of("hosts-agree", program.plan, program.tasks, bundle=bundle)["spec"]
+    spec = workflow_of("hosts-agree", program, written(program), Rest(), bundle=bundle)["spec"]
     del spec["bundle"]
     for task in spec["tasks"]:
         del task["function"]  # the world has no Python behind it: `work` is what the tasks do

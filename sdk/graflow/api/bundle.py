@@ -1,12 +1,31 @@
 """The `CodeBundle` resource: a program's code, named by what is in it."""
 
-from typing import Annotated, Literal
+import io
+import json
+import zipfile
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
 from graflow.api.model import RULES, ResourceModel, Sha256, SpecModel
 from graflow.api.rules import rule
 from graflow.api.workflow import ObjectMeta
+
+FORMAT = 2
+"""Version of the zip's layout."""
+
+MANIFEST = "manifest.json"
+"""In the zip: versions; `functions`, the ids of their tasks by the SHA-256 of their pickle;
+`arguments`, offset and length by id."""
+
+PLAN = "plan.json"
+"""In the zip: tasks, groups, edges and start, as a spec says them."""
+
+ARGUMENTS = "arguments.bin"
+"""In the zip: pickles of the arguments bound to single tasks, one behind the other."""
+
+MAX_RAW_BYTES = 64 * 1024 * 1024
+"""Most that the zip may hold unpacked."""
 
 MAX_BYTES = 512 * 1024
 _MAX_BASE64 = MAX_BYTES * 4 // 3 + 4
@@ -70,3 +89,26 @@ class CodeBundle(ResourceModel):
 
     spec: CodeBundleSpec
     """The code."""
+
+
+class BundleDamagedError(Exception):
+    """The zip of a bundle does not hold what it should."""
+
+
+def read_json(data: bytes, name: str) -> dict[str, Any]:
+    """Return the JSON object that the zip of a bundle holds under a name.
+
+    Raises:
+        BundleDamagedError: If there is none.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            size = archive.getinfo(name).file_size
+            if size > MAX_RAW_BYTES:
+                raise BundleDamagedError(f"{name} has {size} bytes and may have {MAX_RAW_BYTES}")
+            found = json.loads(archive.read(name))
+    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise BundleDamagedError(f"no usable {name}: {error}") from error
+    if not isinstance(found, dict):
+        raise BundleDamagedError(f"{name} is no JSON object")
+    return found

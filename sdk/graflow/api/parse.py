@@ -12,7 +12,8 @@ from pydantic_core import ErrorDetails
 
 from graflow.api.bundle import CodeBundle
 from graflow.api.errors import InvalidWorkflow
-from graflow.api.model import ResourceModel
+from graflow.api.large import PLAN_FIELDS, LargeWorkflow
+from graflow.api.model import ResourceModel, SpecModel
 from graflow.api.schema import Schema, structural
 from graflow.api.workflow import Workflow
 from graflow.machine.check import Problem
@@ -21,6 +22,7 @@ _MAX_DEPTH = 100
 _SHOWN = 60
 _OPAQUE: dict[str, Schema] = {"metadata": {"type": "object"}}
 _Kind = TypeVar("_Kind", bound=ResourceModel)
+_Part = TypeVar("_Part", bound=SpecModel)
 
 
 def parse_workflow(raw: object) -> Workflow:
@@ -30,6 +32,22 @@ def parse_workflow(raw: object) -> Workflow:
         InvalidWorkflow: If it describes none; with every problem found.
     """
     return _parse(Workflow, raw)
+
+
+def parse_large_workflow(raw: Mapping[str, Any], plan: Mapping[str, Any]) -> Workflow:
+    """Return the Workflow that an object and the plan in its bundle describe.
+
+    Raises:
+        InvalidWorkflow: If they describe none; with every problem found.
+    """
+    spec = raw.get("spec") or {}
+    if doubled := [name for name in PLAN_FIELDS if name in spec]:
+        raise InvalidWorkflow(
+            [Problem(f"spec.{name}", "goes with spec.tasks; without them it is in the bundle")
+             for name in doubled]
+        )  # fmt: skip
+    kept = {name: part for name, part in plan.items() if name in PLAN_FIELDS}
+    return _parse(LargeWorkflow, {**raw, "spec": {**spec, **kept}})
 
 
 def parse_code_bundle(raw: object) -> CodeBundle:
@@ -47,15 +65,31 @@ def _parse(kind: type[_Kind], raw: object) -> _Kind:
             [Problem("", f"a {kind.__name__} is a mapping with apiVersion, kind, metadata and spec;"
                          f" this is {_shown(raw)}")]
         )  # fmt: skip
-    if foreign := tuple(_foreign(raw, "", _MAX_DEPTH)):
+    return parse_part(kind, raw, "")
+
+
+def parse_part(kind: type[_Part], raw: object, field: str) -> _Part:
+    """Return the part of a resource, or of a report, that a JSON-like object describes.
+
+    Args:
+        kind: Model of the part.
+        raw: What was found.
+        field: Where; problems begin with it.
+
+    Raises:
+        InvalidWorkflow: If it describes none; with every problem found.
+    """
+    if foreign := tuple(_foreign(raw, field, _MAX_DEPTH)):
         raise InvalidWorkflow(foreign)
     try:
         # As JSON, since only there pydantic is strict about scalars and not about tuples.
         return kind.model_validate_json(json.dumps(raw), strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=True)
-        causes = [detail for detail in details if not _follows(detail)]
-        raise InvalidWorkflow(_problem(kind, detail) for detail in causes) from error
+        found = (_problem(kind, detail) for detail in details if not _follows(detail))
+        raise InvalidWorkflow(
+            Problem(f"{field}.{problem.field}".strip("."), problem.message) for problem in found
+        ) from error
 
 
 def _foreign(value: object, path: str, depth: int) -> Iterator[Problem]:
@@ -95,7 +129,7 @@ def _follows(detail: ErrorDetails) -> bool:
     return detail["type"] == "too_short" and len(detail["input"]) >= least
 
 
-def _problem(kind: type[ResourceModel], detail: ErrorDetails) -> Problem:
+def _problem(kind: type[SpecModel], detail: ErrorDetails) -> Problem:
     """Translate what pydantic found: where, what is wrong, the way out."""
     location = detail["loc"]
     value, context = detail["input"], detail.get("ctx", {})
@@ -163,11 +197,11 @@ def _shown(value: object) -> str:
 
 
 @cache
-def _schema_of(kind: type[ResourceModel]) -> Schema:
-    return structural(kind, given=_OPAQUE)
+def _schema_of(kind: type[SpecModel]) -> Schema:
+    return structural(kind, given=_OPAQUE if issubclass(kind, ResourceModel) else None)
 
 
-def _schema_at(kind: type[ResourceModel], location: Sequence[int | str]) -> dict[str, Any]:
+def _schema_at(kind: type[SpecModel], location: Sequence[int | str]) -> dict[str, Any]:
     """Return the schema of a field, as far as there is one."""
     schema = _schema_of(kind)
     for part in location:

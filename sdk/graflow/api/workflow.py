@@ -7,7 +7,13 @@ from pydantic import ConfigDict, Field
 
 from graflow.api.model import PRESERVE, RULES, Id, ObjectName, ResourceModel, Sha256, SpecModel
 from graflow.api.pod import ContainerSpec, EnvVar, PodSettings, PullPolicy
-from graflow.api.rules import EXACTLY_ONE_KIND, POLICY_MEMBERS, POLICY_MINIMUM, SPEC_RULES
+from graflow.api.rules import (
+    EXACTLY_ONE_KIND,
+    POLICY_FUNCTION,
+    POLICY_MEMBERS,
+    POLICY_MINIMUM,
+    SPEC_RULES,
+)
 from graflow.api.workflow_status import (
     Condition,
     Counts,
@@ -47,7 +53,7 @@ MAX_GROUPS = 1000
 
 
 class RetrySpec(SpecModel):
-    """How often and how patiently a failed task is tried again."""
+    """How often and how patiently what failed is tried again."""
 
     max_attempts: int = Field(ge=1, le=100)
     """Attempts in all, the first included; 1 means never retry."""
@@ -117,22 +123,28 @@ class PolicyType(StrEnum):
     BEST_EFFORT = "BestEffort"
     AT_LEAST = "AtLeast"
     CRITICAL = "Critical"
+    CUSTOM = "Custom"
 
 
 class GroupPolicySpec(SpecModel):
     """When a group succeeds, judged when all its branches have ended."""
 
-    model_config = ConfigDict(json_schema_extra={RULES: [POLICY_MINIMUM, POLICY_MEMBERS]})
+    model_config = ConfigDict(
+        json_schema_extra={RULES: [POLICY_MINIMUM, POLICY_MEMBERS, POLICY_FUNCTION]}
+    )
 
     type: PolicyType
     """Strict: all branches succeed. BestEffort: whatever they do. AtLeast: at least `minimum` of
-    them. Critical: those of `members`."""
+    them. Critical: those of `members`. Custom: what `function` says, in a pod of its own."""
 
     minimum: int | None = Field(default=None, ge=0, le=MAX_TASKS)
     """How many branches must succeed, for type AtLeast."""
 
     members: tuple[Id, ...] | None = Field(default=None, min_length=1, max_length=MAX_TASKS)
     """Members whose branches must succeed, for type Critical."""
+
+    function: Id | None = None
+    """Id of a policy in the workflow's bundle, for type Custom. The SDK writes this."""
 
 
 class GroupSpec(SpecModel):
@@ -149,6 +161,10 @@ class GroupSpec(SpecModel):
 
     policy: GroupPolicySpec | None = None
     """When the group succeeds. When not given, Strict."""
+
+    retry: RetrySpec | None = None
+    """How often to run the branches that failed again, when the group would fail. When not given,
+    never."""
 
     position: int | None = Field(default=None, ge=0, le=MAX_TASKS + MAX_GROUPS)
     """Place of the group in the order of declaration of tasks and groups together, from 0. When not
@@ -170,9 +186,10 @@ class WorkflowSpec(SpecModel):
 
     model_config = ConfigDict(json_schema_extra={RULES: [*SPEC_RULES]})
 
-    tasks: tuple[TaskSpec, ...] = Field(min_length=1, max_length=MAX_TASKS)
+    tasks: tuple[TaskSpec, ...] = Field(default=(), max_length=MAX_TASKS)
     """The tasks, at most 1000. Their order is the order of declaration: of several ends, the one
-    declared last gives the workflow's result."""
+    declared last gives the workflow's result. When not given, tasks, groups, edges and start are in
+    the bundle: the SDK puts them there when there are more."""
 
     groups: tuple[GroupSpec, ...] = Field(default=(), max_length=MAX_GROUPS)
     """Groups of tasks that run side by side."""

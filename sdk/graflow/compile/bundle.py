@@ -1,4 +1,4 @@
-"""A code bundle: one zip with a program's functions and the files beside it."""
+"""A code bundle: one zip with a program's functions, its plan and the files beside it."""
 
 import base64
 import hashlib
@@ -13,10 +13,11 @@ from typing import Any
 
 import cloudpickle
 
+from graflow.api.bundle import ARGUMENTS, FORMAT, MANIFEST, PLAN
 from graflow.compile.errors import BundleTooLargeError, FilesError
 from graflow.compile.files import LeftOut, Selection
+from graflow.compile.pickles import Pickled
 
-FORMAT = 1
 FILES_ROOT = "files"
 KIB = 1024
 MAX_ZIP_BYTES = 512 * KIB
@@ -33,9 +34,6 @@ class Bundle:
 
     data: bytes
     """The zip."""
-
-    functions: Mapping[str, str]
-    """sha256 of each task's pickle, by the task's id."""
 
     files: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
@@ -66,12 +64,19 @@ class Bundle:
         }
 
 
-def pack(pickles: Mapping[str, bytes], selection: Selection, *, program: str) -> Bundle:
+def pack(
+    pickles: Mapping[str, Pickled],
+    selection: Selection,
+    *,
+    plan: Mapping[str, Any],
+    program: str,
+) -> Bundle:
     """Make the bundle of a program.
 
     Args:
-        pickles: What the runner unpickles for each task, by the task's id.
+        pickles: What the runner unpickles for each task, and each group's policy, by the id.
         selection: The files beside the program.
+        plan: The program's plan, as a spec says it.
         program: Name of the program's file, for people.
 
     Raises:
@@ -81,8 +86,16 @@ def pack(pickles: Mapping[str, bytes], selection: Selection, *, program: str) ->
     raw = _sizes(selection)
     if sum(raw.values()) > MAX_RAW_BYTES:
         raise _too_large(sum(raw.values()), MAX_RAW_BYTES, raw)
-    functions = {task: hashlib.sha256(data).hexdigest() for task, data in pickles.items()}
-    by_hash = {functions[task]: data for task, data in pickles.items()}
+    code: dict[str, bytes] = {}
+    functions: dict[str, list[str]] = {}
+    arguments: dict[str, tuple[int, int]] = {}
+    bound = io.BytesIO()
+    for name, one in pickles.items():
+        sha256 = hashlib.sha256(one.code).hexdigest()
+        code[sha256] = one.code
+        functions.setdefault(sha256, []).append(name)
+        if one.arguments:
+            arguments[name] = (bound.tell(), bound.write(one.arguments))
     manifest = {
         "format": FORMAT,
         "python": PYTHON,
@@ -90,26 +103,23 @@ def pack(pickles: Mapping[str, bytes], selection: Selection, *, program: str) ->
         "program": program,
         "root": FILES_ROOT,
         "functions": functions,
+        "arguments": arguments,
     }
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        _write(archive, "manifest.json", json.dumps(manifest, indent=1).encode())
-        for name, data in sorted(by_hash.items()):
-            _write(archive, f"functions/{name}.pkl", data)
+        _write(archive, MANIFEST, _json(manifest))
+        _write(archive, PLAN, _json(plan))
+        if arguments:
+            _write(archive, ARGUMENTS, bound.getvalue())
+        for sha256, data in sorted(code.items()):
+            _write(archive, f"functions/{sha256}.pkl", data)
         for file in selection.files:
             path = selection.root / file
             _write(archive, f"{FILES_ROOT}/{file}", _read(path), executable=_is_executable(path))
     data = buffer.getvalue()
     if len(data) > MAX_ZIP_BYTES:
-        if not selection.files:
-            raise BundleTooLargeError(
-                f"the code of the {len(pickles)} tasks takes {size_text(len(data))}, more than the "
-                f"{size_text(MAX_ZIP_BYTES)} that a CodeBundle holds; let one task do the work of "
-                f"several, or move large constants into files, an image or a bucket"
-            )
-        pickled = {f"code of task {task!r}": len(data) for task, data in pickles.items()}
-        raise _too_large(len(data), MAX_ZIP_BYTES, raw | pickled)
-    return Bundle(data, functions, selection.files, selection.left_out)
+        raise _too_large_in_all(data, pickles, raw)
+    return Bundle(data, selection.files, selection.left_out)
 
 
 def size_text(size: int) -> str:
@@ -143,6 +153,26 @@ def _sizes(selection: Selection) -> dict[str, int]:
 
 def _is_executable(path: Path) -> bool:
     return bool(path.stat().st_mode & 0o100)
+
+
+def _too_large_in_all(
+    data: bytes, pickles: Mapping[str, Pickled], raw: Mapping[str, int]
+) -> BundleTooLargeError:
+    if not raw:
+        return BundleTooLargeError(
+            f"the code of the {len(pickles)} tasks takes {size_text(len(data))}, more than the "
+            f"{size_text(MAX_ZIP_BYTES)} that a CodeBundle holds; let one task do the work of "
+            f"several, or move large constants into files, an image or a bucket"
+        )
+    sizes = {
+        f"code of task {task!r}": len(one.code) + len(one.arguments)
+        for task, one in pickles.items()
+    }
+    return _too_large(len(data), MAX_ZIP_BYTES, {**raw, **sizes})
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _too_large(size: int, limit: int, parts: Mapping[str, int]) -> BundleTooLargeError:

@@ -3,7 +3,6 @@
 * CompileError
   + FilesError            a file that should travel cannot
   + BundleTooLargeError   code and files are more than a CodeBundle holds
-  + ProgramTooLargeError  more tasks than a Workflow holds
   + CaptureError          a task uses a variable that cannot travel
   + UnsupportedError      the program asks for what this version does not do on a cluster
 """
@@ -21,10 +20,6 @@ class FilesError(CompileError):
 
 class BundleTooLargeError(CompileError):
     """Code and files are more than a CodeBundle holds."""
-
-
-class ProgramTooLargeError(CompileError):
-    """The program has more tasks, or a larger plan, than a Workflow holds."""
 
 
 class CaptureError(CompileError):

@@ -11,10 +11,10 @@ from types import ModuleType
 import cloudpickle
 
 from graflow.compile.files import Selection
+from graflow.compile.pickles import MAIN
 
 OURS = ("graflow", "graflow_runner", "graflow_operator", "cloudpickle")
 INSTALLED = ("site-packages", "dist-packages")
-MAIN = ("__main__", "__mp_main__")
 
 _registry = RLock()  # cloudpickle's list of modules is one for the whole process
 

@@ -10,7 +10,7 @@ from graflow.compile.bundle import Bundle, pack
 from graflow.compile.files import Selection, nothing, select
 from graflow.compile.functions import pickle_all
 from graflow.compile.place import Place, place
-from graflow.compile.spec import workflow_of
+from graflow.compile.spec import Rest, workflow_of, written
 from graflow.dsl.program import Program
 
 NAME_CHARS = 50  # room for what makes it unique, within the 63 of a label
@@ -67,15 +67,15 @@ def compile_program(
     """
     where = where or place()
     selection = _selection(where, options)
-    portable = {task_id: task.portable() for task_id, task in program.tasks.items()}
-    bundle = pack(pickle_all(portable, selection), selection, program=where.program)
+    fields = written(program)
+    forms = {task_id: task.portable() for task_id, task in program.tasks.items()}
+    bundle = pack(pickle_all(forms, selection), selection, plan=fields, program=where.program)
     workflow = workflow_of(
         options.name or resource_name(program.name),
-        program.plan,
-        program.tasks,
+        program,
+        fields,
+        Rest(image=options.image, input=initial_channel),
         bundle={"name": bundle.name, "sha256": bundle.sha256},
-        image=options.image,
-        input=initial_channel,
     )
     return Compiled(workflow, bundle, where.root)
 

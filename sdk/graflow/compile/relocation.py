@@ -38,3 +38,8 @@ class Relocation:
         if type(value) is str:
             return self.text(value)
         return self.path(value) if isinstance(value, PurePath) else value
+
+
+def in_pod(path: str) -> bool:
+    """Whether a path is where the program's files are in a pod."""
+    return path.startswith(CODE_DIR + os.sep)

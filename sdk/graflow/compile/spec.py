@@ -1,84 +1,91 @@
-"""From a program's plan to the spec of a Workflow, as users would write it by hand."""
+"""The Workflow resource of a program."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from graflow.api.convert import plan_of
 from graflow.api.errors import InvalidWorkflow
 from graflow.api.names import API_VERSION, WORKFLOW_KIND
-from graflow.api.parse import parse_workflow
-from graflow.compile.errors import ProgramTooLargeError, UnsupportedError
-from graflow.dsl.options import PodOptions
-from graflow.dsl.task import TaskWrapper
+from graflow.api.parse import parse_large_workflow, parse_workflow
+from graflow.compile.errors import UnsupportedError
+from graflow.compile.written import Fields, plan_fields
+from graflow.dsl.program import Program
 from graflow.exceptions import GraphCompilationError
-from graflow.machine.check import infer_start
-from graflow.machine.plan import (
-    DEFAULT_MAX_CYCLES,
-    DEFAULT_MAX_STEPS,
-    AtLeast,
-    BestEffort,
-    Critical,
-    GroupPlan,
-    GroupPolicy,
-    Plan,
-    Retry,
-    Strict,
-    TaskPlan,
-)
+from graflow.machine.plan import DEFAULT_MAX_STEPS, Plan
 from graflow.values import is_json
 
-MAX_TASKS = 1000
-
-Fields = dict[str, Any]
+NO_BUNDLE = {"name": "none", "sha256": 64 * "0"}
 
 
-def workflow_of(  # noqa: PLR0913 - one keyword for each field that is not the plan's
-    name: str,
-    plan: Plan,
-    tasks: Mapping[str, TaskWrapper],
-    *,
-    bundle: Mapping[str, str],
-    image: str | None = None,
-    input: Mapping[str, object] | None = None,  # noqa: A002 - the field's name
-) -> Fields:
-    """Return the Workflow resource of a plan, without a namespace.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rest:
+    """What is said about a run besides the program's plan."""
 
-    Args:
-        name: Name of the resource.
-        plan: The program's plan.
-        tasks: Its tasks, by id.
-        bundle: Name and sha256 of the CodeBundle.
-        image: Image of all tasks that name none.
-        input: Channel keys to set before the start.
+    image: str | None = None
+    """Image of all tasks that name none."""
+
+    input: Mapping[str, object] | None = None
+    """Channel keys to set before the start."""
+
+
+def written(program: Program) -> Fields:
+    """Return a program's plan as a spec says it: tasks, groups, edges and start.
 
     Raises:
-        ProgramTooLargeError: If it is more than one Workflow holds.
         UnsupportedError: If it asks for what is not there on a cluster.
         GraphCompilationError: If it cannot run.
     """
-    ids = [node.id for node in plan.nodes if isinstance(node, TaskPlan)]
-    if len(ids) > MAX_TASKS:
-        raise ProgramTooLargeError(
-            f"the program has {len(ids)} tasks, and a Workflow holds at most {MAX_TASKS}; let one "
-            f"task do the work of several"
-        )
-    spec: Fields = {
-        "tasks": [
-            _task(node, tasks[node.id], plan) for node in plan.nodes if isinstance(node, TaskPlan)
-        ]
-    }
-    if groups := [_group(node, plan) for node in plan.nodes if isinstance(node, GroupPlan)]:
-        spec["groups"] = groups
-    spec["bundle"] = dict(bundle)
-    if plan.start != infer_start(plan.nodes, plan.edges):
-        spec["start"] = list(plan.start)
-    if input:
-        spec["input"] = _input(input)
-    if image:
-        spec["pod"] = {"image": image}
-    if plan.max_steps != DEFAULT_MAX_STEPS:
-        spec["maxSteps"] = plan.max_steps
-    return _checked(_resource(name, spec), plan)
+    plan = program.plan
+    fields = plan_fields(plan, program.tasks)
+    order = {node.id: number for number, node in enumerate(plan.nodes)}
+    seen = _seen(fields)
+    if list(seen.by_id) != list(order):
+        for group in fields["groups"]:
+            group["position"] = order[group["name"]]
+        seen = _seen(fields)
+    if seen.successors != plan.successors:
+        fields["edges"] = [list(edge) for edge in plan.edges]
+        seen = _seen(fields)
+    if (seen.nodes, seen.successors, seen.start) != (plan.nodes, plan.successors, plan.start):
+        raise GraphCompilationError("the Workflow would not mean what the program means")
+    return fields
+
+
+def workflow_of(
+    name: str, program: Program, fields: Fields, rest: Rest, *, bundle: Mapping[str, str]
+) -> Fields:
+    """Return the Workflow resource of a program, without a namespace.
+
+    A plan that is too large for a resource stays in the bundle.
+
+    Args:
+        name: Name of the resource.
+        program: The program.
+        fields: Its plan, as `written` and as it is in the bundle.
+        rest: What else is to be said.
+        bundle: Name and sha256 of the CodeBundle.
+
+    Raises:
+        UnsupportedError: If it asks for what is not there on a cluster.
+        GraphCompilationError: If it cannot run.
+    """
+    spec: Fields = {"bundle": dict(bundle)}
+    if rest.input:
+        spec["input"] = _input(rest.input)
+    if rest.image:
+        spec["pod"] = {"image": rest.image}
+    if program.plan.max_steps != DEFAULT_MAX_STEPS:
+        spec["maxSteps"] = program.plan.max_steps
+    whole, lean = _resource(name, {**fields, **spec}), _resource(name, spec)
+    try:
+        plan_of(parse_workflow(whole).spec)
+    except InvalidWorkflow:
+        try:
+            plan_of(parse_large_workflow(lean, fields).spec)
+        except InvalidWorkflow as error:
+            raise GraphCompilationError(str(error)) from error
+        return lean
+    return whole
 
 
 def _resource(name: str, spec: Fields) -> Fields:
@@ -86,110 +93,13 @@ def _resource(name: str, spec: Fields) -> Fields:
     return head | {"spec": spec}
 
 
-def _checked(resource: Fields, plan: Plan) -> Fields:
-    """Return the resource once it is sure that the operator will see the very same plan in it."""
-    spec = resource["spec"]
-    order = {node.id: number for number, node in enumerate(plan.nodes)}
+def _seen(fields: Fields) -> Plan:
+    """Return the plan that the operator will see in what is written."""
     try:
-        seen = plan_of(parse_workflow(resource).spec)
-        if list(seen.by_id) != list(order):
-            for group in spec["groups"]:
-                group["position"] = order[group["name"]]
-            seen = plan_of(parse_workflow(resource).spec)
-        if seen.successors != plan.successors:
-            spec["edges"] = [list(edge) for edge in plan.edges]
-            seen = plan_of(parse_workflow(resource).spec)
+        resource = _resource("seen", {"bundle": NO_BUNDLE})
+        return plan_of(parse_large_workflow(resource, fields).spec)
     except InvalidWorkflow as error:
         raise GraphCompilationError(str(error)) from error
-    if (seen.nodes, seen.successors, seen.start) != (plan.nodes, plan.successors, plan.start):
-        raise GraphCompilationError("the Workflow would not mean what the program means")
-    return resource
-
-
-def _task(node: TaskPlan, task: TaskWrapper, plan: Plan) -> Fields:
-    if task.pod.profile is not None:
-        raise UnsupportedError(
-            f"task {node.id!r} asks for the profile {task.pod.profile!r}, and there are no runner "
-            f"profiles yet; give image, resources, node_selector, tolerations and env instead"
-        )
-    fields: Fields = {"name": node.id}
-    if after := _after(node.id, plan):
-        fields["after"] = after
-    fields["function"] = node.id
-    if params := plan.params.get(node.id):
-        fields["params"] = list(params)
-    if node.retry != Retry():
-        fields["retry"] = _retry(node.retry)
-    if node.timeout_s is not None:
-        fields["timeoutSeconds"] = node.timeout_s
-    if node.max_cycles != DEFAULT_MAX_CYCLES:
-        fields["maxIterations"] = node.max_cycles
-    if pod := _pod(task.pod):
-        fields["pod"] = pod
-    return fields
-
-
-def _group(node: GroupPlan, plan: Plan) -> Fields:
-    fields: Fields = {"name": node.id, "members": list(node.members)}
-    if after := _after(node.id, plan):
-        fields["after"] = after
-    if policy := _policy(node.policy):
-        fields["policy"] = policy
-    return fields
-
-
-def _after(node: str, plan: Plan) -> list[str]:
-    return [before for before, after in plan.edges if after == node]
-
-
-def _policy(policy: GroupPolicy) -> Fields:
-    match policy:
-        case Strict():
-            return {}
-        case BestEffort():
-            return {"type": "BestEffort"}
-        case AtLeast(minimum=minimum):
-            return {"type": "AtLeast", "minimum": minimum}
-        case Critical(members=members):
-            return {"type": "Critical", "members": list(members)}
-
-
-def _retry(retry: Retry) -> Fields:
-    return {
-        "maxAttempts": retry.max_attempts,
-        "initialSeconds": retry.initial_s,
-        "factor": retry.factor,
-        "maxSeconds": retry.max_s,
-    }
-
-
-def _pod(options: PodOptions) -> Fields:
-    pod: Fields = {}
-    if options.image:
-        pod["image"] = options.image
-    if options.resources:
-        pod["resources"] = _resources(options.resources)
-    if options.node_selector:
-        pod["nodeSelector"] = dict(options.node_selector)
-    if options.tolerations:
-        pod["tolerations"] = [dict(toleration) for toleration in options.tolerations]
-    if options.env:
-        pod["env"] = [{"name": name, "value": text} for name, text in options.env.items()]
-    return pod
-
-
-def _resources(given: Mapping[str, object]) -> Fields:
-    """Return requests and limits; the short form `{"cpu": "1"}` means both."""
-    if not given.keys() - {"requests", "limits", "claims"}:
-        return {key: _plain(part) for key, part in given.items()}
-    short = {name: str(amount) for name, amount in given.items()}
-    return {"requests": short, "limits": dict(short)}
-
-
-def _plain(part: object) -> object:
-    if isinstance(part, Mapping):
-        return {str(name): str(amount) for name, amount in part.items()}
-    return list(part) if isinstance(part, Sequence) and not isinstance(part, str) else part
 
 
 def _input(given: Mapping[str, object]) -> Fields:

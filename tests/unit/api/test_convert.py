@@ -184,6 +184,12 @@ def test_what_cannot_run_is_refused_where_it_is_written(text, field, words):
     assert words in found[field]
 
 
+def test_a_workflow_has_tasks_or_a_bundle_that_has_them():
+    assert problems("{}") == {"spec.tasks": "a workflow has tasks, or a bundle that has them"}
+    bundle = "bundle: {name: code-x, sha256: '%s'}" % (64 * "0")
+    assert problems(bundle) == {"spec.tasks": "the bundle has no tasks"}
+
+
 def test_a_spec_over_128_kib_says_how_large_it_is_and_where_to_put_it():
     scripts = ", ".join(f"{{name: t{n}, script: {'x' * 60_000}}}" for n in range(3))
     message = problems(f"tasks: [{scripts}]")["spec"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from graflow.api.convert import plan_of
 from graflow.api.errors import InvalidWorkflow
-from graflow.api.parse import parse_code_bundle, parse_workflow
+from graflow.api.parse import parse_code_bundle, parse_large_workflow, parse_workflow
 from graflow.api.workflow import Workflow
 
 HEAD = {"apiVersion": "graflow.dev/v1alpha1", "kind": "Workflow", "metadata": {"name": "w"}}
@@ -72,7 +72,7 @@ def test_a_manifest_is_read_back_as_what_it_was_made_from():
          'must be a list; this is "a"'),
         ({"tasks": [{**TASK, "after": ["a", None]}]}, "spec.tasks[0].after[1]",
          "must be text; this is null"),
-        ({"tasks": []}, "spec.tasks",
+        ({"groups": [{"name": "G", "members": []}]}, "spec.groups[0].members",
          "must have at least 1 items and has 0; this is []"),
         ({"tasks": [{"script": "x"}]}, "spec.tasks[0].name",
          "is required: Id of the task, unique among the tasks and groups of the workflow"),
@@ -213,3 +213,22 @@ groups = st.fixed_dictionaries(
 )
 def test_tasks_and_groups_in_any_combination_give_a_plan_or_problems_at_fields(spec):
     assert all(problem.field.startswith("spec.") for problem in told({**HEAD, "spec": spec}))
+
+
+LARGE = {"tasks": [{"name": f"t{n}", "script": "x"} for n in range(1001)]}
+LARGE["groups"] = [{"name": "G", "members": [task["name"] for task in LARGE["tasks"]]}]
+
+
+def test_the_tasks_of_a_large_workflow_are_those_that_its_bundle_has():
+    bundle = {"name": "code-x", "sha256": 64 * "0"}
+    raw = {**HEAD, "spec": {"bundle": bundle, "maxSteps": 5}}
+    spec = parse_large_workflow(raw, {**LARGE, "fromTheFuture": 1}).spec
+    assert (len(spec.tasks), len(spec.groups[0].members), spec.max_steps) == (1001, 1001, 5)
+    assert len(plan_of(spec).nodes) == 1002
+
+
+def test_a_workflow_whose_tasks_are_in_its_bundle_has_no_groups_of_its_own():
+    raw = {**HEAD, "spec": {"groups": [{"name": "G", "members": ["a"]}], "start": ["a"]}}
+    with pytest.raises(InvalidWorkflow) as caught:
+        parse_large_workflow(raw, LARGE)
+    assert [problem.field for problem in caught.value.problems] == ["spec.groups", "spec.start"]

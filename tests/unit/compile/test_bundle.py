@@ -15,6 +15,7 @@ from graflow.api.bundle import CodeBundle
 from graflow.compile.bundle import PYTHON, Bundle, pack
 from graflow.compile.errors import BundleTooLargeError, FilesError
 from graflow.compile.files import Selection, select
+from graflow.compile.pickles import Pickled
 
 
 @pytest.fixture
@@ -26,7 +27,8 @@ def root(tmp_path: Path) -> Path:
 
 
 def packed(root: Path, **pickles: bytes) -> Bundle:
-    return pack(pickles, select(root), program="workflow.py")
+    code = {task: Pickled(data) for task, data in pickles.items()}
+    return pack(code, select(root), plan={"tasks": []}, program="workflow.py")
 
 
 def opened(bundle: Bundle) -> zipfile.ZipFile:
@@ -38,22 +40,38 @@ def test_it_holds_manifest_functions_and_files(root: Path) -> None:
     sha256 = hashlib.sha256(b"code").hexdigest()
     assert archive.namelist() == [
         "manifest.json",
+        "plan.json",
         f"functions/{sha256}.pkl",
         "files/data/sales.csv",
         "files/workflow.py",
     ]
     manifest = json.loads(archive.read("manifest.json"))
-    assert manifest["format"] == 1
+    assert manifest["format"] == 2
     assert manifest["python"] == PYTHON
     assert manifest["root"] == "files"
-    assert manifest["functions"] == {"extract": sha256}
+    assert manifest["functions"] == {sha256: ["extract"]}
+    assert json.loads(archive.read("plan.json")) == {"tasks": []}
     assert archive.read(f"functions/{sha256}.pkl") == b"code"
     assert archive.read("files/data/sales.csv") == b"a,b\n1,2\n"
 
 
 def test_tasks_of_the_same_code_share_it(root: Path) -> None:
-    names = opened(packed(root, a=b"code", b=b"code")).namelist()
-    assert sum(name.startswith("functions/") for name in names) == 1
+    archive = opened(packed(root, a=b"code", b=b"code"))
+    assert sum(name.startswith("functions/") for name in archive.namelist()) == 1
+    assert list(json.loads(archive.read("manifest.json"))["functions"].values()) == [["a", "b"]]
+
+
+def test_arguments_bound_to_single_tasks_are_kept_beside_the_code_that_they_share(
+    root: Path,
+) -> None:
+    pickles = {"a": Pickled(b"code", b"x=1"), "b": Pickled(b"code"), "c": Pickled(b"code", b"x=2")}
+    archive = opened(pack(pickles, select(root), plan={}, program="workflow.py"))
+    arguments, places = archive.read("arguments.bin"), archive.read("manifest.json")
+    found = {
+        name: arguments[offset : offset + size]
+        for name, (offset, size) in json.loads(places)["arguments"].items()
+    }
+    assert found == {"a": b"x=1", "c": b"x=2"}
 
 
 def test_the_same_content_gives_the_same_bytes_whenever_and_wherever(root: Path) -> None:
@@ -105,14 +123,14 @@ def test_large_code_is_named_with_its_task(root: Path) -> None:
 
 
 def test_code_that_is_too_large_without_any_file_is_not_blamed_on_files(root: Path) -> None:
-    noise = {"train": random.Random(1).randbytes(600 * 1024)}
+    noise = {"train": Pickled(random.Random(1).randbytes(600 * 1024))}
     with pytest.raises(
         BundleTooLargeError, match=r"code of the 1 tasks.*large constants"
     ) as caught:
-        pack(noise, Selection(root), program="workflow.py")
+        pack(noise, Selection(root), plan={}, program="workflow.py")
     assert ".graflowignore" not in str(caught.value)
 
 
 def test_a_file_that_is_gone_is_named(root: Path) -> None:
     with pytest.raises(FilesError, match=r"gone\.txt cannot be read"):
-        pack({}, Selection(root, ("gone.txt",)), program="workflow.py")
+        pack({}, Selection(root, ("gone.txt",)), plan={}, program="workflow.py")

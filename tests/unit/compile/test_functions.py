@@ -36,7 +36,10 @@ for name in archive.namelist():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(archive.read(name))
 sys.path[0] = str(code)
-form = pickle.loads(archive.read(f"functions/{manifest['functions']['t']}.pkl"))
+(sha256,) = manifest["functions"]
+form = pickle.loads(archive.read(f"functions/{sha256}.pkl"))
+if "t" in manifest["arguments"]:
+    form["bound"] = pickle.loads(archive.read("arguments.bin"))
 print(json.dumps(form["func"](**form["bound"])))
 """
 
@@ -63,7 +66,7 @@ class Machine:
         def take(found: TaskWrapper) -> None:
             selection = select(self.root) if files else nothing(self.root)
             pickles = pickle_all({"t": found.portable()}, selection)
-            self.zip.write_bytes(pack(pickles, selection, program="program.py").data)
+            self.zip.write_bytes(pack(pickles, selection, plan={}, program="program.py").data)
 
         self.put("program.py", textwrap.dedent(program) + AFTER)
         before = set(sys.modules)
@@ -396,7 +399,7 @@ def test_an_object_that_comes_back_is_of_the_class_that_the_program_has(
             from pathlib import Path
             from graflow.compile.files import nothing
             from graflow.compile.functions import pickle_all
-            data = pickle_all({"t": t.portable()}, nothing(Path(__file__).parent))["t"]
+            data = pickle_all({"t": t.portable()}, nothing(Path(__file__).parent))["t"].code
             pod = "import sys, pickle, cloudpickle; form = pickle.loads(sys.stdin.buffer.read())"
             pod += "; sys.stdout.buffer.write(cloudpickle.dumps(form['func']()))"
             there = subprocess.run([sys.executable, "-c", pod], input=data, capture_output=True)

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from graflow import chain, parallel, task, workflow
+from graflow.api.bundle import PLAN, read_json
 from graflow.api.convert import plan_of
-from graflow.api.parse import parse_workflow
-from graflow.compile.errors import ProgramTooLargeError, UnsupportedError
+from graflow.api.parse import parse_large_workflow, parse_workflow
+from graflow.compile.errors import UnsupportedError
 from graflow.compile.place import Place
 from graflow.compile.program import Options, compile_program, resource_name
 from graflow.core.handlers.group_policy import AtLeastNGroupPolicy, CriticalGroupPolicy
@@ -36,7 +37,11 @@ def resource(
         initial_channel=initial_channel,
         where=Place(tmp_path, "w.py"),
     )
-    seen = plan_of(parse_workflow(compiled.workflow).spec)
+    if "tasks" in compiled.workflow["spec"]:
+        seen = plan_of(parse_workflow(compiled.workflow).spec)
+    else:
+        plan = read_json(compiled.bundle.data, PLAN)
+        seen = plan_of(parse_large_workflow(compiled.workflow, plan).spec)
     assert (seen.nodes, seen.successors) == (program.plan.nodes, program.plan.successors)
     assert seen.start == program.plan.start
     return compiled.workflow
@@ -185,11 +190,27 @@ def test_a_profile_is_refused_with_what_to_use_instead(tmp_path: Path) -> None:
         resource(wf, tmp_path)
 
 
-def test_more_tasks_than_a_workflow_holds_are_refused(tmp_path: Path) -> None:
+def test_a_plan_that_a_workflow_has_no_room_for_is_in_the_bundle(tmp_path: Path) -> None:
+    with workflow("w") as wf:
+        chain(*named(*(f"t{n}" for n in range(1000))))
+    assert len(resource(wf, tmp_path)["spec"]["tasks"]) == 1000
     with workflow("w") as wf:
         chain(*named(*(f"t{n}" for n in range(1001))))
-    with pytest.raises(ProgramTooLargeError, match=r"1001 tasks.*at most 1000"):
-        resource(wf, tmp_path)
+    written = resource(wf, tmp_path, initial_channel={"n": 1})
+    assert set(written["spec"]) == {"bundle", "input"}
+    with workflow("w") as wf:
+        chain(*named(*(f"{n:03}" + 190 * "x" for n in range(300))))
+    assert set(resource(wf, tmp_path)["spec"]) == {"bundle"}
+
+
+def test_a_join_of_thousands_and_a_group_of_thousands_are_written(tmp_path: Path) -> None:
+    with workflow("w") as wf:
+        tasks = named(*(f"t{n}" for n in range(2000)))
+        named("split")[0] >> tasks >> named("join")[0]
+    assert set(resource(wf, tmp_path)["spec"]) == {"bundle"}
+    with workflow("w") as wf:
+        parallel(*named(*(f"t{n}" for n in range(2000)))) >> named("join")[0]
+    assert set(resource(wf, tmp_path)["spec"]) == {"bundle"}
 
 
 def test_what_the_api_refuses_is_refused_before_anything_is_sent(tmp_path: Path) -> None:

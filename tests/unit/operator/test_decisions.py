@@ -103,7 +103,7 @@ def resource(data):
     }
 
 
-GOOD = zipped({"format": 1, "python": "3.11", "functions": {"f": "0" * 64}})
+GOOD = zipped({"format": 2, "python": "3.11", "functions": {"0" * 64: ["f"]}})
 
 
 def test_a_bundle_is_opened_when_its_hash_is_the_one_that_is_meant():
@@ -179,6 +179,40 @@ async def test_a_bundle_that_is_not_there_yet_is_waited_for_and_named():
         body = resource(GOOD)
         await world.cluster.create(BUNDLES, NAMESPACE, body)
         assert (await world.end())["phase"] == "Succeeded"
+
+
+def in_the_bundle(data):
+    """Return a spec whose tasks are in a bundle."""
+    return {"bundle": {"name": "code-x", "sha256": hashlib.sha256(data).hexdigest()}}
+
+
+PLANNED = zipped(
+    {"format": 2, "python": "3.11", "functions": {"0" * 64: ["f"]}},
+    **{"plan.json": json.dumps({"tasks": [{"name": "a", "function": "f"}]})},
+)
+
+
+async def test_the_tasks_of_a_large_workflow_come_from_its_bundle():
+    async with World(in_the_bundle(PLANNED)) as world:
+        from graflow_operator.cluster import BUNDLES
+
+        world.start()
+        await world.until(lambda: world.status.get("reason") == "BundleMissing")
+        assert world.pods == []
+        await world.cluster.create(BUNDLES, NAMESPACE, resource(PLANNED))
+        status = await world.end()
+        assert (status["phase"], [task["name"] for task in status["tasks"]]) == ("Succeeded", ["a"])
+
+
+@pytest.mark.parametrize("data", [GOOD, zipped({"format": 2}), zipped({"format": 3})])
+async def test_a_bundle_without_the_tasks_that_it_should_have_is_refused(data):
+    async with World(in_the_bundle(data)) as world:
+        from graflow_operator.cluster import BUNDLES
+
+        await world.cluster.create(BUNDLES, NAMESPACE, resource(data))
+        world.start()
+        status = await world.end()
+        assert (status["phase"], status["reason"]) == ("Failed", "BundleCorrupt")
 
 
 async def test_a_bundle_with_a_wrong_hash_fails_the_run_before_any_pod_is_made():

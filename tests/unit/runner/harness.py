@@ -125,6 +125,7 @@ class Runners:
 def bundle(
     files: dict[str, bytes] | None = None,
     functions: dict[str, dict[str, Any]] | None = None,
+    plan: dict[str, Any] | None = None,
     **manifest: Any,
 ) -> tuple[bytes, dict[str, str]]:
     """Return a code bundle, and the sha256 of each function by name."""
@@ -133,15 +134,17 @@ def bundle(
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         head = {
-            "format": 1,
+            "format": 2,
             "python": PYTHON,
             "cloudpickle": cloudpickle.__version__,
             "program": "workflow.py",
             "root": "files",
-            "functions": hashes,
+            "functions": {sha256: [name] for name, sha256 in hashes.items()},
+            "arguments": {},
             **manifest,
         }
         archive.writestr("manifest.json", json.dumps(head))
+        archive.writestr("plan.json", json.dumps(plan or {"tasks": []}))
         for name, data in pickles.items():
             archive.writestr(f"functions/{hashes[name]}.pkl", data)
         for path, data in (files or {}).items():

@@ -90,7 +90,7 @@ def test_a_path_that_leads_out_of_the_folder_is_refused_and_nothing_is_written(
 ):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("manifest.json", json.dumps({"format": 1, "python": PYTHON}))
+        archive.writestr("manifest.json", json.dumps({"format": 2, "python": PYTHON}))
         archive.writestr("files/good.py", "x = 1")
         archive.writestr(path, "x = 1")
     with_bundle(operator, buffer.getvalue())
@@ -103,7 +103,7 @@ def test_a_path_that_leads_out_of_the_folder_is_refused_and_nothing_is_written(
 def test_a_bundle_that_grows_too_large_is_refused(operator, runners, tmp_path):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("manifest.json", json.dumps({"format": 1, "python": PYTHON}))
+        archive.writestr("manifest.json", json.dumps({"format": 2, "python": PYTHON}))
         archive.writestr("files/zeros", bytes(65 * 1024 * 1024))
     with_bundle(operator, buffer.getvalue())
     assert runners.run().process.returncode == 66
@@ -132,10 +132,10 @@ def test_functions_pickled_by_other_versions_are_refused_with_both(
 
 
 def test_a_later_bundle_format_names_both(operator, runners):
-    data, _ = bundle(format=2)
+    data, _ = bundle(format=3)
     with_bundle(operator, data)
     assert runners.run().process.returncode == 66
-    assert "format 2" in operator.reports[0]["error"]["message"]
+    assert "format 3" in operator.reports[0]["error"]["message"]
 
 
 def test_a_function_that_is_not_in_the_bundle_is_named(operator, runners):
