@@ -73,7 +73,7 @@ class Attempt:
         ended = outcome.failure(
             reasons.INTERRUPTED,
             f"the pod was told to stop (SIGTERM), and the task had not ended {waited_s:g} s later",
-            retryable=True,
+            retryable=self._work.may_retry(TimeoutError()),
         )
         try:
             self._delivery(ended).deliver(Limits(_LAST_TRIES_S, store_after_s=0.0))

@@ -53,7 +53,9 @@ def report_of(error: BaseException, may_retry: Callable[[BaseException], bool]) 
     if isinstance(error, AttemptError):
         return failed(error.reason, "", message, retryable=error.retryable)
     if isinstance(error, Interrupted):
-        judged = Judgement(reasons.INTERRUPTED, retryable=True)
+        # The operator knows why. If the time was up, that is the task's failure, as a
+        # TimeoutError; otherwise it is none, and the policy does not matter.
+        judged = Judgement(reasons.INTERRUPTED, may_retry(TimeoutError()))
     else:
         judged = judge(error, may_retry)
     kind = type(error).__qualname__

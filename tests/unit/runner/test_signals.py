@@ -1,5 +1,9 @@
+import pytest
+
+from graflow import RetryPolicy
+from graflow.dsl.call import Callee
 from unit.runner.fake_operator import busy
-from unit.runner.harness import TELL, checked, script
+from unit.runner.harness import TELL, bundle, checked, script, with_bundle
 
 WAIT = (
     TELL
@@ -24,6 +28,35 @@ def test_sigterm_runs_finally_and_is_reported(operator, runners):
     error = operator.reports[0]["error"]
     assert (error["reason"], error["retryable"]) == ("Interrupted", True)
     assert checked(operator, runner.message) == operator.reports[0]
+
+
+@pytest.mark.parametrize("stubborn", [False, True], ids=["stops", "goes-on"])
+def test_f3_a_task_that_is_stopped_says_whether_its_policy_tries_again_when_time_is_up(
+    operator, runners, stubborn
+):
+    def waits():
+        namespace: dict = {}
+        exec(TELL, namespace)
+        import threading
+
+        while True:
+            try:
+                namespace["tell"]("ready")
+                threading.Event().wait()
+            except BaseException:
+                if not stubborn:
+                    raise
+
+    policy = RetryPolicy(3, give_up_on=TimeoutError)
+    data, hashes = bundle(functions={"t": Callee(func=waits, retry_policy=policy).portable()})
+    with_bundle(operator, data)
+    operator.order["call"] = {"function": hashes["t"]}
+    runner = runners.start(GRAFLOW_GRACE_SECONDS="5")
+    operator.wait_for(lambda: operator.told, "user code ran")
+    runner.terminate()
+    assert runner.wait() == 143
+    error = operator.reports[0]["error"]
+    assert (error["reason"], error["retryable"]) == ("Interrupted", False)
 
 
 STUBBORN = (
