@@ -53,7 +53,7 @@ def test_a_run_that_goes_on_or_ended_well_is_no_failure(phase: str | None) -> No
     assert failure("etl", status(phase=phase)) is None
 
 
-def test_a_failed_run_brings_the_remote_traceback_along() -> None:
+def test_f4_a_failed_run_brings_the_remote_traceback_along() -> None:
     tasks = [task("a", "Succeeded"), task("b", "Failed", reason="TaskFailed", message=TRACEBACK)]
     error = failure(
         "etl",
@@ -76,11 +76,11 @@ def test_a_failed_run_brings_the_remote_traceback_along() -> None:
     ("reason", "kind"),
     [("ArgumentsMissing", ArgumentError), ("MaxStepsExceeded", MaxStepsExceededError)],
 )
-def test_reasons_become_their_documented_exceptions(reason: str, kind: type[Exception]) -> None:
+def test_f4_reasons_become_their_documented_exceptions(reason: str, kind: type[Exception]) -> None:
     assert type(failure("etl", status(phase="Failed", reason=reason, message="x"))) is kind
 
 
-def test_a_task_that_failed_in_all_of_its_attempts_says_so_with_the_last_traceback() -> None:
+def test_f1_a_task_that_failed_in_all_of_its_attempts_says_so_with_the_last_traceback() -> None:
     tasks = [task("b", "Failed", attempt=3, message=TRACEBACK)]
     failed = status(phase="Failed", reason="TaskFailed", message="short", tasks=tasks)
     error = failure("etl", failed, Plan((TaskPlan("b", Retry(max_attempts=3)),)))
@@ -91,7 +91,7 @@ def test_a_task_that_failed_in_all_of_its_attempts_says_so_with_the_last_traceba
     assert not isinstance(failure("etl", failed, patient), RetryLimitExceededError)
 
 
-def test_a_failed_group_names_its_members_as_a_run_on_this_machine_does() -> None:
+def test_f4_a_failed_group_names_its_members_as_a_run_on_this_machine_does() -> None:
     plan = plan_of(
         "pre >> outer >> after; b >> later", {"inner": "x y", "outer": "a b inner c"}, retry=ONCE
     )
@@ -145,7 +145,7 @@ def test_results_that_the_status_does_not_have_are_refused_in_words(server: Any)
     assert outcome.result("nobody") is MISSING
 
 
-def test_a_cancelled_run_is_one() -> None:
+def test_f4_a_cancelled_run_is_one() -> None:
     error = failure("etl", status(phase="Cancelled", message="asked for"))
     assert isinstance(error, GraflowWorkflowCanceledError)
     assert str(error) == "asked for"

@@ -155,7 +155,7 @@ async def test_a_foreign_pod_of_that_name_is_left_alone_and_the_number_is_burnt(
         assert ("delete", "pods", foreign) not in world.cluster.writes
 
 
-async def test_a_pod_that_vanished_is_lost_and_its_number_is_never_used_again():
+async def test_f2_a_pod_that_vanished_is_lost_and_its_number_is_never_used_again():
     async with World({"tasks": [script("a")]}) as world:
         world.auto_run = False
         world.start()
@@ -309,7 +309,7 @@ async def test_a_cancelled_run_stops_its_pods():
         assert world.pods == []
 
 
-async def test_a_run_that_takes_too_long_fails_and_its_pods_are_stopped():
+async def test_f3_a_run_that_takes_too_long_fails_and_its_pods_are_stopped():
     async with World({"tasks": [script("a")], "activeDeadlineSeconds": 5}) as world:
         world.auto_run = False
         world.start()
@@ -426,7 +426,7 @@ async def test_a_run_waits_for_a_store_that_is_away_says_so_and_goes_on():
         assert sorted(world.executed) == ["a", "b"]
 
 
-async def test_an_interrupted_task_is_lost_and_one_whose_time_is_up_has_failed():
+async def test_f2_f3_an_interrupted_task_is_lost_and_one_whose_time_is_up_has_failed():
     told = Failed(Error("Interrupted", "SIGTERM"))
     calls = []
 
@@ -450,7 +450,7 @@ async def test_an_interrupted_task_is_lost_and_one_whose_time_is_up_has_failed()
         assert (await world.end())["reason"] == "DeadlineExceeded"
 
 
-async def test_an_image_that_never_comes_is_tried_in_another_pod_and_named():
+async def test_f2_an_image_that_never_comes_is_tried_in_another_pod_and_named():
     async with World({"tasks": [script("a")]}) as world:
         world.auto_run = False
         world.start()

@@ -127,7 +127,7 @@ def test_why_a_pod_does_not_run_yet_is_told_in_the_words_of_whoever_knows(status
         (Ended(69), True, Lost, reasons.RUNNER_FAILED),
     ],
 )
-def test_the_verdict_on_a_runner_tells_the_tasks_fault_from_the_infrastructures(
+def test_f2_the_verdict_on_a_runner_tells_the_tasks_fault_from_the_infrastructures(
     ended, claimed, kind, reason
 ):
     verdict = verdicts.of_runner("p", ended, claimed=claimed)

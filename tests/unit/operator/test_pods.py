@@ -101,7 +101,7 @@ def test_a_tasks_settings_replace_the_workflows_but_maps_and_env_are_added_to():
     assert {v.name: v.value for v in both.env} == {"X": "1", "Y": "2"}
 
 
-def test_a_time_limit_becomes_the_pods_deadline_rounded_up():
+def test_f3_a_time_limit_becomes_the_pods_deadline_rounded_up():
     assert build(RUNNER, task(timeoutSeconds=1.2), FIRST)["spec"]["activeDeadlineSeconds"] == 2
 
 

@@ -12,7 +12,7 @@ def result(value):
     return {"result": {"json": value}}
 
 
-def test_a_function_of_the_program_runs_with_its_bound_arguments(operator, runners):
+def test_b4_a_function_of_the_program_runs_with_its_bound_arguments(operator, runners):
     def add(x, y):
         return x + y
 
@@ -26,7 +26,7 @@ def test_a_function_of_the_program_runs_with_its_bound_arguments(operator, runne
     assert operator.reports[0]["value"] == {"json": 3}
 
 
-def test_an_async_function_is_awaited(operator, runners):
+def test_a2_an_async_function_is_awaited(operator, runners):
     async def later():
         import asyncio
 
@@ -99,7 +99,7 @@ class Jobs:
     assert operator.reports[0]["value"] == {"json": ["t", 4]}
 
 
-def test_names_that_the_order_did_not_resolve_are_asked(operator, runners):
+def test_a1_names_that_the_order_did_not_resolve_are_asked(operator, runners):
     def late(**options):
         return options["x"]
 
@@ -110,7 +110,7 @@ def test_names_that_the_order_did_not_resolve_are_asked(operator, runners):
     assert operator.reports[0]["value"] == {"json": [1, "from the channel"]}
 
 
-def test_what_the_only_predecessor_sent_fills_the_only_parameter(operator, runners):
+def test_a1_what_the_only_predecessor_sent_fills_the_only_parameter(operator, runners):
     script(operator, "return data", "data")
     operator.order["sent"] = [{"task": "extract", "value": {"json": {"data": [1, 2]}}}]
     operator.order["senders"] = ["extract"]
@@ -119,7 +119,7 @@ def test_what_the_only_predecessor_sent_fills_the_only_parameter(operator, runne
     assert operator.reports[0]["value"] == {"json": {"data": [1, 2]}}
 
 
-def test_several_senders_fill_nothing_and_are_named(operator, runners):
+def test_a1_several_senders_fill_nothing_and_are_named(operator, runners):
     script(operator, "return data", "data")
     operator.order["senders"] = ["left", "right"]
     assert runners.run().process.returncode == 1
@@ -162,7 +162,7 @@ def test_a_blob_with_other_bytes_is_refused_without_showing_its_signature(operat
     assert "SECRETSIGNATURE" not in json.dumps(error) + runner.stderr
 
 
-def test_the_context_knows_its_task_and_reads_results(operator, runners):
+def test_c3_the_context_knows_its_task_and_reads_results(operator, runners):
     def f(ctx):
         return [
             ctx.task_id,

@@ -27,13 +27,13 @@ def test_the_claim_says_who_asks_and_with_what(operator, runners):
     assert len(claim["nonce"]) == 32
 
 
-def test_a_value_that_json_would_change_goes_as_a_pickle(operator, runners):
+def test_c4_a_value_that_json_would_change_goes_as_a_pickle(operator, runners):
     script(operator, "return (1, float('nan'), {2: 'x'})")
     runners.run()
     assert list(operator.reports[0]["value"]) == ["pickle"]
 
 
-def test_a_failure_is_reported_with_the_lines_of_the_users_script(operator, runners):
+def test_f4_a_failure_is_reported_with_the_lines_of_the_users_script(operator, runners):
     script(operator, "def inner(x):\n    return 1 / x\n\nreturn inner(0)\n")
     runner = runners.run()
     assert runner.process.returncode == 1
@@ -73,7 +73,7 @@ def test_a_long_traceback_keeps_its_head_and_its_tail(operator, runners):
         ("sys.exit('no data')", "no data"),
     ],
 )
-def test_leaving_by_sys_exit_is_a_failure_that_names_the_code(operator, runners, call, words):
+def test_f4_leaving_by_sys_exit_is_a_failure_that_names_the_code(operator, runners, call, words):
     script(operator, f"import sys\n{call}")
     assert runners.run().process.returncode == 1
     error = operator.reports[0]["error"]
@@ -94,7 +94,7 @@ def test_leaving_by_sys_exit_is_a_failure_that_names_the_code(operator, runners,
         ("class Odd(Exception):\n  def __str__(self): raise RuntimeError\nraise Odd", "Odd", True),
     ],
 )
-def test_every_exception_is_reported(operator, runners, raising, kind, retryable):
+def test_f4_every_exception_is_reported(operator, runners, raising, kind, retryable):
     script(operator, raising)
     assert runners.run().process.returncode == 1
     error = operator.reports[0]["error"]
@@ -102,7 +102,7 @@ def test_every_exception_is_reported(operator, runners, raising, kind, retryable
     assert error["retryable"] is retryable
 
 
-def test_a_parameter_without_a_value_fails_before_user_code_and_is_not_tried_again(
+def test_a2_a_parameter_without_a_value_fails_before_user_code_and_is_not_tried_again(
     operator, runners
 ):
     script(operator, "print('ran')\nreturn rows", "rows")
