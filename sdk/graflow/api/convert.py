@@ -157,6 +157,7 @@ def _retry(retry: RetrySpec) -> Retry:
         initial_s=retry.initial_seconds,
         factor=retry.factor,
         max_s=retry.max_seconds,
+        jitter=retry.jitter,
     )
 
 

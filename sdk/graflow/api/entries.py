@@ -117,6 +117,7 @@ def _of_activation(
         iteration=activation.iteration,
         activation=activation.number,
         attempt=activation.attempt,
+        failures=activation.failures or None,
         pod=note.name[:_NAME] or (same.pod if same else None),
         node=note.node[:_NAME] or (same.node if same else None),
         start_time=rfc3339(since) if activation.phase is Phase.RUNNING else began,

@@ -67,6 +67,9 @@ class RetrySpec(SpecModel):
     max_seconds: float = Field(default=60.0, ge=0, le=86_400)
     """Longest wait, in seconds."""
 
+    jitter: bool = False
+    """Whether each wait is made up to a half shorter or longer, so that many do not end at once."""
+
 
 class TaskSpec(SpecModel):
     """One task: what it runs, after what, and how its pods look."""

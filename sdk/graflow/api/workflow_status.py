@@ -61,6 +61,9 @@ class TaskStatus(StatusModel):
     attempt: int | None = Field(default=None, ge=0)
     """Number of the attempt, from 1."""
 
+    failures: int | None = Field(default=None, ge=0)
+    """Attempts that the task has failed; those that the infrastructure lost are none."""
+
     pod: str | None = Field(default=None, max_length=253)
     """Pod of the attempt."""
 

@@ -80,7 +80,7 @@ def _failing(task: TaskStatus, plan: Plan) -> Failing:
         return Failing(task_id=task.name)
     return Failing(
         task_id=task.name,
-        failures=task.attempt or 1,
+        failures=task.failures or 1,
         max_attempts=node.retry.max_attempts,
         cycle_count=task.iteration or 1,
         max_cycles=node.max_cycles,

@@ -113,6 +113,7 @@ def _retry(retry: Retry) -> Fields:
         "initialSeconds": retry.initial_s,
         "factor": retry.factor,
         "maxSeconds": retry.max_s,
+        **({"jitter": True} if retry.jitter else {}),
     }
 
 

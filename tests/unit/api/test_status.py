@@ -160,6 +160,7 @@ def test_the_attempts_that_were_made_are_told():
     run.fail("a")
     run.fail("a")
     assert run.status.message == "task 'a' failed after 2 attempts: ValueError: boom"
+    assert (run.task("a").attempt, run.task("a").failures) == (2, 2)
 
 
 def test_what_a_cancelled_run_left_is_cancelled():

@@ -15,6 +15,7 @@ from graflow.dsl.missing import MISSING
 from graflow.dsl.program import Program
 from graflow.exceptions import (
     ArgumentError,
+    CycleLimitExceededError,
     GraflowRuntimeError,
     GraflowWorkflowCanceledError,
     MaxStepsExceededError,
@@ -81,14 +82,23 @@ def test_f4_reasons_become_their_documented_exceptions(reason: str, kind: type[E
 
 
 def test_f1_a_task_that_failed_in_all_of_its_attempts_says_so_with_the_last_traceback() -> None:
-    tasks = [task("b", "Failed", attempt=3, message=TRACEBACK)]
+    tasks = [task("b", "Failed", attempt=5, failures=3, message=TRACEBACK)]
     failed = status(phase="Failed", reason="TaskFailed", message="short", tasks=tasks)
     error = failure("etl", failed, Plan((TaskPlan("b", Retry(max_attempts=3)),)))
     assert isinstance(error, RetryLimitExceededError)
     assert (error.task_id, error.max_retries) == ("b", 2)
     assert TRACEBACK in str(error)
     patient = Plan((TaskPlan("b", Retry(max_attempts=5)),))
-    assert not isinstance(failure("etl", failed, patient), RetryLimitExceededError)
+    given_up = failure("etl", failed, patient)
+    assert not isinstance(given_up, RetryLimitExceededError), "lost attempts are no failures"
+
+
+def test_f1_too_many_passes_say_how_many() -> None:
+    tasks = [task("b", "Failed", iteration=4, reason="CycleLimitExceeded", message="m")]
+    failed = status(phase="Failed", reason="CycleLimitExceeded", message="m", tasks=tasks)
+    error = failure("etl", failed, Plan((TaskPlan("b", max_cycles=4),)))
+    assert isinstance(error, CycleLimitExceededError)
+    assert (error.task_id, error.cycle_count, error.max_cycles) == ("b", 4, 4)
 
 
 def test_f4_a_failed_group_names_its_members_as_a_run_on_this_machine_does() -> None:

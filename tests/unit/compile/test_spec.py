@@ -80,6 +80,19 @@ def test_edges_are_written_only_when_their_order_says_more_than_that_of_the_task
     assert resource(wf, tmp_path)["spec"]["edges"] == [["a", "c"], ["a", "b"]]
 
 
+def test_f1_jitter_is_written_where_it_is_asked_for(tmp_path: Path) -> None:
+    @task(retry_policy=RetryPolicy(max_retries=1, jitter=True))
+    def train() -> None:
+        pass
+
+    with workflow("w") as wf:
+        named("before")[0] >> train
+    made = resource(wf, tmp_path)
+    (written,) = [t for t in made["spec"]["tasks"] if t["name"] == "train"]
+    assert written["retry"]["jitter"] is True
+    assert plan_of(parse_workflow(made).spec).by_id["train"].retry.jitter
+
+
 def test_options_of_tasks_become_retry_time_passes_and_pod(tmp_path: Path) -> None:
     @task(
         max_cycles=3,
