@@ -14,7 +14,7 @@ from graflow.api.workflow import TaskSpec
 from graflow.machine import reasons
 from graflow.machine.state import Error
 from graflow.store import ObjectMissingError
-from graflow_operator import outcomes, strictjson, values, verdicts
+from graflow_operator import outcomes, reports, strictjson, values, verdicts
 from graflow_operator.cluster import PODS, Object
 from graflow_operator.cluster_errors import (
     AlreadyExistsError,
@@ -27,7 +27,7 @@ from graflow_operator.cluster_errors import (
 )
 from graflow_operator.facts import PodFact, of_pod
 from graflow_operator.letters import Judged, Letter, Refused, Unstartable
-from graflow_operator.outcomes import TOMBSTONE, Outcome
+from graflow_operator.outcomes import TOMBSTONE, Outcome, Returned
 from graflow_operator.parts import Parts
 from graflow_operator.refs import AttemptRef, RunRef, is_pod_of, pod_name
 from graflow_operator.verdicts import Failed, Lost, Succeeded, Verdict
@@ -186,7 +186,7 @@ class Errands:
                 return vanished
             verdict = verdicts.of_container(name, ended)
             if isinstance(verdict, Succeeded):
-                return await self._settled(attempt, Outcome(verdict)) or verdict
+                return await self._settled(attempt, Outcome(Returned(verdict.value))) or verdict
             return verdict
         if claim:
             key = self.parts.run_key(self.run)
@@ -220,18 +220,18 @@ class Errands:
         keys, storage = self.parts.store_keys(self.run), self.parts.storage
         try:
             if found.value is None:
-                value = values.check(found.report.value)
-                return Succeeded(await values.settle(value, storage, keys))
+                return await reports.settled(found.report, storage, keys)
             if storage is None:
                 return None
             data = await storage.get(keys.outcome_value(attempt.activation, attempt.attempt))
+            if hashlib.sha256(data).hexdigest() != found.value.sha256:
+                log.warning("%s: value of attempt %s is not the one reported", self.run, attempt)
+                return None
+            value = await values.keep(data, found.value.encoding, storage, keys)
+            return await reports.with_value(found.report, value, storage, keys)
         except (values.BadValueError, ObjectMissingError) as error:
             log.warning("%s: outcome of attempt %s: %s", self.run, attempt, error)
             return None
-        if hashlib.sha256(data).hexdigest() != found.value.sha256:
-            log.warning("%s: value of attempt %s is not the one reported", self.run, attempt)
-            return None
-        return Succeeded(await values.keep(data, found.value.encoding, storage, keys))
 
     async def remove(self, fact: PodFact) -> None:
         """Stop a pod that is not to go on, and let it go."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from graflow.machine import reasons
+from graflow.machine import objections, reasons
 from graflow.machine.events import (
     AttemptClaimed,
     AttemptFailed,
@@ -15,14 +15,17 @@ from graflow.machine.events import (
     RunStarted,
     TimerFired,
 )
-from graflow.machine.reducer import reduce
-from graflow.machine.state import Activation, Error, Phase, RunPhase, State
+from graflow.machine.reducer import fold
+from graflow.machine.state import Activation, Error, Phase, RunPhase, State, Transition
+from graflow_operator.bundles import Bundle
 from graflow_operator.facts import PodFact
 from graflow_operator.letters import Claim, FencedError, NotYetError, Report
 from graflow_operator.program import Program, wrong_python
 from graflow_operator.refs import AttemptRef
+from graflow_operator.reports import invalid
 from graflow_operator.snapshot import Snapshot
 from graflow_operator.verdicts import Failed, Lost, Succeeded, Verdict
+from graflow_operator.work import Work, foreign, work_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +55,19 @@ class Draft:
         before: Snapshot,
         now: float,
         pods: Mapping[AttemptRef, PodFact],
+        bundle: Bundle | None = None,
     ) -> None:
         self._program = program
         self._pods = pods
+        self._bundle = bundle
         self._reported = dict(before.reported)
         self._now = now
+        self._changing: State | None = None
+        """A copy of what is committed, made for the first fact; all facts are folded into it."""
+
         self.state = before.state
+        self.transitions: list[Transition] = []
+        """What tasks have decided, according to the facts folded so far."""
 
     def about_the_run(self, facts: RunFacts) -> None:
         """Fold what concerns the run as a whole."""
@@ -81,16 +91,11 @@ class Draft:
             activation = self._current(fact.attempt)
             if activation is None or activation.phase is not Phase.STARTING or not fact.running:
                 continue
-            if self._program.tasks[activation.node].container is not None:
+            if self._work(activation).task.container is not None:
                 self._fold(AttemptClaimed(*_pair(fact.attempt), fact.uid, self._now))
 
-    def claimed(self, letter: Claim, python: str) -> Exception | None:
-        """Give an attempt to a runner; return why not, if it cannot have it.
-
-        Args:
-            letter: Who asks.
-            python: Minor version that the run's functions need; empty if they need none.
-        """
+    def claimed(self, letter: Claim) -> Exception | None:
+        """Give an attempt to a runner; return why not, if it cannot have it."""
         attempt = letter.attempt
         known = self.state.activations.get(attempt.activation)
         if attempt.activation > self.state.steps or (known and attempt.attempt > known.attempt):
@@ -102,7 +107,8 @@ class Draft:
             if activation.claim == letter.claim:
                 return None
             return FencedError(f"another runner holds attempt {attempt}")
-        uses_python = self._program.tasks[activation.node].function is not None
+        uses_python = self._work(activation).task.function is not None
+        python = self._bundle.python if self._bundle else ""
         minor = ".".join(letter.python.split(".")[:2])
         if uses_python and python and minor and minor != python:
             error = wrong_python(python, minor)
@@ -134,7 +140,7 @@ class Draft:
         """Say why a runner was told to stop: it only knows that it was."""
         if not isinstance(report, Failed) or report.error.reason != reasons.INTERRUPTED:
             return report
-        fact, limit = self._pods.get(attempt), self._program.tasks[activation.node].timeout_seconds
+        fact, limit = self._pods.get(attempt), self._work(activation).task.timeout_seconds
         began = (fact.started_at if fact else 0.0) or activation.since
         if limit is not None and self._now - began >= limit:
             words = f"the task was stopped: its timeoutSeconds, {limit:g}, have passed"
@@ -145,13 +151,25 @@ class Draft:
     def judged(self, attempt: AttemptRef, verdict: Verdict) -> None:
         """Fold how an attempt ended."""
         pair = _pair(attempt)
+        if isinstance(verdict, Succeeded) and verdict.directives:
+            verdict = self._objected(attempt, verdict)
         match verdict:
-            case Succeeded(value=value):
-                self._fold(AttemptSucceeded(*pair, value, self._now))
+            case Succeeded(value=value, directives=directives):
+                self._fold(AttemptSucceeded(*pair, value, self._now, directives))
             case Failed(error=error):
                 self._fold(AttemptFailed(*pair, error, self._now))
             case Lost(error=error, spends=spends):
                 self._fold(AttemptLost(*pair, error, self._now, spends))
+
+    def _objected(self, attempt: AttemptRef, success: Succeeded) -> Verdict:
+        """Return a success, or its failure where what it decided cannot be."""
+        activation = self._current(attempt)
+        if activation is None:
+            return success
+        words = objections.objection(
+            self._program.plan, self.state, activation, success.directives
+        ) or foreign(success.directives, self._bundle)
+        return invalid(words) if words else success
 
     def snapshot(self, before: Snapshot, living: Iterable[AttemptRef]) -> Snapshot:
         """Return the run as drafted.
@@ -172,8 +190,15 @@ class Draft:
         live = activation.phase in (Phase.STARTING, Phase.RUNNING)
         return activation if live else None
 
+    def _work(self, activation: Activation) -> Work:
+        return work_of(self._program, self.state, activation)
+
     def _fold(self, event: Event) -> None:
-        self.state = reduce(self._program.plan, self.state, event)
+        changing = self._changing = self._changing or self.state.copy()
+        known = changing.transitions_made
+        if fold(self._program.plan, changing, event):
+            self.state = changing
+            self.transitions += [t for t in changing.transitions if t.number > known]
 
 
 def _pair(attempt: AttemptRef) -> tuple[int, int]:

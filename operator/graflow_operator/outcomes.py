@@ -4,6 +4,7 @@ A document is believed only with the signature of the attempt's key, which none 
 whose claim was committed has ever had.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,10 @@ from graflow.machine import reasons
 from graflow.machine.state import Error
 from graflow_operator import keys, strictjson
 from graflow_operator.refs import AttemptRef
-from graflow_operator.verdicts import Failed, Succeeded
+from graflow_operator.verdicts import Failed
 
 FORMAT = 1
-MAX_BYTES = 1 << 20
+MAX_BYTES = 4 << 20
 TRACEBACK_CHARS = 6_000
 MESSAGE_CHARS = 1_500
 TOMBSTONE = b'{"tombstone":true,"v":1}'
@@ -23,6 +24,14 @@ TOMBSTONE = b'{"tombstone":true,"v":1}'
 
 class BadReportError(Exception):
     """A report that is none; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """User code returned; value and directives are as they were sent, and not looked at yet."""
+
+    value: object
+    directives: Sequence[object] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +47,7 @@ class Stored:
 class Outcome:
     """A report that came another way than by the operator's API."""
 
-    report: Succeeded | Failed
+    report: Returned | Failed
     value: Stored | None = None
     """Where the value of a success is, when the report has no room for it."""
 
@@ -71,17 +80,18 @@ def read(data: bytes | str, *, run_key: bytes, attempt: AttemptRef, claim: str) 
 
 def _outcome(document: dict[str, Any]) -> Outcome | None:
     try:
-        stored = document.get("outcomeValue") or document.get("report", {}).get("outcomeValue")
+        report = document.get("report", {})
+        stored = document.get("outcomeValue") or report.get("outcomeValue")
         if stored is None:
-            return Outcome(report_of(document.get("report")))
+            return Outcome(report_of(report))
         value = Stored(str(stored["sha256"]), int(stored["size"]), str(stored["encoding"]))
-        return Outcome(Succeeded(None), value)
-    except (BadReportError, KeyError, TypeError, ValueError):
+        return Outcome(Returned(None, _directives(report)), value)
+    except (AttributeError, BadReportError, KeyError, TypeError, ValueError):
         return None
 
 
-def report_of(body: object) -> Succeeded | Failed:
-    """Return what a runner reports; the value is as it was sent.
+def report_of(body: object) -> Returned | Failed:
+    """Return what a runner reports; of a success all is as it was sent.
 
     Raises:
         BadReportError: If it is no report.
@@ -92,11 +102,18 @@ def report_of(body: object) -> Succeeded | Failed:
         case "Succeeded":
             if "value" not in body:
                 raise BadReportError("a report of success has a field `value`")
-            return Succeeded(body["value"])
+            return Returned(body["value"], _directives(body))
         case "Failed":
             return Failed(_error(body.get("error")))
         case other:
             raise BadReportError(f"outcome is {other!r}; it is 'Succeeded' or 'Failed'")
+
+
+def _directives(body: Mapping[str, Any]) -> Sequence[object]:
+    found = body.get("directives") or ()
+    if not isinstance(found, list | tuple):
+        raise BadReportError("field `directives` of a report is a list")
+    return found
 
 
 def _error(body: object) -> Error:

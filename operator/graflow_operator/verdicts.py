@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from graflow.machine import reasons
+from graflow.machine.directives import Directive
 from graflow.machine.state import Error
 from graflow_operator import strictjson
 from graflow_operator.facts import SIGNAL_BASE, Ended
@@ -30,6 +31,8 @@ class Succeeded:
     """User code returned this."""
 
     value: Any
+    directives: tuple[Directive, ...] = ()
+    """What it decided while it ran, in the order in which it asked."""
 
 
 @dataclass(frozen=True, slots=True)

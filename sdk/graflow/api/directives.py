@@ -183,6 +183,9 @@ def fragment_plan(fragment: FragmentSpec, code: Mapping[str, ValueRef]) -> Plan:
     payload: dict[str, dict[str, Any]] = {
         task.name: {"task": task.manifest()} for task in fragment.tasks
     }
+    for group in fragment.groups:
+        if group.policy and group.policy.function is not None:
+            payload[group.name] = {"function": group.policy.function}
     for node_id, ref in code.items():
         payload.setdefault(node_id, {})["code"] = ref
     nodes = nodes_of(fragment.tasks, fragment.groups)
@@ -224,6 +227,13 @@ def task_at(plan: Plan, node_id: str) -> TaskSpec | None:
     if not isinstance(plan.by_id.get(node_id), TaskPlan) or kept is None:
         return None
     return TaskSpec.model_validate(kept["task"])
+
+
+def function_at(plan: Plan, node_id: str) -> str | None:
+    """Return the id of the function of a fragment's task or policy; None for any other node."""
+    kept = plan.payload.get(node_id, {})
+    found: str | None = kept.get("task", kept).get("function")
+    return found
 
 
 def code_at(plan: Plan, node_id: str) -> ValueRef | None:

@@ -8,6 +8,7 @@ from graflow.api.directives import (
     code_at,
     directive_of,
     fragment_plan,
+    function_at,
     parse_directives,
     task_at,
 )
@@ -82,6 +83,10 @@ def test_t3_a_fragment_becomes_a_plan_that_keeps_its_tasks_as_written_and_their_
     assert task_at(plan, "t2").pod.image == "mine:1"
     assert [task_at(plan, name) for name in ("P", "out", "none")] == [None] * 3
     assert [code_at(plan, name) for name in ("t1", "P", "t2")] == [CODE, CODE, None]
+    assert [function_at(plan, name) for name in ("t1", "P", "t2", "out")] == [
+        *("t1", "P", "known"),
+        None,
+    ]
     assert directive_of(found, fragment=plan) == Spawn(plan)
 
 

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from graflow_operator import keys, outcomes
-from graflow_operator.outcomes import BadReportError, Stored, report_of
+from graflow_operator.outcomes import BadReportError, Returned, Stored, report_of
 from graflow_operator.refs import AttemptRef
-from graflow_operator.verdicts import Failed, Succeeded
+from graflow_operator.verdicts import Failed
 
 RUN_KEY, CLAIM, ATTEMPT = b"r" * 32, "uid/nonce", AttemptRef(3, 2)
 
@@ -26,7 +26,7 @@ SUCCESS = {"outcome": "Succeeded", "value": {"json": 1}}
 
 
 def test_a_signed_outcome_is_read():
-    assert read(document(SUCCESS)).report == Succeeded({"json": 1})
+    assert read(document(SUCCESS)).report == Returned({"json": 1})
 
 
 def test_a_value_that_is_elsewhere_is_named():

@@ -1,0 +1,116 @@
+"""What a runner reports, made ready to be folded: checked, and what is large put into the store."""
+
+import asyncio
+from collections.abc import Mapping
+
+from graflow.api.directives import (
+    DirectiveSpec,
+    IterationSpec,
+    SpawnSpec,
+    directive_of,
+    fragment_plan,
+    parse_directives,
+)
+from graflow.api.errors import InvalidWorkflow, sentence
+from graflow.machine import reasons
+from graflow.machine.directives import Directive
+from graflow.machine.state import Error
+from graflow.store.keys import RunKeys
+from graflow_operator import values
+from graflow_operator.outcomes import Returned
+from graflow_operator.storage import Storage
+from graflow_operator.values import BadValueError, ValueRef
+from graflow_operator.verdicts import Failed, Succeeded
+
+AGAIN = ("data", "bound")
+"""What a pass may be given: its first argument, or arguments by name."""
+
+MOST_WORDS = 1500
+
+
+async def settled(
+    told: Returned | Failed, storage: Storage | None, keys: RunKeys
+) -> Succeeded | Failed:
+    """Return a report as it is folded, with its values where a run keeps them.
+
+    Raises:
+        BadValueError: If something in it is no value, or not where it is said to be.
+        StoreError: If the store does not do what is asked.
+    """
+    if isinstance(told, Failed):
+        return told
+    value = await values.settle(values.check(told.value), storage, keys)
+    return await with_value(told, value, storage, keys)
+
+
+async def with_value(
+    told: Returned, value: ValueRef, storage: Storage | None, keys: RunKeys
+) -> Succeeded | Failed:
+    """Return the report of a success whose value is where a run keeps it.
+
+    Directives that make no sense fail the attempt: it is the task that asked for them.
+
+    Raises:
+        BadValueError: If something in them is no value, or not where it is said to be.
+        StoreError: If the store does not do what is asked.
+    """
+    try:
+        wanted = parse_directives(list(told.directives))
+    except InvalidWorkflow as error:
+        words = "; ".join(sentence(problem) for problem in error.problems)
+        return invalid(words[:MOST_WORDS])
+    directives = [await _directive(one, storage, keys) for one in wanted]
+    return Succeeded(value, tuple(directives))
+
+
+def invalid(words: str) -> Failed:
+    """Return the verdict on an attempt that asked for what cannot be."""
+    return Failed(Error(reasons.INVALID_TRANSITION, words, retryable=False))
+
+
+async def _directive(spec: DirectiveSpec, storage: Storage | None, keys: RunKeys) -> Directive:
+    match spec:
+        case IterationSpec(again=dict(again)):
+            [(form, given)] = again.items() if len(again) == 1 else [("", None)]
+            if form not in AGAIN:
+                raise BadValueError("what a pass is given is an object with one of data, bound")
+            kept = await values.settle(values.check(given), storage, keys)
+            return directive_of(spec, again={form: kept})
+        case SpawnSpec(fragment=fragment):
+            return directive_of(
+                spec, fragment=fragment_plan(fragment, await _code(fragment.code, storage, keys))
+            )
+        case _:
+            return directive_of(spec)
+
+
+async def _code(
+    code: Mapping[str, ValueRef], storage: Storage | None, keys: RunKeys
+) -> dict[str, ValueRef]:
+    """Return code by id; what several tasks share goes to the store once, all of it at a time."""
+    checked = {node_id: _checked_code(node_id, ref) for node_id, ref in code.items()}
+    different = {str(part): part for ref in checked.values() for part in _parts(ref).values()}
+    kept = await asyncio.gather(*(values.settle(r, storage, keys) for r in different.values()))
+    by_text = dict(zip(different, kept, strict=True))
+    return {
+        node_id: {"group": {name: by_text[str(part)] for name, part in _parts(ref).items()}}
+        if "group" in ref
+        else by_text[str(ref)]
+        for node_id, ref in checked.items()
+    }
+
+
+def _checked_code(node_id: str, ref: ValueRef) -> ValueRef:
+    """Return the code of one task: a pickle, or what it shares with others and what it does not."""
+    checked = values.check(ref)
+    for part in _parts(checked).values():
+        [(form, content)] = part.items()
+        wrong = form == "group" or (form == "json" and "group" not in checked)
+        if wrong or (form == "blob" and content["encoding"] != "pickle"):
+            raise BadValueError(f"the code of {node_id!r} is no pickle, inline or in the store")
+    return checked
+
+
+def _parts(ref: ValueRef) -> Mapping[str, ValueRef]:
+    found: Mapping[str, ValueRef] = ref.get("group") or {"": ref}
+    return found
