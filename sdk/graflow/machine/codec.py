@@ -5,6 +5,7 @@ machine nothing but JSON. What can be derived (arrivals, what is alive where, wh
 left out and made again.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -86,7 +87,7 @@ def decode(plan: Plan, data: Json) -> State:
         scopes=_decode_scopes(plan, data["scopes"], activations),
         scopes_made=data["scopesMade"],
         activations=activations,
-        starting=dict.fromkeys(data["starting"]),
+        starting=OrderedDict.fromkeys(data["starting"]),
         backoff={a.number: None for a in activations.values() if a.phase is Phase.BACKOFF},
         completed=data["completed"],
         recorded=data["recorded"],
@@ -176,7 +177,7 @@ def _decode_scope(
         results[task] = (*results.get(task, ()), result)
     tokens: dict[str, tuple[Token, ...]] = {}
     for node, round_, sent, explicit, again in data["tokens"]:
-        token = Token(node, round_, _decode_sent(sent), explicit, again)
+        token = Token(node, round_, list(_decode_sent(sent)), explicit, again)
         tokens[node] = (*tokens.get(node, ()), token)
     queues: dict[str, tuple[int, ...]] = {}
     for activation in activations.values():

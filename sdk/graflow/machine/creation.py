@@ -31,9 +31,13 @@ def release(step: Fold, scope: int) -> None:
 
 def create(step: Fold, scope: int, token: Token) -> None:
     """Make an activation of a token that is alive; it begins when it is the first of its node."""
-    made = step.create(scope, token)
-    if step.state.scopes[scope].queues[token.node][0] == made.number:
-        begin(step, made)
+    node = plan_at(step.plan, step.state, scope).by_id[token.node]
+    if token.node in step.state.scopes[scope].queues:
+        step.create(scope, token, Phase.PENDING)
+    elif isinstance(node, GroupPlan):
+        begin(step, step.create(scope, token, Phase.PENDING))
+    else:
+        step.create(scope, token, Phase.STARTING)
 
 
 def may_create(step: Fold, node: str) -> bool:
@@ -61,7 +65,7 @@ def begin(step: Fold, activation: Activation) -> None:
     )
     step.put(activation, Phase.HOLDING, scopes=branches)
     for member, scope in zip(node.members, branches, strict=True):
-        activate(step, scope, Token(member, 0, activation.sent))
+        activate(step, scope, Token(member, 0, [*activation.sent]))
 
 
 def next_turn(step: Fold, scope: int, node: str) -> None:

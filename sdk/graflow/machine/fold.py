@@ -113,7 +113,7 @@ class Fold:
                 return
             scope = found.parent
 
-    def create(self, scope: int, token: Token) -> Activation:
+    def create(self, scope: int, token: Token, phase: Phase) -> Activation:
         """Create an activation of a token, which stays alive at its node as what it has become."""
         state, found, node = self.state, self.state.scopes[scope], token.node
         number = state.steps = state.steps + 1
@@ -126,11 +126,14 @@ class Fold:
             node,
             token.round,
             iteration,
-            token.sent,
+            tuple(token.sent),
+            phase,
             since=self.at,
             again=token.again,
         )
         state.activations[number] = made
+        if phase is Phase.STARTING:
+            state.starting[number] = None
         return made
 
     def put(self, activation: Activation, phase: Phase, **changes: object) -> Activation:
@@ -190,13 +193,12 @@ class Fold:
         """Put an ordinary token on a node; it merges with those of its round."""
         found = self.state.scopes[scope]
         tokens = found.tokens.get(node, ())
-        for n, token in enumerate(tokens):
+        for token in tokens:
             if token.round == round_ and not token.explicit:
-                merged = token._replace(sent=(*token.sent, *sent))
-                found.tokens[node] = (*tokens[:n], merged, *tokens[n + 1 :])
+                token.sent.extend(sent)
                 break
         else:
-            self.add_token(scope, Token(node, round_, sent))
+            self.add_token(scope, Token(node, round_, [*sent]))
         self.candidates[scope, node] = None
 
     def add_token(self, scope: int, token: Token) -> None:

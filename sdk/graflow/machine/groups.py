@@ -82,7 +82,7 @@ def _reopened(step: Fold, group: Activation) -> tuple[int, ...]:
         if step.state.scopes[scope].failure:
             step.close(group, (scope,))
             scope = step.open_branch(group, member, call)
-            step.add_token(scope, Token(member, 0, group.sent, explicit=True))
+            step.add_token(scope, Token(member, 0, [*group.sent], explicit=True))
         scopes.append(scope)
     return tuple(scopes)
 

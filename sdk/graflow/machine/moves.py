@@ -81,7 +81,7 @@ def _spawn(
     for spawn, scope in zip(spawns, scopes, strict=True):
         step.note(holding, Kind.SPAWN, ", ".join(spawn.fragment.start), spawn.reason)
         for node in spawn.fragment.start:
-            activate(step, scope, Token(node, 0, (Sent(task.node, value),)))
+            activate(step, scope, Token(node, 0, [Sent(task.node, value)]))
         step.unsettled[scope] = None
 
 
@@ -120,7 +120,7 @@ def _iterate(step: Fold, task: Activation, again: Value, reason: str) -> None:
     """Make the next pass of a task: in its round, for its successors wait for the last one."""
     step.note(task, Kind.ITERATION, task.node, reason)
     given = task.again if again is None else again
-    activate(step, task.scope, Token(task.node, task.round, task.sent, again=given))
+    activate(step, task.scope, Token(task.node, task.round, [*task.sent], again=given))
 
 
 class _Place(NamedTuple):
@@ -134,7 +134,7 @@ def leave(step: Fold, scope: int, token: Token) -> None:
     """Turn the tokens on an exit of a fragment into a jump of its spawner (T8, T5)."""
     step.take(scope, token)
     spawner = step.state.activations[step.state.scopes[scope].owner]
-    _jump(step, spawner, scope, token.node, token.sent, over_edge=True)
+    _jump(step, spawner, scope, token.node, tuple(token.sent), over_edge=True)
     step.vanish(scope, token.node, token.round)
     step.unsettled[scope] = None
 
@@ -183,11 +183,11 @@ def _arrive(step: Fold, scope: int, place: _Place, target: str, sent: tuple[Sent
         found.tracker.graph = scope_graph(plan, found.path, whole=True)
     graph = found.tracker.graph
     if target == place.node or graph.leads(target, place.node):
-        activate(step, scope, Token(target, place.round + LOOP, sent))
+        activate(step, scope, Token(target, place.round + LOOP, [*sent]))
     elif graph.leads(place.node, target):
         step.put_token(scope, target, place.round, sent)
     else:
-        activate(step, scope, Token(target, place.round, sent))
+        activate(step, scope, Token(target, place.round, [*sent]))
 
 
 def _take_in(step: Fold, scope: int, target: str) -> None:

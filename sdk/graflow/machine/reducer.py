@@ -93,7 +93,7 @@ def _start(step: Fold) -> bool:
     step.state.phase, step.state.started_at = RunPhase.RUNNING, step.at
     step.open_run()
     for node in step.plan.start:
-        activate(step, RUN_SCOPE, Token(node, 0, ()))
+        activate(step, RUN_SCOPE, Token(node, 0, []))
     step.unsettled[RUN_SCOPE] = None
     return True
 

@@ -4,6 +4,7 @@
 `reducer.reduce` folds a copy. Everything that they hold is immutable.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -102,7 +103,9 @@ class Token(NamedTuple):
 
     node: str
     round: int
-    sent: tuple[Sent, ...]
+    sent: list[Sent]
+    """Grows with each arrival: ten thousand tasks may lead to one node."""
+
     explicit: bool = False
     """A start, jump or pass that could not be created (R5, R7): it merges with nothing."""
 
@@ -305,7 +308,10 @@ class Scope:
         """Return a scope that shares nothing that changes."""
         made: Scope = _shallow(self, Scope)
         made.tracker = self.tracker.copy()
-        made.tokens = dict(self.tokens)
+        made.tokens = {
+            node: tuple(token._replace(sent=[*token.sent]) for token in tokens)
+            for node, tokens in self.tokens.items()
+        }
         made.queues = dict(self.queues)
         made.counts = dict(self.counts)
         made.results = dict(self.results)
@@ -330,8 +336,9 @@ class State:
     activations: dict[int, Activation] = field(default_factory=dict)
     """Live activations by number."""
 
-    starting: dict[int, None] = field(default_factory=dict)
-    """Numbers of the activations in phase Starting, in the order in which they came there."""
+    starting: OrderedDict[int, None] = field(default_factory=OrderedDict)
+    """Numbers of the activations in phase Starting, in the order in which they came there. (The
+    first one of a plain dict is slow to find once many before it have gone.)"""
 
     backoff: dict[int, None] = field(default_factory=dict)
     """Numbers of the activations in phase Backoff."""
@@ -360,7 +367,7 @@ class State:
         made: State = _shallow(self, State)
         made.scopes = {number: scope.copy() for number, scope in self.scopes.items()}
         made.activations = dict(self.activations)
-        made.starting = dict(self.starting)
+        made.starting = self.starting.copy()
         made.backoff = dict(self.backoff)
         return made
 
