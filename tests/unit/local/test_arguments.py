@@ -183,3 +183,46 @@ def test_a2_async_tasks_are_awaited():
 
         a >> task("b")(lambda a: a + 1)
         assert wf.execute() == 2
+
+
+def test_a1_a_jump_carries_the_result_of_the_jumper():
+    with workflow("w") as wf:
+
+        @task(inject_context=True)
+        def jumps(context):
+            context.next_task(take, goto=True)
+            return {"users": 3}
+
+        @task
+        def take(users: int):
+            return users
+
+        jumps >> task("skipped")(lambda jumps: jumps) >> take
+        assert wf.execute() == 3
+
+
+def test_a1_a_start_has_no_value_to_give():
+    with workflow("w") as wf:
+        task("a")(lambda: 1) >> task("b")(lambda value: value)
+        with pytest.raises(ArgumentError, match="'value'; no task before it sent a value"):
+            wf.execute(start_node="b")
+
+
+def test_a1_every_member_of_a_group_is_given_what_came_to_the_group():
+    with workflow("w") as wf:
+        left, right = task("left")(lambda n: n + 1), task("right")(lambda n: n + 2)
+        task("a")(lambda: 1) >> (left | right) >> task("join")(lambda group: group)
+        assert wf.execute() == {"left": 2, "right": 3}
+
+
+def test_a1_the_data_of_an_iteration_comes_before_what_is_bound_and_named():
+    with workflow("w") as wf:
+
+        @task(inject_context=True)
+        def refine(context, draft, limit):
+            if context.cycle_count < limit:
+                context.next_iteration([*draft, "again"])
+            return draft
+
+        task("draft")(lambda: ["first"]) >> refine(task_id="refined", limit=3)
+        assert wf.execute() == ["first", "again", "again"]
