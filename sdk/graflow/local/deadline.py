@@ -10,12 +10,16 @@ from types import TracebackType
 from typing import Self
 
 
-class TimeIsUp(BaseException):
-    """Raised in the thread of an attempt that ran for too long."""
+class TimeIsUp(Exception):  # noqa: N818 - what it says
+    """An attempt ran for too long."""
+
+
+class _Stopped(BaseException):
+    """Raised in the thread of such an attempt; programs in it that have no say pass it on."""
 
 
 class Deadline:
-    """Raises `TimeIsUp` in the `with` that it guards, once its time has passed."""
+    """Stops the `with` that it guards once its time has passed, and raises `TimeIsUp` from it."""
 
     def __init__(self, seconds: float) -> None:
         self._thread = threading.get_ident()
@@ -47,7 +51,7 @@ class Deadline:
         with self._mutex:
             if not self._left:
                 self._passed = True
-                _raise_in(self._thread, TimeIsUp)
+                _raise_in(self._thread, _Stopped)
 
 
 def _raise_in(thread: int, kind: type[BaseException] | None) -> None:

@@ -294,3 +294,23 @@ def test_f3_time_is_up_counts_as_a_failed_attempt_in_branches_too():
 
         parallel(slow_once, task("fast", timeout=60)(lambda: 1))
         assert wf.execute() == {"slow_once": 2, "fast": 1}
+
+
+def test_f3_a_program_inside_a_task_is_stopped_with_it_however_often_it_would_try_again():
+    tries = []
+
+    @task(max_retries=1_000)
+    def slow():
+        tries.append(1)
+        while True:
+            pass
+
+    @task(timeout=0.05)
+    def outer():
+        with workflow("inner") as inner:
+            Task("x") >> slow
+            inner.execute()
+
+    with pytest.raises(GraflowRuntimeError, match="task 'outer' ran longer than its timeout"):
+        run(outer)
+    assert tries == [1]
