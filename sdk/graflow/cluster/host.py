@@ -142,6 +142,11 @@ class ClusterOutcome:
         """How many activations there were."""
         return self.status.counts.steps if self.status.counts else 0
 
+    @property
+    def message(self) -> str:
+        """Why the run ended, if a task or somebody said so."""
+        return self.status.message or ""
+
     def result(self, task_id: str, /) -> object:
         """Return the latest result of a task, or `MISSING`.
 

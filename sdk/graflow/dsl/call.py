@@ -66,6 +66,7 @@ def run_call(  # noqa: PLR0913 - hosts give what they have
     *,
     sent: Sequence[Incoming] = (),
     names: Names | None = None,
+    given: Mapping[str, object] | None = None,
     injected: Mapping[str, object] | None = None,
     again: Again | None = None,
     workflow: Surface | None = None,
@@ -80,6 +81,7 @@ def run_call(  # noqa: PLR0913 - hosts give what they have
         context: The task's context, given to the function if it asks for it.
         sent: What came with the tokens that the activation was made of.
         names: Results, channel keys and tasks that parameters may be named after.
+        given: Arguments that win over those that are found, from a handler.
         injected: `llm_client` and `llm_agent`, where the host has them.
         again: What the pass before gave, if it asked for this one.
         workflow: What `current_workflow_context()` gives in the function: that of the run.
@@ -89,7 +91,9 @@ def run_call(  # noqa: PLR0913 - hosts give what they have
         ArgumentError: A parameter has no value; user code has not been called.
         BaseException: Whatever user code raises.
     """
-    call = _prepared(callee, context, sent=sent, names=names, injected=injected, again=again)
+    call = _prepared(
+        callee, context, sent=sent, names=names, given=given, injected=injected, again=again
+    )
 
     def in_task() -> Any:  # noqa: ANN401
         context.place = current.enter_task(workflow, context.facts.identity)

@@ -16,7 +16,11 @@ if TYPE_CHECKING:  # what most tasks in pods do without
     from graflow.dsl.decisions import Decisions
     from graflow.dsl.flow import Side
     from graflow.dsl.graph import TaskGraph
+    from graflow.dsl.services import Provided
     from graflow.dsl.typed_channel import TypedChannel
+    from graflow.llm.agents.base import LLMAgent
+    from graflow.llm.client import LLMClient
+    from graflow.prompts.base import PromptManager
 
 M = TypeVar("M")
 
@@ -69,6 +73,10 @@ class Backend(Protocol):
 
     def is_static(self, task_id: str, /) -> bool:
         """Return whether a task of that id was there before the run began."""
+
+    @property
+    def provided(self) -> "Provided":
+        """The run's clients, agents and prompts."""
 
 
 class TaskExecutionContext:
@@ -227,6 +235,35 @@ class TaskExecutionContext:
         from graflow.dsl.typed_channel import TypedChannel  # noqa: PLC0415  # few tasks have one
 
         return TypedChannel(self.get_channel(), message_type)
+
+    @property
+    def llm_client(self) -> "LLMClient":
+        """The run's LLM client; made when a task first asks, unless the program gave one."""
+        found: LLMClient = self._backend.provided.llm_client
+        return found
+
+    @property
+    def prompt_manager(self) -> "PromptManager":
+        """The run's prompts; by default those of `./prompts`."""
+        found: PromptManager = self._backend.provided.prompt_manager
+        return found
+
+    def get_llm_agent(self, name: str) -> "LLMAgent":
+        """Return an agent that the program registered.
+
+        Raises:
+            UnknownAgentError: If nobody registered one of that name; it is a KeyError.
+        """
+        found: LLMAgent = self._backend.provided.agent(name)
+        return found
+
+    def register_llm_agent(self, name: str, agent: "LLMAgent") -> None:
+        """Add an agent: on this machine for the whole run, in a pod for the rest of the task.
+
+        Raises:
+            ConfigError: If it is none.
+        """
+        self._backend.provided.register_agent(name, agent)
 
     def set_local_data(self, key: str, value: object) -> None:
         """Keep a value for this attempt."""

@@ -2,8 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from graflow.dsl.channel import Channel
 from graflow.dsl.checks import named, whole
@@ -56,6 +55,10 @@ class Outcome(Protocol):
     @property
     def steps(self) -> int:
         """How many activations there were."""
+
+    @property
+    def message(self) -> str:
+        """Why the run ended, if a task or somebody said so."""
 
     def result(self, task_id: str, /) -> object:
         """Return a copy of the latest result of a task, or `MISSING`."""
@@ -130,6 +133,7 @@ class ExecutionContext:
         self._channel: Channel = MemoryChannel()
         self._agents: dict[str, Any] = {}
         self._given = (llm_client, prompt_manager)
+        self._provided: Provided | None = None
         self.current_task_id: str | None = None
         """While a run goes on: the group or task that what happens now belongs to."""
         self.error: BaseException | None = None
@@ -166,13 +170,20 @@ class ExecutionContext:
         )
 
     @classmethod
-    def of_run(cls, program: Program, outcome: Outcome) -> "ExecutionContext":
-        """Return the context of a run that goes on or has ended; for hosts."""
+    def of_run(cls, program: Program, outcome: Outcome, provided: Provided | None = None) -> Self:
+        """Return the context of a run that goes on or has ended; for hosts.
+
+        Args:
+            program: What runs.
+            outcome: What it has left so far.
+            provided: Its clients, agents and prompts, while it goes on.
+        """
         services = program.services
         context = cls(
             program.graph,
             program.plan.start[0],
             program.plan.max_steps,
+            config=services.config,
             session_id=outcome.session_id,
             trace_id=services.trace_id,
             tracer=services.tracer,
@@ -182,6 +193,7 @@ class ExecutionContext:
         )
         context._agents.update(services.agents)
         context.outcome = outcome
+        context._provided = provided
         return context
 
     @property
@@ -209,6 +221,11 @@ class ExecutionContext:
         """How many activations there were."""
         return self._steps_before + (self.outcome.steps if self.outcome else 0)
 
+    @property
+    def ctrl_message(self) -> str | None:
+        """What `terminate_workflow` or `cancel_workflow` was given, if it was called."""
+        return (self.outcome.message or None) if self.outcome else None
+
     def get_channel(self) -> Channel:
         """Return the run's channel."""
         return self.channel
@@ -230,10 +247,12 @@ class ExecutionContext:
             f"context.channel.set({task_id!r}, value) gives a value to parameters of that name"
         )
 
-    @cached_property
+    @property
     def provided(self) -> Provided:
         """Clients, agents and prompts."""
-        return Provided(self._services({}), lambda: self)
+        if self._provided is None:
+            self._provided = Provided(self._services({}), lambda: self)
+        return self._provided
 
     @property
     def llm_client(self) -> "LLMClient":
@@ -306,19 +325,24 @@ class ExecutionContext:
     def run_with(self, handlers: Mapping[str, TaskHandler]) -> Any:  # noqa: ANN401
         """Run the graph with handlers; see `execute`."""
         before = self._channel
-        value, finished = current_host().execute(
-            self.program(handlers),
-            initial_channel={key: before.get(key) for key in before.keys()},  # noqa: SIM118 - no dict
-            ret_context=True,
-        )
+        self.outcome = self.error = None
+        try:
+            value, finished = current_host().execute(
+                self.program(handlers),
+                initial_channel={key: before.get(key) for key in before.keys()},  # noqa: SIM118 - no dict
+                ret_context=True,
+            )
+        except GraflowRuntimeError as error:
+            self.error = error
+            if isinstance(error.context, ExecutionContext):
+                self.outcome = error.context.outcome
+            raise
         self.outcome = finished.outcome
         self._session_id, self._trace_id = finished.session_id, finished.trace_id
         return value
 
     def _services(self, handlers: Mapping[str, TaskHandler]) -> Services:
-        unused = [f"config={self.config!r}"] if self.config else []
-        if self.channel_backend != "memory":
-            unused.append(f"channel_backend={self.channel_backend!r}")
+        is_default = self.channel_backend == "memory"
         llm_client, prompt_manager = self._given
         return Services(
             llm_client=llm_client,
@@ -328,7 +352,8 @@ class ExecutionContext:
             tracer=self.tracer,
             session_id=self._session_id,
             trace_id=self._trace_id,
-            unused=unused,
+            config=self.config,
+            unused=() if is_default else (f"channel_backend={self.channel_backend!r}",),
         )
 
     if not TYPE_CHECKING:

@@ -4,6 +4,7 @@ from graflow.dsl.channel import Channel
 from graflow.dsl.graph import TaskGraph
 from graflow.dsl.memory_channel import MemoryChannel
 from graflow.dsl.missing import MISSING
+from graflow.dsl.services import Provided, Services
 
 
 class LoneBackend:
@@ -12,6 +13,7 @@ class LoneBackend:
     def __init__(self) -> None:
         self._channel = MemoryChannel()
         self._graph = TaskGraph()
+        self.provided = Provided(Services(), lambda: None)
 
     def result(self, task_id: str, /) -> object:
         """Return `MISSING`."""

@@ -46,6 +46,9 @@ class Services:
     trace_id: str | None = None
     """What the run belongs to; None: the same as `session_id`."""
 
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """For programs that read it again; no host does."""
+
     unused: Sequence[str] = ()
     """What the program gave and no host uses, in its words: `set_redis_client(…)`."""
 

@@ -5,18 +5,24 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from contextvars import copy_context
 from functools import partial
+from typing import Any
 
 from graflow.dsl.arguments import Again, Incoming
 from graflow.dsl.call import run_call
 from graflow.dsl.context import TaskExecutionContext, TaskFacts
 from graflow.dsl.copies import ATOMS, Frozen, Warned, freeze
 from graflow.dsl.decisions import Call, Handover
+from graflow.dsl.handler import DIRECT
 from graflow.dsl.missing import MISSING
+from graflow.dsl.task import TaskWrapper
 from graflow.dsl.workflow import WorkflowContext
+from graflow.exceptions import ConfigError
 from graflow.local.captured import Captured
 from graflow.local.deadline import Deadline, TimeIsUp
 from graflow.local.failures import attempt_error, too_slow
+from graflow.local.handled import HandledTask, handler_context, missing_handler, run_handled
 from graflow.local.judging import run_policy
+from graflow.local.live import Live
 from graflow.local.nodes import Nodes
 from graflow.local.views import TaskView, thaw
 from graflow.machine.directives import Directive, Iterate, Spawn
@@ -29,10 +35,13 @@ from graflow.machine.state import Activation
 class Attempts:
     """Makes the attempts of one run."""
 
-    def __init__(self, nodes: Nodes, session_id: str) -> None:
+    def __init__(self, nodes: Nodes, live: Live) -> None:
         self._nodes = nodes
-        self._session_id = session_id
+        self._live = live
+        self._session_id = live.session_id
         program = nodes.program
+        self._trace_id = program.services.trace_id or live.session_id
+        self._handlers = program.services.handlers
         self._workflow = WorkflowContext.of(program.name, program.graph)
         self._warned = Warned()
         self._captured = Captured()
@@ -54,7 +63,8 @@ class Attempts:
         if not isinstance(plan, TaskPlan):
             return self._run_policy(activation, view)
         node, number, attempt = activation.node, activation.number, activation.attempt
-        callee = self._nodes.task(activation).callee
+        task = self._nodes.task(activation)
+        callee = task.callee
         context = TaskExecutionContext(self._facts(plan, activation), view)
         call = partial(
             run_call,
@@ -70,6 +80,10 @@ class Attempts:
         ended: AttemptSucceeded | AttemptFailed
         try:
             with Deadline(plan.timeout_s) if plan.timeout_s is not None else nullcontext():
+                if callee.inject_llm_client or callee.inject_llm_agent is not None:
+                    call = partial(call, injected=view.provided.injected(node, callee))
+                if self._handlers or task.handler_type != DIRECT:
+                    call = partial(self._handled, task, call, view)
                 value = call()
             decided = context.decisions
             if decided is not None and decided.result is not MISSING:
@@ -89,6 +103,16 @@ class Attempts:
             self._captured.after(node, callee, before)
         return ended
 
+    def _handled(self, task: TaskWrapper, call: Callable[..., Any], view: TaskView) -> Any:  # noqa: ANN401 - any value
+        """Let the handler that the task asks for make the attempt."""
+        handler = self._handlers.get(task.handler_type)
+        if handler is None:
+            if task.handler_type == DIRECT:
+                return call()
+            raise ConfigError(missing_handler(task.task_id, task.handler_type))
+        handed = HandledTask(task, lambda given: call(given=given))
+        return run_handled(handler, handed, handler_context(self._live, view))
+
     def _run_policy(
         self, activation: Activation, view: TaskView
     ) -> AttemptSucceeded | AttemptFailed:
@@ -97,7 +121,7 @@ class Attempts:
         facts = TaskFacts(
             task_id=activation.node,
             session_id=self._session_id,
-            trace_id=self._session_id,
+            trace_id=self._trace_id,
             cycle_count=activation.iteration,
         )
         context = TaskExecutionContext(facts, view)
@@ -124,7 +148,7 @@ class Attempts:
         return TaskFacts(
             task_id=plan.id,
             session_id=self._session_id,
-            trace_id=self._session_id,
+            trace_id=self._trace_id,
             cycle_count=activation.iteration,
             max_cycles=plan.max_cycles,
             retry_count=activation.failures,

@@ -1,13 +1,15 @@
 """Runs programs in this process."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from graflow.dsl.execution import ExecutionContext
 from graflow.dsl.memory_channel import MemoryChannel
 from graflow.dsl.program import Program
 from graflow.local.failures import failure_of
+from graflow.local.handled import check_handlers
 from graflow.local.outcome import LocalOutcome
 from graflow.local.run import LocalRun
 from graflow.local.views import thaw
@@ -32,17 +34,36 @@ class LocalHost:
             ret_context: Return `(value, ExecutionContext)`.
 
         Raises:
-            GraflowRuntimeError: If the run fails.
+            ConfigError: If a task asks for a handler that this machine does not have.
+            GraflowRuntimeError: If the run fails; its `context` is what the run left.
             BaseException: What is no Exception, such as KeyboardInterrupt, abandons the run and
                 passes through. `sys.exit` in a task is a failure of that task.
         """
-        run = LocalRun(program, MemoryChannel(initial=initial_channel), os.urandom(16).hex())
-        state = run.to_its_end()
-        if state.phase is not RunPhase.SUCCEEDED:
-            error = failure_of(state)
-            raise error from error.cause
-        value = thaw(state.value)
-        if not ret_context:
-            return value
-        outcome = LocalOutcome(state, run.channel, run.session_id)
-        return value, ExecutionContext.of_run(program, outcome)
+        check_handlers(program)
+        session_id = program.services.session_id or os.urandom(16).hex()
+        run = LocalRun(program, MemoryChannel(initial=initial_channel), session_id)
+        with _told(run) as tell_value:
+            state = run.to_its_end()
+            outcome = LocalOutcome(state, run.channel, session_id)
+            if state.phase is not RunPhase.SUCCEEDED:
+                error = failure_of(state)
+                error.context = ExecutionContext.of_run(program, outcome)
+                raise error from error.cause
+            value = thaw(state.value)
+            tell_value(value)
+        return (value, ExecutionContext.of_run(program, outcome)) if ret_context else value
+
+
+@contextmanager
+def _told(run: LocalRun) -> Iterator[Callable[[object], None]]:
+    """Tell the tracer, if there is one, how a run ended; yields what takes its value."""
+    values: list[object] = [None]
+    error: BaseException | None = None
+    try:
+        yield values.append
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        if run.tracing is not None:
+            run.tracing.run_ended(values[-1], error)

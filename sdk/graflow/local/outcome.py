@@ -17,6 +17,7 @@ class LocalOutcome:
         self._channel = RunChannel(channel, self.result)
         self._session_id = session_id
         self._steps = state.steps
+        self._message = state.message
 
     @property
     def session_id(self) -> str:
@@ -37,6 +38,11 @@ class LocalOutcome:
     def steps(self) -> int:
         """How many activations there were."""
         return self._steps
+
+    @property
+    def message(self) -> str:
+        """Why the run ended, if a task or somebody said so."""
+        return self._message
 
     def result(self, task_id: str, /) -> object:
         """Return a copy of the latest result of a task, or `MISSING`."""

@@ -10,12 +10,15 @@ import contextvars
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from graflow.dsl.channel import Channel
 from graflow.dsl.program import Program
 from graflow.local.attempt import Attempts
+from graflow.local.live import Live
 from graflow.local.nodes import Nodes
+from graflow.local.tracing import Tracing
 from graflow.local.turn import Turn
 from graflow.local.views import TaskView
 from graflow.machine import reasons
@@ -52,12 +55,14 @@ class LocalRun:
         self.channel = channel
         self.session_id = session_id
         self._state = State()
-        self._nodes = Nodes(program, self._state)
-        self._attempts = Attempts(self._nodes, session_id)
-        self._context = contextvars.copy_context()
-        """The program's; what a task does to its own copy ends with it."""
         self._mutex = threading.Lock()
         """Held while the state is changed, or read in more than one step."""
+        self._nodes = Nodes(program, self._state)
+        self.live = Live(self._nodes, channel, session_id, self._mutex)
+        self._attempts = Attempts(self._nodes, self.live)
+        self.tracing = Tracing(self._nodes, self.live) if program.services.tracer else None
+        self._context = contextvars.copy_context()
+        """The program's; what a task does to its own copy ends with it."""
         self._changed: dict[int, threading.Condition] = {}
         """By carried scope: notified when its carrier may have something to do."""
         self._carriers: dict[int, int] = {RUN_SCOPE: RUN_SCOPE}
@@ -78,8 +83,13 @@ class LocalRun:
         Raises:
             BaseException: What abandoned the run: KeyboardInterrupt in a task, in a branch too.
         """
-        with self._mutex:
-            self._fold(RunStarted(time.time()), RUN_SCOPE)
+        started = RunStarted(time.time())
+        if self.tracing is None:
+            with self._mutex:
+                self._fold(started, RUN_SCOPE)
+        else:
+            self.tracing.run_started()
+            self._record(started, self.tracing)
         try:
             self._carry(RUN_SCOPE)
         except BaseException as error:
@@ -103,16 +113,34 @@ class LocalRun:
             wait = turn is None or turn.is_over
             activation, group, over = self._next(scope, wait=wait)
             if activation is not None:
-                view = TaskView(self._nodes, self.channel, activation, self._mutex)
-                event = self._attempts.run(activation, view, begin)
-                with self._mutex:
-                    self._fold(self._accepted(activation, event), activation.scope)
+                self._attempt(activation, begin)
             if turn is not None:
                 turn.over()
             if group is not None:
                 self._open(group)
             if over:
                 return
+
+    def _attempt(self, activation: Activation, begin: Callable[[], None] | None) -> None:
+        view = TaskView(self._nodes, self.channel, activation, self._mutex, self.live.provided)
+        if self.tracing is None:
+            event = self._attempts.run(activation, view, begin)
+            with self._mutex:
+                self._fold(self._accepted(activation, event), activation.scope)
+        else:
+            self.tracing.attempt_started(activation)
+            self._record(self._attempts.run(activation, view, begin), self.tracing, activation)
+
+    def _record(self, event: Event, tracing: Tracing, activation: Activation | None = None) -> None:
+        """Fold a fact and tell of it, before anything that follows from it can be told."""
+        with tracing.turn:
+            with self._mutex:
+                event = self._accepted(activation, event)
+                self._fold(event, activation.scope if activation else RUN_SCOPE)
+                news = tracing.news()
+            if activation is not None:
+                tracing.attempt_ended(activation, event)
+            tracing.tell(news)
 
     def _next(self, scope: int, *, wait: bool) -> tuple[Activation | None, _Group | None, bool]:
         """Take what was created first in a carried scope: an activation, claimed, or a group.
@@ -141,11 +169,11 @@ class LocalRun:
             self._fold(TimerFired(time.time()), scope)
             self._wake_all()
 
-    def _accepted(self, activation: Activation, event: Event) -> Event:
+    def _accepted(self, activation: Activation | None, event: Event) -> Event:
         """Return the end of an attempt, or its failure if what it decided cannot be done."""
         if not isinstance(event, AttemptSucceeded) or not event.directives:
             return event
-        if activation.number not in self._state.activations:
+        if activation is None or activation.number not in self._state.activations:
             return event
         complaint = objection(self._plan, self._state, activation, event.directives)
         if complaint is None:
@@ -156,6 +184,8 @@ class LocalRun:
     def _open(self, group: _Group) -> None:
         """See to it that the branches of a group are carried."""
         carrying = self._nodes.carrying(group.number)
+        if self.tracing is not None:
+            self.tracing.group_opened(group.number)
         if carrying.inline:
             for branch in group.branches:
                 self._carry(branch)

@@ -10,6 +10,7 @@ from graflow.dsl.channel import Channel
 from graflow.dsl.copies import Frozen
 from graflow.dsl.graph import TaskGraph
 from graflow.dsl.missing import MISSING
+from graflow.dsl.services import Provided
 from graflow.local.nodes import Nodes
 from graflow.machine.results import seen_by
 from graflow.machine.state import Activation, GroupValue, Value
@@ -28,10 +29,15 @@ def thaw(value: Value) -> Any:  # noqa: ANN401 - any value
 class TaskView:
     """Results, channel and tasks as one attempt sees them; both `Names` and `Backend`."""
 
-    __slots__ = ("_activation", "_channel", "_mutex", "_nodes", "_run_channel")
+    __slots__ = ("_activation", "_channel", "_mutex", "_nodes", "_run_channel", "provided")
 
     def __init__(
-        self, nodes: Nodes, channel: Channel, activation: Activation, mutex: threading.Lock
+        self,
+        nodes: Nodes,
+        channel: Channel,
+        activation: Activation,
+        mutex: threading.Lock,
+        provided: Provided,
     ) -> None:
         """Take what the view is of.
 
@@ -40,9 +46,11 @@ class TaskView:
             channel: Its channel.
             activation: Whose attempt it is.
             mutex: Held while the state changes.
+            provided: The run's clients, agents and prompts.
         """
         self._nodes = nodes
         self._run_channel = channel
+        self.provided = provided
         self._channel: RunChannel | None = None
         self._activation = activation
         self._mutex = mutex

@@ -1,0 +1,84 @@
+"""The run as handlers, tracers and makers of agents see it while it goes on."""
+
+import threading
+from collections.abc import Sequence
+
+from graflow.dsl.channel import Channel
+from graflow.dsl.execution import ExecutionContext
+from graflow.dsl.missing import MISSING
+from graflow.dsl.services import Provided
+from graflow.local.nodes import Nodes
+from graflow.local.views import RunChannel, thaw
+from graflow.machine import results
+
+
+class RunningContext(ExecutionContext):
+    """The context of a run that goes on."""
+
+    def is_completed(self) -> bool:
+        """Return False: somebody is looking at it while it runs."""
+        return False
+
+
+class Live:
+    """An `Outcome` of a run that has not ended yet."""
+
+    def __init__(
+        self, nodes: Nodes, channel: Channel, session_id: str, mutex: threading.Lock
+    ) -> None:
+        """Take what the run is made of.
+
+        Args:
+            nodes: Its tasks and state.
+            channel: Its channel.
+            session_id: Its id.
+            mutex: Held while the state changes.
+        """
+        self._nodes = nodes
+        self._mutex = mutex
+        self._channel = RunChannel(channel, self.result)
+        self._session_id = session_id
+        self.program = nodes.program
+        self.provided = Provided(self.program.services, self.context)
+
+    @property
+    def session_id(self) -> str:
+        """Its id."""
+        return self._session_id
+
+    @property
+    def channel(self) -> Channel:
+        """Its channel."""
+        return self._channel
+
+    @property
+    def completed_tasks(self) -> Sequence[str]:
+        """Ids of the tasks that have succeeded so far."""
+        with self._mutex:
+            return tuple(results.of_run(self._nodes.state))
+
+    @property
+    def steps(self) -> int:
+        """How many activations there were so far."""
+        return self._nodes.state.steps
+
+    @property
+    def message(self) -> str:
+        """Why the run ends, if a task has said so."""
+        return self._nodes.state.message
+
+    def result(self, task_id: str, /) -> object:
+        """Return a copy of the latest result of a task of the run's own scope, or `MISSING`."""
+        with self._mutex:
+            found = results.of_run(self._nodes.state).get(task_id)
+        return MISSING if found is None else thaw(found.value)
+
+    def context(self, inside: str | None = None) -> RunningContext:
+        """Return the run as a context.
+
+        Args:
+            inside: The group or task that what looks at it belongs to.
+        """
+        made = RunningContext.of_run(self.program, self, self.provided)
+        made.current_task_id = inside
+        return made
