@@ -20,11 +20,12 @@ from graflow.machine.due import due
 from graflow.machine.state import Error, RunPhase, State
 from graflow.store import StoreError
 from graflow_operator import folding, orders, program, statuses, turns
-from graflow_operator.bundles import Bundle
+from graflow_operator.bundles import Bundle, BundleUnusableError
+from graflow_operator.channel import Hold, RunChannel
 from graflow_operator.claimants import Claimants
 from graflow_operator.cluster import PODS, Object
 from graflow_operator.cluster_errors import ClusterError, NotFoundError, TooManyError
-from graflow_operator.code import Code
+from graflow_operator.code import BundleAwaitedError, Code
 from graflow_operator.commits import StoreRequiredError, SupersededError
 from graflow_operator.desk import Desk
 from graflow_operator.dispatch import Dispatch
@@ -44,7 +45,7 @@ from graflow_operator.letters import (
 )
 from graflow_operator.parts import Parts
 from graflow_operator.podbook import PodBook
-from graflow_operator.program import Program
+from graflow_operator.program import Program, needs_plan
 from graflow_operator.record import News, Record
 from graflow_operator.refs import AttemptRef, RunRef, is_pod_of
 from graflow_operator.refusals import Refusals
@@ -69,8 +70,16 @@ class Actor:
         self._bell = asyncio.Event()
         self._desk = Desk(self.ring, laps)
         self._dispatch = Dispatch(parts, self.run, self.ring)
+        hold = Hold(self.holder, lambda: self._snapshot.state, self.ring, self._dispatch)
+        self.channel = RunChannel(parts, self.run, hold)
         self._hands = Hands(
-            parts, self.run, self.book, self._dispatch, self._desk.deliver, laps.mark
+            parts,
+            self.run,
+            self.book,
+            self._dispatch,
+            self._desk.deliver,
+            laps.mark,
+            lambda: self.channel.values,
         )
         self._record = Record(parts, workflow, self._dispatch)
         self._code = Code(parts, self.run.namespace)
@@ -191,7 +200,9 @@ class Actor:
                 await self._round()
         finally:
             self._dispatch.close()
-            self._desk.close(FencedError("the run is over") if self.done else None)
+            reason = FencedError("the run is over") if self.done else None
+            self._desk.close(reason)
+            self.channel.close(reason or NotYetError("the operator is stopping"))
 
     async def _round(self) -> None:
         letters: list[Letter] = []
@@ -213,8 +224,10 @@ class Actor:
             self.done = True
         except StoreRequiredError as error:
             await self._outgrown(error)
-        except UnreadableSnapshotError as error:
-            await self._record.say(Error(reasons.STATE_UNREADABLE, str(error)))
+        except (UnreadableSnapshotError, BundleAwaitedError) as error:
+            awaited = isinstance(error, BundleAwaitedError)
+            reason = reasons.BUNDLE_MISSING if awaited else reasons.STATE_UNREADABLE
+            await self._record.say(Error(reason, str(error)))
             await self._take_a_breath(error)
         except StoreError as error:
             self._store_away = Error(reasons.STORE_UNAVAILABLE, str(error))
@@ -258,20 +271,29 @@ class Actor:
             self.done = True
             return False
         try:
-            found = program.read(workflow)
+            found = program.read(workflow, await self._code.plan(workflow))
         except InvalidWorkflow as error:
-            await self._record.refuse(reasons.INVALID, error.problems)
-            self.done = True
+            await self._refuse(reasons.INVALID, error.problems)
+            return False
+        except BundleUnusableError as error:
+            await self._refuse(error.error.reason, [Problem("", str(error))])
             return False
         committed = await self._record.read(found.plan)
         self._snapshot = committed or Snapshot()
         if committed is not None:
             await self._recover()
+        ended = self._snapshot.state.phase.ended
+        await self.channel.recover(self._record.channel, found.spec.input or {}, ended=ended)
         # Only now may runners be answered: before, nothing is known of their attempts.
         self._program, self._generation = found, self._record.generation
         self._fatal = None
         self.ring()
         return True
+
+    async def _refuse(self, reason: str, problems: Iterable[Problem]) -> None:
+        """Leave a run alone that cannot begin."""
+        await self._record.refuse(reason, problems)
+        self.done = True
 
     async def _recover(self) -> None:
         """Learn which pods exist; what should exist and does not may have been and be gone."""
@@ -298,7 +320,8 @@ class Actor:
             return
         self._generation = self._record.generation
         try:
-            self._program = program.read(self._record.workflow)
+            plan = self.bundle.plan() if self.bundle and needs_plan(self._record.workflow) else None
+            self._program = program.read(self._record.workflow, plan)
         except InvalidWorkflow as error:
             log.warning("%s: changed spec not taken over: %s", self.run, error)
 
@@ -309,21 +332,24 @@ class Actor:
             await self._code.fetch(found)
         if self._code.unusable and before.state.phase is RunPhase.PENDING:
             problem = Problem("", self._code.unusable.message)
-            await self._record.refuse(self._code.unusable.reason, [problem])
-            self.done = True
+            await self._refuse(self._code.unusable.reason, [problem])
             return
         if any(isinstance(letter, Report) for letter in letters):
             self._store_away = None  # what it reports is where it belongs
-        draft = Draft(found, before, now, self.book.facts)
+        draft = Draft(found, before, now, self.book.facts, self.bundle)
         fatal = self._fatal or self._code.unusable
         draft.about_the_run(RunFacts(not self._code.is_needed(found), fatal))
         draft.about_pods()
         answers = [(letter, self._fold(draft, letter)) for letter in letters]
         after = self._with_holds(found, draft.snapshot(before, self.book.living()), now)
         news = self._news(found, after)
-        if await self._record.commit(found.plan, before, after, news, self.book.facts):
-            self._store_away = None
-        self._snapshot = after
+        async with self.channel.turn:
+            moved = after.state is not before.state or after.held != before.held
+            part = await self.channel.part(after.state, moved=moved)
+            if await self._record.commit(found.plan, before, after, news, self.book.facts, part):
+                self._store_away = None
+            self._snapshot = after
+            self.channel.committed(part, after.state.phase)
         self._refused.keep(set(turns.starting(after.state)) - self.book.facts.keys())
         for letter, error in answers:
             self._answer(found, letter, error)
@@ -337,8 +363,7 @@ class Actor:
             case Unstartable(attempt=attempt, error=error):
                 draft.judged(attempt, Failed(error))
             case Claim():
-                python = self.bundle.python if self.bundle else ""
-                return draft.claimed(letter, python)
+                return draft.claimed(letter)
             case Report():
                 return draft.reported(letter)
             case _:
@@ -372,7 +397,9 @@ class Actor:
                 error = FencedError(f"attempt {letter.attempt} is over")
             else:
                 state = self._snapshot.state
-                order = orders.order(self.run, found, state, activation, self.bundle)
+                order = orders.order(
+                    self.run, found, state, activation, self.bundle, self.channel.values
+                )
         self._desk.answer(letter, error, order)
 
     def _act(self, found: Program, now: float) -> None:
@@ -386,6 +413,7 @@ class Actor:
             wakes.append(state.started_at + limit)
         if self._code.is_needed(found) and not state.phase.ended:
             wakes.append(now + BUNDLE_S)
+        wakes += self.channel.wakes()
         later = [*self._hands.wakes(), *(refusal.until for refusal in self._refused.values())]
         # What is over already was looked at just now, and is waited for no more.
         self._wakes = [*wakes, *(wake for wake in later if wake > now)]

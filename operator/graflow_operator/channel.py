@@ -24,6 +24,7 @@ from graflow.machine.state import State as RunState
 from graflow.store import ObjectMissingError, StoreError, StoreUnavailableError
 from graflow_operator import channel_log, metrics
 from graflow_operator.channel_log import Log, Record, TakenError
+from graflow_operator.channel_values import Values
 from graflow_operator.cluster import WORKFLOWS
 from graflow_operator.commits import SupersededError
 from graflow_operator.dispatch import Dispatch
@@ -187,9 +188,9 @@ class RunChannel:
         return state.holds(key, owner)
 
     @property
-    def committed_state(self) -> tuple[State, float]:
-        """The channel as committed, and the time, for what follows from a commit of the run."""
-        return self._state, self._parts.clock()
+    def values(self) -> Values:
+        """What is committed, for what follows from a commit of the run."""
+        return Values(self._state, self._parts.clock())
 
     def _check_open(self) -> None:
         if self._closed is not None:

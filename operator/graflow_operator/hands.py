@@ -23,6 +23,7 @@ from graflow_operator.podbook import PodBook
 from graflow_operator.program import Program
 from graflow_operator.refs import AttemptRef, RunRef
 from graflow_operator.snapshot import Snapshot
+from graflow_operator.work import work_of
 
 START_PATIENCE_S = 300.0
 """How long an image may not be had, or a container not be made, before another pod is tried."""
@@ -39,6 +40,7 @@ class Hands:
         dispatch: Dispatch,
         deliver: Callable[[Letter], None],
         mark: Callable[[AttemptRef, str], None],
+        channel: Callable[[], orders.Channel],
     ) -> None:
         self._parts = parts
         self._run = run
@@ -46,6 +48,7 @@ class Hands:
         self._dispatch = dispatch
         self._deliver = deliver
         self._mark = mark
+        self._channel = channel
         self._errands = Errands(parts, run, deliver, book.seen)
         self._committed = Snapshot()
         self._removed: set[str] = set()
@@ -120,11 +123,11 @@ class Hands:
         activation = state.activations.get(attempt.activation)
         if activation is None:
             return
-        task = program.tasks[activation.node]
+        task = work_of(program, state, activation).task
         inputs: dict[str, str] = {}
         try:
             if task.container is not None:
-                asked = orders.inputs(program, state, activation)
+                asked = orders.inputs(program, state, activation, self._channel())
                 inputs = await self._errands.inputs(asked)
             else:
                 await self._make_secret()
@@ -178,7 +181,7 @@ class Hands:
             lost = fact is None and (attempt in self._book.missing or bool(activation.claim))
             if attempt in self._committed.held or not (lost or why or (fact and fact.ended)):
                 continue
-            task, claim = program.tasks[activation.node], activation.claim
+            task, claim = work_of(program, state, activation).task, activation.claim
             why = why or self._given_up.get(attempt)
             self._dispatch.send(
                 ("inquire", attempt),

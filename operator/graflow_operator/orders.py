@@ -1,54 +1,62 @@
 """The order that a runner gets for its claim, and the values that it may ask for. Pure."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from graflow.api import names
-from graflow.api.workflow import TaskSpec
-from graflow.machine.plan import TaskPlan
+from graflow.machine.objections import known_nodes
+from graflow.machine.plan import Exit, GroupPlan, Plan, TaskPlan
 from graflow.machine.results import visible
+from graflow.machine.scopes import groups_around, identity, outward
 from graflow.machine.state import Activation, Sent, State
-from graflow_operator import keys, values
+from graflow_operator import judged, keys, values
 from graflow_operator.bundles import Bundle
 from graflow_operator.program import Program
 from graflow_operator.refs import AttemptRef, RunRef
+from graflow_operator.work import Work, work_of
 
 RESULT_SUFFIX = ".__result__"
 
 Json = dict[str, Any]
+Channel: TypeAlias = Mapping[str, values.ValueRef]
+"""What is in the run's channel, by key."""
 
 
-def order(
+def order(  # noqa: PLR0913, PLR0917 - all that an order is made of
     run: RunRef,
     program: Program,
     state: State,
     activation: Activation,
     bundle: Bundle | None,
+    channel: Channel,
 ) -> Json:
     """Return what a runner is to do, its key and addresses left out."""
-    task, plan = program.tasks[activation.node], program.plan.by_id[activation.node]
-    if not isinstance(plan, TaskPlan):
-        raise TypeError(f"{plan.id!r} is a group and has no runner")
+    work = work_of(program, state, activation)
+    task, node = work.task, work.node
     return {
         "activation": activation.number,
         "attempt": activation.attempt,
         "task": {
             "id": task.name,
+            "identity": identity(state, activation),
+            "inside": list(groups_around(state, activation.scope)),
             "iteration": activation.iteration,
-            "maxCycles": plan.max_cycles,
-            "maxAttempts": plan.retry.max_attempts,
+            "maxCycles": node.max_cycles if isinstance(node, TaskPlan) else 0,
+            "maxAttempts": node.retry.max_attempts,
             "failures": activation.failures,
         },
         "run": {"name": run.name, "namespace": run.namespace, "uid": run.uid},
-        "call": _call(task, bundle),
+        "call": _call(program, state, activation, work, bundle),
         "bundle": bundle
         and {
             "sha256": bundle.sha256,
             "size": len(bundle.data),
             "url": f"{names.RUNNER_PREFIX}/bundle/{bundle.sha256}",
         },
+        "again": activation.again,
+        "fragment": _around(program, state, activation, bundle),
         **_sent(activation.sent),
-        "names": resolve(program, state, activation.scope, task.params),
+        "names": resolve(program, state, activation.scope, task.params, channel),
         "outcome": None,
         "limits": {"inlineBytes": values.REPORT_INLINE_BYTES},
     }
@@ -59,12 +67,58 @@ def attempt_key(run_key: bytes, attempt: AttemptRef, claim: str) -> bytes:
     return keys.of_attempt(run_key, attempt.activation, attempt.attempt, claim)
 
 
-def _call(task: TaskSpec, bundle: Bundle | None) -> Json:
+def _call(
+    program: Program, state: State, activation: Activation, work: Work, bundle: Bundle | None
+) -> Json:
+    task = work.task
+    if isinstance(work.node, GroupPlan):
+        return {
+            "policy": _function(work, bundle),
+            "group": task.name,
+            "members": list(work.node.members),
+            "results": judged.results(program, state, activation, work.node),
+        }
     if task.function is not None:
-        return {"function": bundle.functions[task.function] if bundle else None}
+        return _function(work, bundle)
     if task.entrypoint is not None:
         return {"entrypoint": task.entrypoint}
     return {"script": task.script, "params": list(task.params)}
+
+
+def _function(work: Work, bundle: Bundle | None) -> Json:
+    function = work.task.function
+    if work.code is not None:
+        return {"code": work.code, "id": function}
+    sha256 = bundle.functions.get(function) if bundle and function else None
+    return {"function": sha256, "id": function}
+
+
+def _around(
+    program: Program, state: State, activation: Activation, bundle: Bundle | None
+) -> list[Json] | None:
+    """Return the nodes and edges of the fragments around an activation, the innermost first.
+
+    Those of the program itself are in its bundle; they come last where there is none.
+    """
+    plans = [found.plan for found in outward(state, activation.scope) if found.plan is not None]
+    if bundle is None:
+        plans.append(program.plan)
+    return [_drawn(plan) for plan in plans] or None
+
+
+def _drawn(plan: Plan) -> Json:
+    return {
+        "tasks": [
+            {
+                "id": node.id,
+                "group": isinstance(node, GroupPlan),
+                "members": list(node.members) if isinstance(node, GroupPlan) else [],
+            }
+            for node in plan.nodes
+            if not isinstance(node, Exit)
+        ],
+        "edges": [list(edge) for edge in plan.edges],
+    }
 
 
 def _sent(sent: Iterable[Sent]) -> Json:
@@ -76,9 +130,11 @@ def _sent(sent: Iterable[Sent]) -> Json:
     return {"sent": tokens if one_sender else [], "senders": senders}
 
 
-def resolve(program: Program, state: State, scope: int, asked: Iterable[str]) -> Json:
+def resolve(
+    program: Program, state: State, scope: int, asked: Iterable[str], channel: Channel
+) -> Json:
     """Return what each name stands for, as seen from a scope; None for those that mean nothing."""
-    return {name: _resolve(program, state, scope, name) for name in asked}
+    return {name: _resolve(program, state, scope, name, channel) for name in asked}
 
 
 def results(state: State, scope: int, asked: Iterable[str]) -> Json:
@@ -86,36 +142,39 @@ def results(state: State, scope: int, asked: Iterable[str]) -> Json:
     return {name: _result(state, scope, name) for name in asked}
 
 
-def visible_names(program: Program, state: State, scope: int) -> Json:
+def visible_names(program: Program, state: State, scope: int, channel: Channel) -> Json:
     """Return what could be asked for from a scope: ids that have results, and channel keys."""
     known = program.plan.by_id if scope in state.scopes else ()
     return {
         "results": [name for name in known if visible(state, scope, name) is not None],
-        "channel": list(program.spec.input or {}),
+        "channel": list(channel),
     }
 
 
-def inputs(program: Program, state: State, activation: Activation) -> Mapping[str, values.ValueRef]:
+def inputs(
+    program: Program, state: State, activation: Activation, channel: Channel
+) -> Mapping[str, values.ValueRef]:
     """Return the inputs of a container task by name: its params, and what its predecessors sent."""
     found = {one.sender: values.wire(one.value) for one in activation.sent}
-    for name in program.tasks[activation.node].params:
-        entry = _resolve(program, state, activation.scope, name) or {}
+    for name in work_of(program, state, activation).task.params:
+        entry = _resolve(program, state, activation.scope, name, channel) or {}
         for kind in ("result", "channel"):
             if kind in entry:
                 found[name] = entry[kind]
     return found
 
 
-def _resolve(program: Program, state: State, scope: int, name: str) -> Json | None:
+def _resolve(
+    program: Program, state: State, scope: int, name: str, channel: Channel
+) -> Json | None:
     if found := _result(state, scope, name):
         return found
-    given = program.spec.input or {}
-    if name in given:
-        return {"channel": {"json": given[name]}}
+    if name in channel:
+        return {"channel": channel[name]}
     if name.endswith(RESULT_SUFFIX):
         found = _result(state, scope, name.removesuffix(RESULT_SUFFIX))
         return found and {"channel": found["result"]}
-    return {"task": True} if name in program.plan.by_id else None
+    return {"task": True} if name in known_nodes(program.plan, state, scope) else None
 
 
 def _result(state: State, scope: int, name: str) -> Json | None:

@@ -51,7 +51,4 @@ def held(
 
 def running(state: State) -> int:
     """Return how many attempts run now."""
-    return sum(
-        activation.phase is Phase.RUNNING
-        for activation in state.activations.values()
-    )
+    return sum(activation.phase is Phase.RUNNING for activation in state.activations.values())

@@ -6,14 +6,16 @@ import copy
 import json
 
 from graflow.store.memory import MemoryStore
-from graflow_operator import keys
+from graflow_operator import keys, reports
 from graflow_operator.actor import Actor
 from graflow_operator.cluster import PODS, WORKFLOWS
 from graflow_operator.facts import of_pod
 from graflow_operator.keys import MasterKey
 from graflow_operator.letters import FencedError, NotYetError
 from graflow_operator.notes import Notes
+from graflow_operator.outcomes import report_of
 from graflow_operator.parts import Parts
+from graflow_operator.refs import RunRef
 from graflow_operator.settings import Settings
 from graflow_operator.storage import Storage
 from graflow_operator.verdicts import Succeeded
@@ -25,8 +27,17 @@ HANGS = object()
 """What `work` returns for a task that never ends; None: its process ends without a report."""
 
 
+def returned(value, *directives):
+    """Return the report of a task that returned JSON, and decided this."""
+    return {"outcome": "Succeeded", "value": {"json": value}, "directives": list(directives)}
+
+
 class World:
-    """Everything but the actor survives a crash."""
+    """Everything but the actor survives a crash.
+
+    `work(task, order)` is what tasks do: it returns a verdict, or a report as a runner sends it,
+    directives and all; `returned` makes one. It may be a coroutine.
+    """
 
     def __init__(self, spec, *, store=True, settings=None, work=None):
         self.cluster = FakeCluster(on_pod=self._pod_made)
@@ -36,6 +47,7 @@ class World:
         self.now = 1_000_000.0
         self.work = work or (lambda task, order: Succeeded({"json": task}))
         self.executed = []
+        self.orders = []
         self.answers = []
         self.actor = None
         self.client = None
@@ -97,11 +109,11 @@ class World:
 
     async def crash(self):
         """Kill the operator process as kill -9 would."""
-        if self.driving is not None:
-            self.driving.cancel()
+        driving, self.actor, self.driving = self.driving, None, None
+        if driving is not None:
+            driving.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self.driving
-        self.actor = self.driving = None
+                await driving
 
     async def _sleep(self, seconds):
         until = self.now + seconds
@@ -147,8 +159,13 @@ class World:
                     await asyncio.sleep(0)
                 if not asking.done():
                     asking.cancel()
-                with contextlib.suppress(NotYetError, asyncio.CancelledError):
+                try:
                     return await asking
+                except NotYetError:
+                    pass
+                except asyncio.CancelledError:
+                    if asyncio.current_task().cancelling():
+                        raise
             await asyncio.sleep(0)
 
     async def _runner(self, pod):
@@ -160,9 +177,15 @@ class World:
             order = await self._ask(lambda actor: actor.claim(pod, nonce, "3.11.2"))
             fact = of_pod(pod)
             self.executed.append(order["task"]["id"])
-            told = self.work(order["task"]["id"], order)
+            self.orders.append(order)
+            told = self.work(order["task"]["id"], {**order, "claim": f"{uid}/{nonce}"})
+            if asyncio.iscoroutine(told):
+                told = await told
             if told is HANGS:
                 await asyncio.Event().wait()
+            if isinstance(told, dict):
+                run = RunRef.of(self.workflow)
+                told = await reports.settled(report_of(told), self.storage, Parts.store_keys(run))
             if told is not None:
                 claim = f"{uid}/{nonce}"
                 answer = await self._ask(lambda a: a.report(fact.attempt, claim, told))

@@ -12,11 +12,13 @@ from graflow.store import StoreError
 from graflow_operator import metrics
 from graflow_operator.cluster_errors import ClusterError, ForbiddenError
 from graflow_operator.letters import FencedError, NotYetError
-from graflow_operator.server import health, runner_api, user_api
+from graflow_operator.server import channel_api, health, runner_api, user_api
 from graflow_operator.server.errors import Refusal, fenced, not_yet, response
 from graflow_operator.server.replica import REPLICA, Replica, replica_of
 
-MAX_BODY_BYTES = 1 << 20
+MAX_BODY_BYTES = 4 << 20
+"""Room for a fragment of a thousand tasks, with their code."""
+
 MAX_IN_FLIGHT_BYTES = 64 << 20
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -31,7 +33,7 @@ def application(replica: Replica) -> web.Application:
     )
     app[REPLICA] = replica
     app[_IN_FLIGHT] = {"bytes": 0}
-    app.add_routes([*runner_api.ROUTES, *user_api.ROUTES, *health.ROUTES])
+    app.add_routes([*runner_api.ROUTES, *channel_api.ROUTES, *user_api.ROUTES, *health.ROUTES])
     return app
 
 

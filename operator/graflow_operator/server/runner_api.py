@@ -12,7 +12,7 @@ from aiohttp import web
 
 from graflow.api import names
 from graflow.store import StoreError
-from graflow_operator import keys, orders, outcomes, strictjson, values
+from graflow_operator import keys, orders, outcomes, reports, strictjson, values
 from graflow_operator.actor import Actor
 from graflow_operator.claimants import addresses
 from graflow_operator.cluster import PODS, Object
@@ -22,10 +22,9 @@ from graflow_operator.outcomes import BadReportError
 from graflow_operator.refs import AttemptRef, RunRef
 from graflow_operator.server.errors import Refusal, bad, bad_key, fenced, not_yet
 from graflow_operator.server.replica import Replica, replica_of
-from graflow_operator.verdicts import Succeeded
 
 ROUTES = web.RouteTableDef()
-CALLS = frozenset({"claim", "report", "results", "blob", "bundle"})
+CALLS = frozenset({"claim", "report", "results", "channel", "blob", "bundle"})
 READ_URL_S = 3600
 WRITE_URL_S = 7 * 24 * 3600
 """As long as a signature can live: the address must outlive the attempt."""
@@ -58,7 +57,7 @@ class Caller:
 async def claim(request: web.Request) -> web.Response:
     """Give an attempt to the pod that was made for it."""
     replica = replica_of(request)
-    body = _object(await request.read())
+    body = object_in(await request.read())
     run, namespace, nonce = (_text(body, field) for field in ("run", "namespace", "nonce"))
     pod_ref = body.get("pod")
     if not isinstance(pod_ref, dict):
@@ -120,7 +119,7 @@ async def _finished(replica: Replica, run: RunRef, order: Json, claimed: str) ->
     """Return an order with what only this host knows: the attempt's key, and addresses."""
     attempt = AttemptRef(order["activation"], order["attempt"])
     key = orders.attempt_key(replica.parts.run_key(run), attempt, claimed)
-    order = {"attemptKey": key.hex(), **await _addressed(replica, run, order)}
+    order = {"attemptKey": key.hex(), **await addressed(replica, run, order)}
     storage, store_keys = replica.parts.storage, replica.parts.store_keys(run)
     if storage is not None:
         places = {
@@ -132,7 +131,7 @@ async def _finished(replica: Replica, run: RunRef, order: Json, claimed: str) ->
     return order
 
 
-async def _addressed(replica: Replica, run: RunRef, document: Json) -> Json:
+async def addressed(replica: Replica, run: RunRef, document: Json) -> Json:
     """Return a document with an address beside every blob in it."""
     storage, store_keys = replica.parts.storage, replica.parts.store_keys(run)
     wanted = {sha: store_keys.blob(sha) for sha in values.blobs(document)}
@@ -146,14 +145,13 @@ async def _addressed(replica: Replica, run: RunRef, document: Json) -> Json:
 @ROUTES.post(f"{names.RUNNER_PREFIX}/report")
 async def report(request: web.Request) -> web.Response:
     """Record how user code ended; answered when that is committed."""
-    replica, caller = replica_of(request), await _caller(request)
+    replica, caller = replica_of(request), await caller_of(request)
     try:
-        told = outcomes.report_of(_object(caller.body))
-        if isinstance(told, Succeeded):
-            value = values.check(told.value)
-            storage = replica.parts.storage
-            settled = await values.settle(value, storage, replica.parts.store_keys(caller.run))
-            told = Succeeded(settled)
+        told = await reports.settled(
+            outcomes.report_of(object_in(caller.body)),
+            replica.parts.storage,
+            replica.parts.store_keys(caller.run),
+        )
     except (BadReportError, values.BadValueError) as error:
         raise bad(str(error)) from error
     except StoreError as error:
@@ -165,30 +163,31 @@ async def report(request: web.Request) -> web.Response:
 @ROUTES.post(f"{names.RUNNER_PREFIX}/results")
 async def results(request: web.Request) -> web.Response:
     """Return what names stand for as seen from the attempt's scope, or which names there are."""
-    replica, caller = replica_of(request), await _caller(request)
-    body = _object(caller.body)
+    replica, caller = replica_of(request), await caller_of(request)
+    body = object_in(caller.body)
     asked = body.get("names")
     if not isinstance(asked, list) or not all(isinstance(name, str) for name in asked):
         raise bad("field `names` is a list of texts")
     if len(asked) > MAX_NAMES:
         raise bad(f"field `names` has at most {MAX_NAMES} entries; this has {len(asked)}")
     program, state, scope = caller.actor.holder(caller.attempt, caller.claim)
+    channel = caller.actor.channel.values
     source = body.get("from")
     if source == "visible":
-        visible = orders.visible_names(program, state, scope)
+        visible = orders.visible_names(program, state, scope, channel)
         return web.json_response({"names": {}, "visible": visible})
     if source == "results":
         found = orders.results(state, scope, asked)
     else:
-        found = orders.resolve(program, state, scope, asked)
-    return web.json_response({"names": await _addressed(replica, caller.run, found)})
+        found = orders.resolve(program, state, scope, asked, channel)
+    return web.json_response({"names": await addressed(replica, caller.run, found)})
 
 
 @ROUTES.post(f"{names.RUNNER_PREFIX}/blob")
 async def blob(request: web.Request) -> web.Response:
     """Return where a large value is to be put."""
-    replica, caller = replica_of(request), await _caller(request)
-    body = _object(caller.body)
+    replica, caller = replica_of(request), await caller_of(request)
+    body = object_in(caller.body)
     sha256, size = body.get("sha256"), body.get("size")
     if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
         raise bad("field `sha256` is 64 hex digits")
@@ -213,7 +212,7 @@ async def blob(request: web.Request) -> web.Response:
 @ROUTES.get(f"{names.RUNNER_PREFIX}/bundle/{{sha256}}")
 async def bundle(request: web.Request) -> web.Response:
     """Return the run's code."""
-    caller = await _caller(request)
+    caller = await caller_of(request)
     found, asked = caller.actor.bundle, request.match_info["sha256"]
     if found is None:
         raise not_yet("the run's code bundle is being read")
@@ -222,7 +221,7 @@ async def bundle(request: web.Request) -> web.Response:
     return web.Response(body=found.data, content_type="application/zip")
 
 
-async def _caller(request: web.Request) -> Caller:
+async def caller_of(request: web.Request) -> Caller:
     """Return who calls, its signature checked before anything it says is looked at."""
     headers = request.headers
     run, claimed = headers.get(names.HEADER_RUN, ""), headers.get(names.HEADER_CLAIM, "")
@@ -257,7 +256,8 @@ def _actor(replica: Replica, run: str) -> Actor:
         raise fenced(str(error)) from error
 
 
-def _object(body: bytes) -> Json:
+def object_in(body: bytes) -> Json:
+    """Return the JSON object that a body is."""
     try:
         found = strictjson.loads(body)
     except ValueError as error:

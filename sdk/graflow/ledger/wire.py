@@ -148,9 +148,9 @@ def op_of(  # noqa: C901, PLR0911 - a table
     match body.get("op"):
         case "set":
             kind = body.get("type", "object")
-            return Set(_key(body), entry(body.get("value"), kind, check), _ttl(body))
+            return Set(key_in(body), entry(body.get("value"), kind, check), _ttl(body))
         case "delete":
-            return Delete(_key(body))
+            return Delete(key_in(body))
         case "clear":
             return Clear()
         case "append" | "prepend" as which:
@@ -158,16 +158,16 @@ def op_of(  # noqa: C901, PLR0911 - a table
             runs = tuple(added.content) if isinstance(added.content, Runs) else ()
             if len(runs) != 1:
                 raise BadCallError("field `items` is one run of a list that is not empty")
-            return Extend(_key(body), runs[0], which == "prepend", added.size, _ttl(body))
+            return Extend(key_in(body), runs[0], which == "prepend", added.size, _ttl(body))
         case "add":
             amount = entry(body.get("amount")).content
             if type(amount) not in (int, float):
                 raise BadCallError("field `amount` is a number on the wire")
-            return Add(_key(body), amount)
+            return Add(key_in(body), amount)
         case "lock":
-            return Lock(_key(body))
+            return Lock(key_in(body))
         case "unlock":
-            return Unlock(_key(body), _whole(body, "ticket"), body.get("unlessHeld") is True)
+            return Unlock(key_in(body), _whole(body, "ticket"), body.get("unlessHeld") is True)
         case "end":
             return End(frozenset((int(a), int(n)) for a, n in body["attempts"]))
         case other:
@@ -207,7 +207,12 @@ def body_of(op: Op) -> Json:  # noqa: PLR0911 - a table
             return {"op": "end", "attempts": sorted(attempts)}
 
 
-def _key(body: Mapping[str, Any]) -> str:
+def key_in(body: Mapping[str, Any]) -> str:
+    """Return the key that an operation or a question is about.
+
+    Raises:
+        BadCallError: If there is none.
+    """
     key = body.get("key")
     if not isinstance(key, str) or len(key) > MAX_KEY_CHARS:
         raise BadCallError(f"field `key` is a text of at most {MAX_KEY_CHARS} characters")

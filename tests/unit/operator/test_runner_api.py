@@ -355,7 +355,7 @@ async def test_a_failure_is_told_with_its_traceback(api):
 async def test_a_body_over_the_limit_is_refused_with_the_way_out(api):
     pod = await api.pod()
     order = await (await api.claim(pod)).json()
-    report = {"outcome": "Succeeded", "value": {"json": "x" * 2_000_000}}
+    report = {"outcome": "Succeeded", "value": {"json": "x" * 5_000_000}}
     answer = await api.call(order, pod, "/runner/v1/report", report)
     assert "store" in await refusal(answer, 413, "BodyTooLarge")
 
