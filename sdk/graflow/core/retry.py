@@ -1,5 +1,6 @@
-"""Retry policies."""
+"""Retry policies, and limits of retries by node."""
 
+from graflow.dsl.limits import RetryController
 from graflow.dsl.retry import RetryPolicy
 
-__all__ = ["RetryPolicy"]
+__all__ = ["RetryController", "RetryPolicy"]

@@ -1,8 +1,11 @@
 """Handlers: code of the program's own that runs its tasks, on this machine."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from graflow.exceptions import ConfigError
 
 if TYPE_CHECKING:  # which makes runs, and those know handlers
     from graflow.dsl.execution import ExecutionContext
@@ -51,6 +54,39 @@ class DirectTaskHandler(TaskHandler):
         value = task.run()
         context.set_result(task.task_id, value)
         return value
+
+
+class DockerTaskHandler(TaskHandler):
+    """Refused: on a cluster every task has a container, and here none has."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - Graflow's own signature
+        self,
+        image: str = "python:3.11-slim",
+        auto_remove: bool = True,  # noqa: FBT001, FBT002
+        environment: Mapping[str, str] | None = None,
+        volumes: Mapping[str, Any] | None = None,
+        device_requests: Sequence[Any] | None = None,
+        auto_mount_graflow: bool = True,  # noqa: FBT001, FBT002
+    ) -> None:
+        """Say what to write instead.
+
+        Raises:
+            ConfigError: Always.
+        """
+        del auto_remove, volumes, auto_mount_graflow
+        instead = [f"image={image!r}"]
+        if environment:
+            instead.append(f"env={dict(environment)!r}")
+        if device_requests:
+            instead.append("resources={'nvidia.com/gpu': '1'}")
+        raise ConfigError(
+            "DockerTaskHandler runs no containers here; give the task what its pod is to have, "
+            f"@task({', '.join(instead)}), and send the program to a cluster (graflow submit)"
+        )
+
+    def execute_task(self, task: "TaskWrapper", context: "ExecutionContext") -> Any:  # noqa: ANN401
+        """Never called: no such handler can be made."""
+        raise NotImplementedError
 
 
 @dataclass

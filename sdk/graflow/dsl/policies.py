@@ -31,6 +31,10 @@ class GroupExecutionPolicy(ABC):
     A class of the program's own is user code: on a cluster it runs in a pod of its own.
     """
 
+    def get_name(self) -> str:
+        """Return the policy's name for people."""
+        return type(self).__name__
+
     @abstractmethod
     def on_group_finished(
         self,
@@ -109,11 +113,11 @@ class CriticalGroupPolicy(_Closed):
             raise ConfigError(
                 f"critical_task_ids is the text {critical_task_ids!r}; give a list of ids"
             )
-        self.critical_task_ids = tuple(critical_task_ids)
+        self.critical_task_ids = list(critical_task_ids)
 
     def judged_by(self) -> GroupPolicy:
         """Return the machine's form of the policy."""
-        return Critical(self.critical_task_ids)
+        return Critical(tuple(self.critical_task_ids))
 
 
 PolicySpec: TypeAlias = str | GroupExecutionPolicy | Strict | BestEffort | AtLeast | Critical
@@ -149,3 +153,47 @@ def judge_of(spec: PolicySpec) -> GroupExecutionPolicy | None:
         return None
     own = type(spec).on_group_finished is not _Closed.on_group_finished
     return spec if own else None
+
+
+def canonicalize_group_policy(policy: str | GroupExecutionPolicy) -> str | dict[str, Any]:
+    """Return a policy as a name, or as a dict with a `type`; see `resolve_group_policy`."""
+    match policy:
+        case str():
+            return policy
+        case AtLeastNGroupPolicy():
+            return {"type": "at_least_n", "min_success": policy.min_success}
+        case CriticalGroupPolicy():
+            return {"type": "critical", "critical_task_ids": policy.critical_task_ids}
+        case StrictGroupPolicy():
+            return "strict"
+        case BestEffortGroupPolicy():
+            return "best_effort"
+        case _:
+            return {"type": "__custom__", "policy": policy}
+
+
+def resolve_group_policy(
+    policy: str | Mapping[str, Any] | GroupExecutionPolicy,
+) -> GroupExecutionPolicy:
+    """Return the policy of a name or of a dict that `canonicalize_group_policy` made.
+
+    Raises:
+        ConfigError: If it is not known, or lacks values.
+    """
+    if isinstance(policy, GroupExecutionPolicy):
+        return policy
+    given = policy if isinstance(policy, Mapping) else {"type": policy}
+    match given:
+        case {"type": "strict"}:
+            return StrictGroupPolicy()
+        case {"type": "best_effort"}:
+            return BestEffortGroupPolicy()
+        case {"type": "at_least_n", "min_success": least}:
+            return AtLeastNGroupPolicy(least)
+        case {"type": "critical", "critical_task_ids": ids}:
+            return CriticalGroupPolicy(ids)
+        case {"type": "__custom__", "policy": GroupExecutionPolicy() as own}:
+            return own
+        case _:
+            policy_of(str(given.get("type")))  # says what is wrong with the name
+            raise ConfigError(f"policy {policy!r} lacks values")

@@ -1,1 +1,1 @@
-"""Graflow's own module paths; see `group_policy`."""
+"""Graflow's own module paths; see `direct`, `docker` and `group_policy`."""

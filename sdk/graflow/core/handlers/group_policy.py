@@ -6,6 +6,8 @@ from graflow.dsl.policies import (
     CriticalGroupPolicy,
     GroupExecutionPolicy,
     StrictGroupPolicy,
+    canonicalize_group_policy,
+    resolve_group_policy,
 )
 
 __all__ = [
@@ -14,4 +16,6 @@ __all__ = [
     "CriticalGroupPolicy",
     "GroupExecutionPolicy",
     "StrictGroupPolicy",
+    "canonicalize_group_policy",
+    "resolve_group_policy",
 ]

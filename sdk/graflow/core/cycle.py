@@ -1,0 +1,5 @@
+"""Limits of passes, by node."""
+
+from graflow.dsl.limits import CycleController
+
+__all__ = ["CycleController"]

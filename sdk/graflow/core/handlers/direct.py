@@ -1,0 +1,5 @@
+"""The handler that calls a task"s function."""
+
+from graflow.dsl.handler import DirectTaskHandler
+
+__all__ = ["DirectTaskHandler"]
