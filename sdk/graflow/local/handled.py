@@ -29,8 +29,12 @@ class HandledTask(TaskWrapper):
             )
         return self._call(kwargs)
 
-    def __reduce_ex__(self, protocol: Any) -> Any:  # noqa: ANN401 - as pickle has it
-        return self._task.__reduce_ex__(protocol)  # to another process the task itself
+    def __reduce__(self) -> tuple[object, ...]:
+        return _itself, (self._task,)  # what goes to another process is the task
+
+
+def _itself(task: TaskWrapper) -> TaskWrapper:
+    return task
 
 
 class HandlerContext(RunningContext):
