@@ -84,7 +84,7 @@ class Attempt:
         """Run user code to its end, whatever that is; return its outcome and an exit code."""
         try:
             self._signals.begin()
-            value = self._work.run()
+            done = self._work.run()
         except Fenced:
             raise
         except BaseException as error:  # noqa: BLE001  # whatever ends user code is its outcome
@@ -95,7 +95,7 @@ class Attempt:
         finally:
             self._signals.end()
         self._only_here(exitcodes.DONE)
-        return outcome.success(value), exitcodes.DONE
+        return outcome.success(done.value, done.directives), exitcodes.DONE
 
     def _only_here(self, code: int) -> None:
         """End a process that user code forked and that came back from it: it has no say."""

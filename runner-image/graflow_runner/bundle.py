@@ -110,23 +110,41 @@ class Bundle:
 
         return cloudpickle.loads(data)
 
-    def arguments(self, name: str) -> Mapping[str, Any]:
-        """Return the unpickled arguments that are bound to a task apart from its function.
+    def form(self, sha256: str, name: str) -> dict[str, Any]:
+        """Return the portable form of a task: its function, and the arguments bound to it alone.
+
+        Args:
+            sha256: Hash of the function.
+            name: Id of the task in the bundle.
 
         Raises:
-            BundleError: If they are damaged, or made by another Python.
+            BundleError: As above.
             Exception: As above.
         """
+        form = dict(self.function(sha256))
         place = self._manifest.get("arguments", {}).get(name)
-        if place is None:
-            return {}
-        self._check_versions()
-        offset, size = place
-        import cloudpickle  # noqa: PLC0415  # as above
+        if place is not None:
+            import cloudpickle  # noqa: PLC0415  # as above
 
-        found: Mapping[str, Any] = cloudpickle.loads(
-            self._read("arguments.bin")[offset : offset + size]
-        )
+            offset, size = place
+            form["bound"] = cloudpickle.loads(self._read("arguments.bin")[offset : offset + size])
+        return form
+
+    def sha256_of(self, name: str) -> str:
+        """Return the hash of a task's function, by its id in the bundle.
+
+        Raises:
+            BundleError: If there is none.
+        """
+        for sha256, names in self._manifest.get("functions", {}).items():
+            if name in names:
+                return str(sha256)
+        raise _missing(f"code of {name!r}")
+
+    @property
+    def defaults(self) -> Mapping[str, int]:
+        """What the program says for tasks that say nothing."""
+        found: Mapping[str, int] = self._manifest.get("defaults", {})
         return found
 
     def plan(self) -> Mapping[str, Any]:
@@ -142,26 +160,14 @@ class Bundle:
         try:
             return self._zip.read(name)
         except KeyError:
-            raise BundleError(
-                reasons.BUNDLE_CORRUPT,
-                f"the code bundle holds no {name}; it was made of another program. "
-                "Make Workflow and CodeBundle together",
-            ) from None
+            raise _missing(name) from None
         except zipfile.BadZipFile as error:
             raise BundleError(
                 reasons.BUNDLE_CORRUPT, f"the code bundle is damaged: {error}"
             ) from error
 
     def _check_versions(self) -> None:
-        """Refuse pickles that this interpreter may misread. Patch versions do not matter."""
-        made = str(self._manifest.get("python", ""))
-        if made != PYTHON:
-            raise BundleError(
-                reasons.PYTHON_VERSION_MISMATCH,
-                f"the program's functions were pickled by Python {made}, and this image has "
-                f"Python {PYTHON}; submit with Python {PYTHON}, or give the task an image with "
-                f"Python {made}",
-            )
+        check_python(str(self._manifest.get("python", "")))
         made, here = str(self._manifest.get("cloudpickle", "")), cloudpickle_version()
         if made.split(".")[:2] != here.split(".")[:2]:
             raise BundleError(
@@ -170,6 +176,29 @@ class Bundle:
                 f"cloudpickle {here}; install cloudpickle {made} in the image, or {here} where "
                 "you submit",
             )
+
+
+def _missing(what: str) -> BundleError:
+    return BundleError(
+        reasons.BUNDLE_CORRUPT,
+        f"the code bundle holds no {what}; it was made of another program. "
+        "Make Workflow and CodeBundle together",
+    )
+
+
+def check_python(made: str) -> None:
+    """Refuse pickles that this interpreter may misread. Patch versions do not matter.
+
+    Raises:
+        BundleError: If they were made by another Python.
+    """
+    if made != PYTHON:
+        raise BundleError(
+            reasons.PYTHON_VERSION_MISMATCH,
+            f"the program's functions were pickled by Python {made}, and this image has "
+            f"Python {PYTHON}; submit with Python {PYTHON}, or give the task an image with "
+            f"Python {made}",
+        )
 
 
 def _check(name: str) -> None:

@@ -11,9 +11,10 @@ from graflow.machine import reasons
 from graflow_runner.environment import Settings
 from graflow_runner.errors import AttemptError, Fenced
 from graflow_runner.retries import GaveUpError, Patience, refusal, until_answered, words
-from graflow_runner.wire import Answer, Endpoint
+from graflow_runner.wire import Answer, Endpoint, bare, exchange
 
 OK: Final = 200
+STORED: Final = (200, 201, 204)
 CONFLICT: Final = 409
 PREFIX: Final = "/runner/v1"
 
@@ -133,6 +134,36 @@ class Operator:
         answer = self._ask("POST", "results", body, "ask what there is")
         found: Mapping[str, Any] = json.loads(answer.body).get("visible") or {}
         return found
+
+    def channel(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Do one operation on the run's channel and return the answer."""
+        data = json.dumps(body, allow_nan=False).encode()
+        found: dict[str, Any] = json.loads(
+            self._ask("POST", "channel", data, f"use the channel ({body['op']})").body
+        )
+        return found
+
+    def upload(self, data: bytes, sha256: str) -> None:
+        """Put a large value into the store, where the operator says."""
+        asked = json.dumps({"sha256": sha256, "size": len(data)}).encode()
+        what = f"store a value of {len(data)} bytes"
+        place = json.loads(self._ask("POST", "blob", asked, what).body)
+        if place.get("stored"):
+            return
+        patience = Patience(what, self._settings.report_patience_s, self._settings, self._sleep)
+        try:
+            answer = until_answered(lambda: exchange("PUT", place["url"], body=data), patience)
+        except GaveUpError as error:
+            raise AttemptError(
+                reasons.RUNNER_FAILED, f"could not {what}: {error}", retryable=True
+            ) from None
+        if answer.status not in STORED:
+            raise AttemptError(
+                reasons.RUNNER_FAILED,
+                f"could not {what}: the store answered HTTP {answer.status} to PUT"
+                f" {bare(place['url'])}",
+                retryable=True,
+            )
 
     def _ask(self, method: str, call: str, body: bytes, what: str) -> Answer:
         patience = Patience(what, self._settings.report_patience_s, self._settings, self._sleep)

@@ -8,17 +8,22 @@ from graflow.dsl.call import Callee
 from graflow.machine import reasons
 from graflow_runner import script
 from graflow_runner.errors import AttemptError, BundleError
+from graflow_runner.refs import Fetch, value_of
 
 if TYPE_CHECKING:  # not every task has code
     from graflow_runner.bundle import Bundle
 
 
-def callee_of(call: Mapping[str, Any], bundle: "Bundle | None", *, task: str) -> Callee:
+def callee_of(
+    call: Mapping[str, Any], bundle: "Bundle | None", fetch: Fetch, *, task: str
+) -> Callee:
     """Return what an order's call is about.
 
     Args:
-        call: `{"function": …, "id": …}`, `{"entrypoint": …}` or `{"script": …, "params": […]}`.
+        call: `{"function": …, "id": …}` of the bundle, `{"code": …}` that another task has made,
+            `{"entrypoint": …}`, or `{"script": …, "params": […]}`.
         bundle: The run's code, unpacked.
+        fetch: Gets what is in the store.
         task: The task's id, for messages.
 
     Raises:
@@ -26,17 +31,11 @@ def callee_of(call: Mapping[str, Any], bundle: "Bundle | None", *, task: str) ->
         Exception: What user code raised while it was imported.
     """
     match call:
+        case {"code": ref}:
+            return Callee.from_portable(made(ref, fetch))
         case {"function": sha256}:
-            if bundle is None or not isinstance(sha256, str):
-                raise BundleError(
-                    reasons.BUNDLE_CORRUPT,
-                    f"task {task!r} is a function of a program, and the Workflow names no bundle; "
-                    "set spec.bundle",
-                )
-            form = bundle.function(sha256)
-            if bound := bundle.arguments(call.get("id", task)):
-                form = {**form, "bound": bound}
-            return Callee.from_portable(form)
+            checked = _in_bundle(sha256, bundle, task)
+            return Callee.from_portable(checked.form(sha256, call.get("id", task)))
         case {"entrypoint": str(entrypoint)}:
             return _entrypoint(entrypoint, task)
         case {"script": str(source), "params": [*params]}:
@@ -47,6 +46,49 @@ def callee_of(call: Mapping[str, Any], bundle: "Bundle | None", *, task: str) ->
                 f"task {task!r} is a call of an unknown kind, {sorted(call)}; "
                 "use a runner image of the operator's version",
             )
+
+
+def policy_of(call: Mapping[str, Any], bundle: "Bundle | None", fetch: Fetch, *, group: str) -> Any:  # noqa: ANN401  # a policy of the program's own
+    """Return the object that judges a group, from `{"function": …}` or `{"code": …}`.
+
+    Raises:
+        AttemptError: If it is not there.
+        Exception: What user code raised while it was imported.
+    """
+    if "code" in call:
+        return made(call["code"], fetch)
+    return _in_bundle(call.get("function"), bundle, group).function(call["function"])
+
+
+def made(ref: Mapping[str, Any], fetch: Fetch) -> Any:  # noqa: ANN401  # whatever was pickled
+    """Return the code that a running task has made: a task's portable form, or a policy.
+
+    Args:
+        ref: `{"group": {"python": …, "code": …, "arguments": …}}`, arguments only if it has some.
+        fetch: Gets what is in the store.
+
+    Raises:
+        AttemptError: If it cannot be had, or was made by another Python.
+        Exception: What unpickling raised.
+    """
+    from graflow_runner.bundle import check_python  # noqa: PLC0415  # not every task has code
+
+    parts = ref["group"]
+    check_python(str(value_of(parts["python"], fetch)))
+    code = value_of(parts["code"], fetch)
+    if "arguments" not in parts:
+        return code
+    return {**code, "bound": value_of(parts["arguments"], fetch)}
+
+
+def _in_bundle(sha256: object, bundle: "Bundle | None", name: str) -> "Bundle":
+    if bundle is None or not isinstance(sha256, str):
+        raise BundleError(
+            reasons.BUNDLE_CORRUPT,
+            f"task {name!r} is a function of a program, and the Workflow names no bundle; "
+            "set spec.bundle",
+        )
+    return bundle
 
 
 def _entrypoint(entrypoint: str, task: str) -> Callee:

@@ -10,7 +10,7 @@ from graflow.machine import reasons
 from graflow_runner import termination
 from graflow_runner.calls import OK, Operator, Signer
 from graflow_runner.environment import Settings, say
-from graflow_runner.outcome import Outcome, failure, message
+from graflow_runner.outcome import Leaf, Outcome, failure, message
 from graflow_runner.retries import Patience, refusal, words
 from graflow_runner.wire import Answer, UnreachableError, bare, exchange
 
@@ -79,7 +79,6 @@ class Delivery:
         self._pause = pause
         self._send: Callable[[], Answer] | None = None
         self._refused = False
-        self._uploaded = False
         self._stored = False
         self._value_stored = False
         self._message_left = False
@@ -91,7 +90,7 @@ class Delivery:
         Raises:
             Fenced: If the attempt is over or another's.
         """
-        self._leave_message("")
+        self._leave_message()
         patience = Patience("report the outcome", limits.patience_s, self._settings, self._pause)
         while True:
             why, asked_s = self._try()
@@ -112,30 +111,30 @@ class Delivery:
         try:
             if why := self._upload():
                 return why, 0.0
-            self._send = self._send or self._operator.prepared("POST", "report", self._body())
+            self._send = self._send or self._operator.prepared(
+                "POST", "report", self.outcome.inline()
+            )
             answer = self._send()
         except UnreachableError as error:
             return str(error), 0.0
         except _RefusedError as error:
             return self._give_in(error.answer)
         if answer.status == OK:
-            self._leave_message("blob")
             return "", 0.0
         if answer.passing:
             return words(answer), answer.retry_after_s
         return self._give_in(answer)
 
-    def _body(self) -> bytes:
-        if self.outcome.fits(self._inline_bytes):
-            return self.outcome.inline()
-        return json.dumps(self.outcome.referring("blob")).encode()
-
     def _upload(self) -> str:
-        """Put a large value into the store; return why it is not there, or an empty string."""
-        value = self.outcome.value
-        if value is None or self._uploaded or self.outcome.fits(self._inline_bytes):
-            return ""
-        said = self.outcome.description
+        """Put what is large into the store; return why it is not there, or an empty string."""
+        for leaf in tuple(self.outcome.too_large(self._inline_bytes)):
+            if not leaf.is_stored and (why := self._put(leaf)):
+                return why
+        self._leave_message()
+        return ""
+
+    def _put(self, leaf: Leaf) -> str:
+        said = leaf.description
         body = json.dumps({"sha256": said["sha256"], "size": said["size"]}).encode()
         answer = self._operator.prepared("POST", "blob", body)()
         if answer.passing:
@@ -144,11 +143,10 @@ class Delivery:
             raise _RefusedError(answer)
         place = json.loads(answer.body)
         if not place.get("stored"):
-            put = exchange("PUT", place["url"], body=value.data)
+            put = exchange("PUT", place["url"], body=leaf.value.data)
             if put.status not in _STORED:
                 return f"the store answered HTTP {put.status} to PUT {bare(place['url'])}"
-        self._uploaded = True
-        self._leave_message("blob")
+        leaf.is_stored = True
         return ""
 
     def _give_in(self, answer: Answer) -> tuple[str, float]:
@@ -161,7 +159,7 @@ class Delivery:
             )
             self._send = None
             self._message_left = False
-            self._leave_message("")
+            self._leave_message()
         else:
             self._refused = True
             say(why)
@@ -171,14 +169,12 @@ class Delivery:
         """Leave the outcome in the store, by the URLs of the order; try again next time if not."""
         if self._urls is None or self._stored:
             return
+        value, elsewhere = self.outcome.value, False
         try:
-            if self.outcome.fits(self._inline_bytes):
-                report = json.loads(self.outcome.inline())
-            elif self._uploaded:
-                report = self.outcome.referring("blob")
-            else:
-                self._store_value(self._urls["valueUrl"])
-                report = self.outcome.referring("outcomeValue")
+            if value is not None and not (value.is_stored or self.outcome.fits(self._inline_bytes)):
+                self._store_value(value, self._urls["valueUrl"])
+                elsewhere = True
+            report = self.outcome.elsewhere() if elsewhere else json.loads(self.outcome.inline())
             _put_new(self._urls["url"], self._signer.sealed(report))
         except UnreachableError as error:
             if str(error) != self._store_trouble:
@@ -187,29 +183,29 @@ class Delivery:
             return
         self._stored = True
         say("the operator does not answer; the outcome is in the store")
-        self._leave_message("blob" if self._uploaded else "outcomeValue")
+        self._leave_message(elsewhere=elsewhere)
 
-    def _store_value(self, url: str) -> None:
-        if not self._value_stored and self.outcome.value is not None:
-            _put_new(url, self.outcome.value.data)
+    def _store_value(self, value: Leaf, url: str) -> None:
+        if not self._value_stored:
+            _put_new(url, value.value.data)
             self._value_stored = True
 
     def _lost(self, why: str) -> Told:
-        """Say in the termination message that a value too large for it is lost."""
+        """Say in the termination message that an outcome too large for it is lost."""
         if not self._message_left:
-            size = self.outcome.description.get("size")
+            size = self.outcome.value.description["size"] if self.outcome.value else 0
             self.outcome = failure(
                 reasons.RUNNER_FAILED,
                 f"the task's value of {size} bytes could not be told to anyone: {why}",
                 retryable=True,
             )
-            self._leave_message("")
+            self._leave_message()
         return Told.NOWHERE
 
-    def _leave_message(self, there: str) -> None:
+    def _leave_message(self, *, elsewhere: bool = False) -> None:
         if self._message_left:
             return
-        text = message(self.outcome, self._signer, there=there)
+        text = message(self.outcome, self._signer, elsewhere=elsewhere)
         if text is not None:
             self._message_left = True
             termination.write(self._settings.termination_log, text)

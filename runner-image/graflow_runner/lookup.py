@@ -1,17 +1,20 @@
 """What a running task can ask its run: results by id, and what its parameters are named after."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from graflow.dsl.arguments import Available
 from graflow.dsl.channel import Channel
 from graflow.dsl.missing import MISSING
-from graflow.exceptions import GraflowRuntimeError
 from graflow_runner.calls import Operator
 from graflow_runner.refs import Fetch, value_of
 
-if TYPE_CHECKING:  # a pod has no graph
+if TYPE_CHECKING:  # what most tasks never ask for
     from graflow.dsl.graph import TaskGraph
+    from graflow.dsl.services import Provided
+    from graflow_runner.bundle import Bundle
+    from graflow_runner.known import KnownTasks
 
 _UNKNOWN: Final[Mapping[str, Any]] = {}
 
@@ -46,7 +49,12 @@ class ParameterNames:
 
     def channel_value(self, key: str, /) -> object:
         """Return the value of a channel key, or `MISSING`."""
-        return self._value(key, "channel")
+        found = self._found(key)
+        if "channel" not in found:
+            return MISSING
+        from graflow_runner.channel import decoded  # noqa: PLC0415  # not every task has one
+
+        return decoded(found["channel"], self._fetch)
 
     def is_task(self, name: str, /) -> bool:
         """Return whether a task of that id is known to the run."""
@@ -74,28 +82,62 @@ class ParameterNames:
 
 
 class RunBackend:
-    """The run, for the context of a task in a pod."""
+    """The run, for the context of a task in a pod.
 
-    def __init__(self, operator: Operator, fetch: Fetch) -> None:
+    Args:
+        operator: Whom to ask.
+        fetch: Gets what is in the store.
+        bundle: The run's code; None: it has none.
+        around: The order's plans around the task.
+    """
+
+    def __init__(
+        self,
+        operator: Operator,
+        fetch: Fetch,
+        bundle: "Bundle | None",
+        around: Sequence[Mapping[str, Any]],
+    ) -> None:
         self._operator = operator
         self._fetch = fetch
+        self._bundle = bundle
+        self._around = around
 
     def result(self, task_id: str, /) -> object:
         """Return the latest result of a task that this one may see, or `MISSING`."""
         found = self._operator.results([task_id], source="results").get(task_id) or _UNKNOWN
         return value_of(found["result"], self._fetch) if "result" in found else MISSING
 
-    @property
+    @cached_property
     def channel(self) -> Channel:
-        """Refuse: pods share no channel."""
-        raise GraflowRuntimeError(
-            "tasks in pods cannot write to the channel or read it by hand; return values and read "
-            "them with get_result or by the names of parameters, which find channel keys too"
-        )
+        """The run's channel, which the operator keeps."""
+        from graflow_runner.channel import PodChannel  # noqa: PLC0415  # not every task has one
+
+        return PodChannel(self._operator, self._fetch)
+
+    @cached_property
+    def provided(self) -> "Provided":
+        """Clients and prompts, made in this pod when the task first asks."""
+        from graflow.dsl.services import Provided, Services  # noqa: PLC0415  # few tasks ask
+
+        return Provided(Services(), lambda: None)
+
+    @cached_property
+    def known(self) -> "KnownTasks":
+        """The tasks that can be gone to, read when the task first asks."""
+        from graflow_runner.known import KnownTasks  # noqa: PLC0415  # few tasks ask
+
+        return KnownTasks(self._bundle, self._around)
 
     @property
     def graph(self) -> "TaskGraph":
-        """Refuse: a pod gets its own task, and not the whole graph."""
-        raise GraflowRuntimeError(
-            "a task in a pod does not know the run's graph; read results with get_result"
-        )
+        """The tasks known to the run, and to the fragments around the task."""
+        return self.known.graph
+
+    def is_placed(self, task_id: str, /) -> bool:
+        """Return whether a task has a place in a flow: an edge, a group, or the start."""
+        return self.known.is_placed(task_id)
+
+    def is_static(self, task_id: str, /) -> bool:
+        """Return whether a task of that id was there before the run began."""
+        return self.known.is_static(task_id)

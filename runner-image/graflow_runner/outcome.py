@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from graflow.values import EncodedValue
@@ -14,29 +14,28 @@ from graflow_runner.failure import failed, shortened
 SUCCEEDED: Final = "Succeeded"
 
 
-class Outcome:
-    """The outcome of an attempt; it never changes once made.
+class Leaf:
+    """Bytes in an outcome: its value, or a part of a directive.
 
     Args:
-        report: The report without a value.
-        value: What the task returned, when it succeeded.
+        value: The bytes.
     """
 
-    def __init__(self, report: Mapping[str, Any], value: EncodedValue | None = None) -> None:
-        self.report = report
+    def __init__(self, value: EncodedValue) -> None:
         self.value = value
+        self.is_stored = False
+        """Whether they are in the store, where the operator said."""
         self._sha256 = ""
 
     @property
-    def succeeded(self) -> bool:
-        """Whether user code returned."""
-        return bool(self.report["outcome"] == SUCCEEDED)
+    def size(self) -> int:
+        """Bytes that they take in a report."""
+        size = len(self.value.data)
+        return size if self.value.encoding == "json" else -(-size // 3) * 4
 
     @property
     def description(self) -> dict[str, Any]:
-        """What a reference to the value's bytes says of them; of a failure: nothing."""
-        if self.value is None:
-            return {}
+        """What a reference to them says."""
         self._sha256 = self._sha256 or hashlib.sha256(self.value.data).hexdigest()
         return {
             "sha256": self._sha256,
@@ -44,38 +43,103 @@ class Outcome:
             "encoding": self.value.encoding,
         }
 
+    def reference(self) -> dict[str, Any]:
+        """Return them as they are, or a reference to them where they are in the store."""
+        if self.is_stored:
+            return {"blob": self.description}
+        if self.value.encoding == "json":
+            return {"json": json.loads(self.value.data)}
+        return {"pickle": base64.b64encode(self.value.data).decode()}
+
+
+class Outcome:
+    """The outcome of an attempt.
+
+    Args:
+        report: The report without a value.
+        value: What the task returned, when it succeeded.
+        directives: What it decided, with a `Leaf` where bytes are.
+    """
+
+    def __init__(
+        self,
+        report: Mapping[str, Any],
+        value: EncodedValue | None = None,
+        directives: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        self.report = report
+        self.value = None if value is None else Leaf(value)
+        self._directives = directives
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether user code returned."""
+        return bool(self.report["outcome"] == SUCCEEDED)
+
     def fits(self, limit: int) -> bool:
         """Return whether the value, if any, may stand in a report of so many bytes."""
-        if self.value is None:
-            return True
-        size = len(self.value.data)
-        return (size if self.value.encoding == "json" else -(-size // 3) * 4) <= limit
+        return self.value is None or self.value.size <= limit
+
+    def too_large(self, limit: int) -> Iterator[Leaf]:
+        """Yield what has to be in the store before a report.
+
+        Value and directives may each take as many bytes as the limit says.
+        """
+        if self.value is not None and not self.fits(limit):
+            yield self.value
+        takes: dict[Leaf, int] = {}
+        for part in _leaves(self._directives):
+            if not part.is_stored:
+                takes[part] = takes.get(part, 0) + part.size
+        left = sum(takes.values())
+        for part in sorted(takes, key=lambda part: -takes[part]):
+            if left <= limit:
+                return
+            left -= takes[part]
+            yield part
 
     def inline(self) -> bytes:
         """Return the report with the value in it. JSON goes in as it is, without being parsed."""
         if self.value is None:
             return json.dumps(self.report).encode()
-        if self.value.encoding == "json":
-            field, text = b"json", self.value.data
+        value = self.value.value
+        if self.value.is_stored or value.encoding != "json":
+            text = json.dumps(self.value.reference()).encode()
         else:
-            field, text = b"pickle", b'"' + base64.b64encode(self.value.data) + b'"'
-        return b'{"outcome": "%s", "value": {"%s": %s}}' % (SUCCEEDED.encode(), field, text)
+            text = b'{"json": %s}' % value.data
+        rest = self._rest()
+        tail = b", " + json.dumps(rest)[1:-1].encode() if rest else b""
+        return b'{"outcome": "%s", "value": %s%s}' % (SUCCEEDED.encode(), text, tail)
 
-    def referring(self, where: str) -> dict[str, Any]:
-        """Return the report with a reference in place of the value.
+    def elsewhere(self) -> dict[str, Any]:
+        """Return the report with the value at the place that the order has for it.
 
-        Args:
-            where: "blob" for the place that the operator named, "outcomeValue" for that of the
-                order, which is not the place of values yet.
+        That is not the place of values yet.
         """
-        if where == "outcomeValue":
-            return {"outcome": SUCCEEDED, "outcomeValue": self.description}
-        return {"outcome": SUCCEEDED, "value": {"blob": self.description}}
+        described = self.value.description if self.value else {}
+        return {"outcome": SUCCEEDED, "outcomeValue": described, **self._rest()}
+
+    def _rest(self) -> dict[str, Any]:
+        if not self._directives:
+            return {}
+        plain = json.dumps(self._directives, default=Leaf.reference)
+        return {"directives": json.loads(plain)}
 
 
-def success(value: EncodedValue) -> Outcome:
+def _leaves(part: object) -> Iterator[Leaf]:
+    if isinstance(part, Leaf):
+        yield part
+    elif isinstance(part, Mapping):
+        for inner in part.values():
+            yield from _leaves(inner)
+    elif isinstance(part, (list, tuple)):
+        for inner in part:
+            yield from _leaves(inner)
+
+
+def success(value: EncodedValue, directives: Sequence[Mapping[str, Any]] = ()) -> Outcome:
     """Return the outcome of a task that returned a value."""
-    return Outcome({"outcome": SUCCEEDED}, value)
+    return Outcome({"outcome": SUCCEEDED}, value, directives)
 
 
 def failure(reason: str, message: str, *, retryable: bool = False) -> Outcome:
@@ -83,13 +147,13 @@ def failure(reason: str, message: str, *, retryable: bool = False) -> Outcome:
     return Outcome(failed(reason, "", message, retryable=retryable))
 
 
-def message(outcome: Outcome, signer: Signer, *, there: str = "") -> bytes | None:
-    """Return the termination message; None when the value fits none and is nowhere else.
+def message(outcome: Outcome, signer: Signer, *, elsewhere: bool = False) -> bytes | None:
+    """Return the termination message; None when the outcome fits none and is nowhere else.
 
     Args:
         outcome: How the attempt ended.
         signer: Seals it.
-        there: Where the value is besides: "blob", "outcomeValue", or "" for nowhere.
+        elsewhere: Whether the value is at the place that the order has for it.
     """
     if outcome.value is None:
         sealed = signer.sealed(outcome.report)
@@ -97,8 +161,10 @@ def message(outcome: Outcome, signer: Signer, *, there: str = "") -> bytes | Non
             return sealed
         frame = len(signer.sealed({**outcome.report, "error": {}}))
         return signer.sealed(shortened(outcome.report, termination.MAX_BYTES - frame))
-    if outcome.fits(termination.MAX_BYTES):
+    if elsewhere:
+        sealed = signer.sealed(outcome.elsewhere())
+    elif outcome.value.is_stored or outcome.fits(termination.MAX_BYTES):
         sealed = signer.sealed(json.loads(outcome.inline()))
-        if len(sealed) <= termination.MAX_BYTES:
-            return sealed
-    return signer.sealed(outcome.referring(there)) if there else None
+    else:
+        return None
+    return sealed if len(sealed) <= termination.MAX_BYTES else None

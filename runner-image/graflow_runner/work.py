@@ -2,16 +2,17 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graflow import values
-from graflow.dsl.arguments import Incoming
+from graflow.dsl.arguments import Again, Incoming
 from graflow.dsl.call import Callee, run_call
 from graflow.dsl.context import TaskExecutionContext, TaskFacts
+from graflow.dsl.missing import MISSING
 from graflow.machine import reasons
 from graflow_runner.calls import Operator
-from graflow_runner.code import callee_of
+from graflow_runner.code import callee_of, policy_of
 from graflow_runner.environment import Settings
 from graflow_runner.errors import AttemptError
 from graflow_runner.lookup import ParameterNames, RunBackend
@@ -19,6 +20,14 @@ from graflow_runner.refs import fetcher, value_of
 
 if TYPE_CHECKING:  # not every task has code
     from graflow_runner.bundle import Bundle
+
+
+class Done(NamedTuple):
+    """What came of user code."""
+
+    value: values.EncodedValue
+    directives: Sequence[Mapping[str, Any]] = ()
+    """What it decided, as `decided.reported` returns it."""
 
 
 class Work:
@@ -45,22 +54,41 @@ class Work:
         self._task = str(order["task"]["id"])
         self._callee: Callee | None = None
 
-    def run(self) -> values.EncodedValue:
-        """Get the code, call it, and return its value, ready to travel.
+    def run(self) -> Done:
+        """Get the code, call it, and return what came of it, ready to travel.
 
         Raises:
             AttemptError: If one of these cannot be done.
             BaseException: Whatever user code raises.
         """
-        code = self._code()
-        self._callee = callee_of(self._order["call"], code, task=self._task)
+        code, call = self._code(), self._order["call"]
+        backend = RunBackend(
+            self._operator, self._fetch, code, around=self._order.get("fragment") or ()
+        )
+        context = TaskExecutionContext(self._facts(), backend)
+        if "policy" in call:
+            from graflow_runner.judging import judge  # noqa: PLC0415  # few groups have their own
+
+            policy = policy_of(call["policy"], code, self._fetch, group=self._task)
+            judge(policy, call, context)
+            return Done(_encoded(None, "returned"))
+        self._callee = callee_of(call, code, self._fetch, task=self._task)
         value = run_call(
             self._callee,
-            TaskExecutionContext(self._facts(), RunBackend(self._operator, self._fetch)),
+            context,
             sent=self._sent(),
             names=self._names(self._callee),
+            again=self._again(),
         )
-        return _encoded(value)
+        decided = context.decisions
+        if decided is None:
+            return Done(_encoded(value, "returned"))
+        from graflow_runner.decided import reported  # noqa: PLC0415  # few tasks decide
+
+        value = value if decided.result is MISSING else decided.result
+        defaults = code.defaults if code else {}
+        directives = reported(decided.calls, lambda: backend.known, defaults, _encoded)
+        return Done(_encoded(value, "returned"), directives)
 
     def may_retry(self, error: BaseException) -> bool:
         """Return whether the task thinks that another attempt may help after an error."""
@@ -94,7 +122,19 @@ class Work:
             max_cycles=task["maxCycles"],
             retry_count=task["failures"],
             max_retries=task["maxAttempts"] - 1,
+            identity=task.get("identity", ""),
+            inside=tuple(task.get("inside", ())),
         )
+
+    def _again(self) -> Again | None:
+        """Return what the pass before gave, if it asked for this one and gave something."""
+        match self._order.get("again"):
+            case {"data": ref}:
+                return Again(data=value_of(ref, self._fetch))
+            case {"bound": ref}:
+                return Again(bound=value_of(ref, self._fetch))
+            case _:
+                return None
 
     def _sent(self) -> list[Incoming]:
         """Return what came with the tokens. Of several senders only the names are known."""
@@ -119,7 +159,13 @@ def _nothing() -> object:
     return None
 
 
-def _encoded(value: object) -> values.EncodedValue:
+def _encoded(value: object, did: str) -> values.EncodedValue:
+    """Return the bytes of a value.
+
+    Args:
+        value: The value.
+        did: What the task did with it, for the error: "returned".
+    """
     try:
         return values.encode(value)
     except MemoryError:
@@ -131,7 +177,7 @@ def _encoded(value: object) -> values.EncodedValue:
         what = f"its part {place}" if place else "it"
         raise AttemptError(
             reasons.VALUE_NOT_SERIALIZABLE,
-            f"the task returned a value that cannot go to another process: {what} is a "
+            f"the task {did} a value that cannot go to another process: {what} is a "
             f"{type(part).__module__}.{type(part).__qualname__} ({type(error).__name__}: {error}). "
-            "Return data, and make such objects again in the task that needs them",
+            f"Give data, and make such objects again in the task that needs them",
         ) from error

@@ -87,6 +87,11 @@ class FakeOperator:
             "valueUrl": f"{base}/store/outcome.value?X-Amz-Signature=SECRETSIGNATURE",
         }
 
+    def next_attempt(self) -> None:
+        """Let another runner claim, for what was told so far."""
+        self._claim, self._numbers = {}, {}
+        self.reports.clear()
+
     def next(self, call: str, *actions: Callable[["Request"], None]) -> None:
         """Handle the next calls of this name otherwise."""
         self.script.setdefault(call, deque()).extend(actions)

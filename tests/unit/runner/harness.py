@@ -131,6 +131,9 @@ def bundle(
     """Return a code bundle, and the sha256 of each function by name."""
     pickles = {name: cloudpickle.dumps(form) for name, form in (functions or {}).items()}
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in pickles.items()}
+    functions_by_hash: dict[str, list[str]] = {}
+    for name, sha256 in hashes.items():
+        functions_by_hash.setdefault(sha256, []).append(name)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         head = {
@@ -139,14 +142,14 @@ def bundle(
             "cloudpickle": cloudpickle.__version__,
             "program": "workflow.py",
             "root": "files",
-            "functions": {sha256: [name] for name, sha256 in hashes.items()},
+            "functions": functions_by_hash,
             "arguments": {},
             **manifest,
         }
         archive.writestr("manifest.json", json.dumps(head))
         archive.writestr("plan.json", json.dumps(plan or {"tasks": []}))
-        for name, data in pickles.items():
-            archive.writestr(f"functions/{hashes[name]}.pkl", data)
+        for sha256, names in functions_by_hash.items():
+            archive.writestr(f"functions/{sha256}.pkl", pickles[names[0]])
         for path, data in (files or {}).items():
             archive.writestr(path if path.startswith("raw:") else f"files/{path}", data)
     return buffer.getvalue(), hashes

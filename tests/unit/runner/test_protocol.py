@@ -7,10 +7,10 @@ import pytest
 from graflow.values import EncodedValue
 from graflow_operator import keys, outcomes
 from graflow_operator.refs import AttemptRef
-from graflow_operator.verdicts import Failed, Succeeded
+from graflow_operator.verdicts import Failed
 from graflow_runner import failure
 from graflow_runner.calls import Signer
-from graflow_runner.outcome import Outcome, message, success
+from graflow_runner.outcome import Leaf, Outcome, message, success
 
 RUN_KEY = bytes(range(32))
 ATTEMPT = AttemptRef(12, 3)
@@ -41,17 +41,33 @@ def test_the_operator_verifies_a_call():
 )
 def test_the_operator_reads_a_termination_message_with_a_value(value, ref):
     text = message(success(value), SIGNER)
-    assert read(text) == outcomes.Outcome(Succeeded(ref))
+    assert read(text) == outcomes.Outcome(outcomes.Returned(ref))
 
 
 def test_the_operator_reads_a_termination_message_of_a_large_value():
     outcome = success(EncodedValue("json", b'"' + b"v" * 5_000 + b'"'))
-    said = outcome.description
+    said = outcome.value.description
     assert message(outcome, SIGNER) is None
-    found = read(message(outcome, SIGNER, there="outcomeValue"))
+    found = read(message(outcome, SIGNER, elsewhere=True))
     assert found.value == outcomes.Stored(said["sha256"], said["size"], "json")
-    found = read(message(outcome, SIGNER, there="blob"))
-    assert found == outcomes.Outcome(Succeeded({"blob": said}))
+    outcome.value.is_stored = True
+    found = read(message(outcome, SIGNER))
+    assert found == outcomes.Outcome(outcomes.Returned({"blob": said}))
+
+
+def test_the_operator_reads_what_a_task_has_decided_wherever_its_value_is():
+    jump = {"kind": "Jump", "target": "b", "reason": ""}
+    again = {"kind": "Iteration", "again": {"data": Leaf(EncodedValue("json", b"7"))}}
+    told = [jump, {"kind": "Iteration", "again": {"data": {"json": 7}}}]
+    outcome = success(EncodedValue("json", b'"' + b"v" * 2_000 + b'"'), [jump, again])
+    for text in (message(outcome, SIGNER), message(outcome, SIGNER, elsewhere=True)):
+        assert read(text).report.directives == told
+    assert outcomes.report_of(json.loads(outcome.inline())).directives == told
+
+
+def test_what_a_task_has_decided_is_in_the_termination_message_only_if_it_fits_whole():
+    jumps = [{"kind": "Jump", "target": f"{n:0100}", "reason": ""} for n in range(40)]
+    assert message(success(EncodedValue("json", b"1"), jumps), SIGNER) is None
 
 
 def test_the_operator_reads_a_termination_message_of_a_failure():

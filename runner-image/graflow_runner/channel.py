@@ -1,0 +1,185 @@
+"""The run's channel, as a task in a pod uses it: each operation is one call to the operator.
+
+Imported when a task first asks for it.
+"""
+
+import base64
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Final
+
+from graflow import values
+from graflow.dsl.channel import checked_amount, checked_key, checked_ttl, error_of, kind_of
+from graflow.dsl.channel_locks import Locks, not_free
+from graflow.dsl.handles import ChannelHandle
+from graflow.ledger import wire
+from graflow.ledger.runs import Runs
+from graflow.ledger.state import Answer
+from graflow_runner.calls import Operator
+from graflow_runner.refs import Fetch, value_of
+
+INLINE_BYTES: Final = 128 * 1024
+"""Larger values go to the store, and not through the operator."""
+
+WAIT_S: Final = 5.0
+"""Longest time that one call waits for a lock."""
+
+Json = dict[str, Any]
+
+
+class PodChannel:
+    """See `Channel`. An operation whose answer was lost is made again, and counts once."""
+
+    def __init__(self, operator: Operator, fetch: Fetch) -> None:
+        self._operator = operator
+        self._fetch = fetch
+        self._locks = Locks(self._acquire, self._release)
+        self._begin(stream=0)
+
+    def _begin(self, stream: int) -> None:
+        """Count this process's calls from the beginning."""
+        self._pid = os.getpid()
+        self._stream = stream
+        self._number = 0
+        self._turn = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """Name of the channel."""
+        return "run"
+
+    def set(self, key: str, value: object, ttl: float | None = None) -> None:
+        """Give the key a value."""
+        body = {"op": "set", "key": checked_key(key), "ttl": checked_ttl(ttl)}
+        self._change({**body, "value": self._value(key, value), "type": kind_of(value)})
+
+    def get(self, key: str, default: object = None) -> Any:  # noqa: ANN401 - whatever was set
+        """Return the value of the key, or the result that it names; a new object at each call."""
+        found = self._operator.channel({"op": "get", "key": checked_key(key)})
+        if "result" in found:
+            return value_of(found["result"], self._fetch)
+        return decoded(found["value"], self._fetch) if "value" in found else default
+
+    def delete(self, key: str) -> bool:
+        """Forget the key; return whether it was there."""
+        return bool(self._change({"op": "delete", "key": checked_key(key)}).value)
+
+    def exists(self, key: str) -> bool:
+        """Return whether the key has a value, or names a result."""
+        return bool(self._ask({"op": "exists", "key": checked_key(key)}))
+
+    def keys(self) -> list[str]:
+        """Return the keys that were set, in the order in which they came."""
+        return list(self._ask({"op": "keys"}))
+
+    def clear(self) -> None:
+        """Forget all keys."""
+        self._change({"op": "clear"})
+
+    def append(self, key: str, value: object, ttl: float | None = None) -> int:
+        """Add to the end of the list of that key, made if need be; return its length."""
+        return self._extend("append", key, value, ttl)
+
+    def prepend(self, key: str, value: object, ttl: float | None = None) -> int:
+        """Add to the beginning of the list of that key, made if need be; return its length."""
+        return self._extend("prepend", key, value, ttl)
+
+    def atomic_add(self, key: str, amount: float = 1) -> float:
+        """Add to the number of that key, 0 if there is none; return the sum."""
+        number = wire.number(checked_amount(amount))
+        total: Any = self._change({"op": "add", "key": checked_key(key), "amount": number}).value
+        return float(total) if isinstance(total, float) else int(total)
+
+    def lock(self, key: str, timeout: float = 10.0) -> AbstractContextManager[None]:
+        """Hold the lock of that name in a `with`; see `Channel`."""
+        return self._locks.hold(checked_key(key), timeout)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return ChannelHandle, ()
+
+    # -- locks ------------------------------------------------------------------------------------
+
+    def _acquire(self, key: str, timeout: float) -> int:
+        until = time.monotonic() + timeout
+        answer, ticket = self._numbered({"op": "lock", "key": key})
+        held = bool(answer.value)
+        asking = {"op": "wait", "key": key, "stream": self._stream, "ticket": ticket}
+        try:
+            while not held and (left := until - time.monotonic()) > 0:
+                held = bool(self._ask({**asking, "within": min(left, WAIT_S)}))
+        except Exception:
+            self._release(key, ticket)
+            raise
+        if not held:
+            leaving = {"op": "unlock", "key": key, "ticket": ticket, "unlessHeld": True}
+            held = bool(self._change(leaving).value)
+        if not held:
+            raise not_free(key, timeout)
+        return ticket
+
+    def _release(self, key: str, ticket: int) -> None:
+        self._change({"op": "unlock", "key": key, "ticket": ticket})
+
+    # -- calls ------------------------------------------------------------------------------------
+
+    def _extend(self, op: str, key: str, value: object, ttl: float | None) -> int:
+        body = {"op": op, "key": checked_key(key), "ttl": checked_ttl(ttl)}
+        items = {"list": [{"n": 1, "of": self._ref(key, [value])}]}
+        return int(self._change({**body, "items": items}).value or 0)
+
+    def _ask(self, body: Json) -> Any:  # noqa: ANN401 - any JSON
+        return self._operator.channel(body)["answer"]["json"]
+
+    def _change(self, body: Json) -> Answer:
+        return self._numbered(body)[0]
+
+    def _numbered(self, body: Json) -> tuple[Answer, int]:
+        """Make a call that counts once, however often it is sent; return its number too."""
+        if os.getpid() != self._pid:  # user code forked: its numbers are not its parent's
+            self._begin(stream=int.from_bytes(os.urandom(7), "big") | 1)
+        with self._turn:
+            self._number += 1
+            number = self._number
+            found = self._operator.channel({**body, "stream": self._stream, "n": number})
+        answer = wire.answer_of(found)
+        if answer.error:
+            raise error_of(answer)
+        return answer, number
+
+    # -- values -----------------------------------------------------------------------------------
+
+    def _value(self, key: str, value: object) -> Json:
+        if isinstance(value, int | float) and type(value) in (int, float):
+            return wire.number(value)
+        if type(value) is not list:
+            return self._ref(key, value)
+        return {"list": [{"n": len(value), "of": self._ref(key, value)}] if value else []}
+
+    def _ref(self, key: str, value: object) -> Json:
+        """Return a value as a call has it, or a reference to where it was put."""
+        try:
+            encoded = values.encode(value)
+        except values.ValueNotSerializableError as error:
+            words = f"channel key {key!r}: {error}"
+            raise values.ValueNotSerializableError(words) from error
+        data = encoded.data
+        if len(data) > INLINE_BYTES:
+            sha256 = hashlib.sha256(data).hexdigest()
+            self._operator.upload(data, sha256)
+            found = {"sha256": sha256, "size": len(data), "encoding": encoded.encoding}
+            return {"blob": found}
+        if encoded.encoding == "json":
+            return {"json": value}
+        return {"pickle": base64.b64encode(data).decode()}
+
+
+def decoded(value: Mapping[str, Any], fetch: Fetch) -> Any:  # noqa: ANN401 - a user's value
+    """Return the value that a channel's value on the wire stands for; a new object at each call."""
+    content = wire.entry(value).content
+    if isinstance(content, Runs):
+        return [item for run in content for item in value_of(run.items, fetch)]
+    return value_of(content, fetch) if isinstance(content, Mapping) else content
