@@ -67,7 +67,7 @@ async def _read(runner: Runner, body: Json) -> Json:
     if body["op"] == "wait":
         by = Caller(attempt.activation, attempt.attempt, _number(body, "stream"))
         owner = Owner(by, _number(body, "ticket"))
-        held = await found.wait(attempt, claim, key, owner, WAIT_S)
+        held = await found.wait(attempt, claim, key, owner, _within(body))
         return {"answer": {"json": held}}
     if (result := _named_result(runner, key)) is not None:
         return {"result": result} if body["op"] == "get" else {"answer": {"json": True}}
@@ -86,6 +86,13 @@ def _named_result(runner: Runner, key: str) -> Mapping[str, Any] | None:
     _, state, scope = runner.actor.holder(runner.attempt, runner.claim)
     found = orders.results(state, scope, [task])[task]
     return None if found is None else found["result"]
+
+
+def _within(body: Json) -> float:
+    within = body.get("within", WAIT_S)
+    if isinstance(within, bool) or not isinstance(within, int | float) or not within >= 0:
+        raise bad("field `within` is a number of seconds")
+    return min(within, WAIT_S)
 
 
 def _number(body: Json, field: str) -> int:

@@ -2,7 +2,12 @@
 
 import math
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from graflow.exceptions import GraflowRuntimeError
+
+if TYPE_CHECKING:  # a pod that asks for no channel needs none of it
+    from graflow.ledger.state import Answer
 
 
 class Channel(Protocol):
@@ -97,3 +102,11 @@ def kind_of(value: object) -> str:
     if kind.__module__ == "builtins":
         return kind.__qualname__
     return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def error_of(answer: "Answer") -> Exception:
+    """Return the exception that an answer of a channel stands for."""
+    for kind in (TypeError, ValueError, OverflowError):
+        if kind.__name__ == answer.error:
+            return kind(answer.message)
+    return GraflowRuntimeError(answer.message)

@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from graflow.dsl.channel import checked_amount, checked_key, checked_ttl, kind_of
+from graflow.dsl.channel import checked_amount, checked_key, checked_ttl, error_of, kind_of
 from graflow.dsl.channel_locks import Locks, not_free
 from graflow.dsl.copies import Warned, freeze
 from graflow.dsl.handles import ChannelHandle
-from graflow.exceptions import GraflowRuntimeError
 from graflow.ledger.runs import Run, Runs
 from graflow.ledger.state import (
     Add,
@@ -206,11 +205,3 @@ def thawed(entry: Entry) -> Any:  # noqa: ANN401 - any value
     if type(content) in (int, float):
         return content
     return content.thaw()
-
-
-def error_of(answer: Answer) -> Exception:
-    """Return the exception that an answer stands for."""
-    kinds = {kind.__name__: kind for kind in (TypeError, ValueError, OverflowError)}
-    if kind := kinds.get(answer.error):
-        return kind(answer.message)
-    return GraflowRuntimeError(answer.message)
