@@ -12,7 +12,7 @@ from graflow.local.nodes import Nodes
 from graflow.local.views import thaw
 from graflow.machine.directives import Iterate, Spawn
 from graflow.machine.events import AttemptFailed, AttemptSucceeded, Event
-from graflow.machine.state import RUN_SCOPE, Activation
+from graflow.machine.state import RUN_SCOPE, Activation, Phase
 
 
 class TracerWarning(UserWarning):
@@ -128,7 +128,8 @@ class Tracing:
             self._tell(call)
 
     def _ended(self, number: int) -> Callable[[], object] | None:
-        if number in self._nodes.state.activations:
+        activation = self._nodes.state.activations.get(number)
+        if activation is not None and activation.phase is not Phase.FAILED:
             return None
         group = self._groups.pop(number)
         scope = self._nodes.state.scopes.get(group.scope)
@@ -160,7 +161,9 @@ class Tracing:
                 around = self._tracers[scope] = self._tracer(found.parent)
                 if found.is_branch:
                     trace_id = self._live.context().trace_id
-                    self._tell(lambda: self._tracers.update({scope: around.branch(trace_id)}))
+                    self._tell(
+                        lambda: self._tracers.update({scope: around.clone_for_branch(trace_id)})
+                    )
             return self._tracers[scope]
 
     def _context(self, scope: int) -> RunningContext:

@@ -93,7 +93,7 @@ class Tracer(ABC):
             trace_id: Of the run.
         """
 
-    def branch(self, trace_id: str) -> "Tracer":
+    def clone_for_branch(self, trace_id: str) -> "Tracer":
         """Return a clone that adds to the same runtime graph; for hosts."""
         made = self.clone(trace_id)
         made._record = self._record  # noqa: SLF001 - of the same class
