@@ -181,7 +181,8 @@ class Draft:
         alive = set(living)
         new = self._reported.keys() - before.reported.keys()
         kept = {ref: claim for ref, claim in self._reported.items() if ref in alive or ref in new}
-        return replace(before, state=self.state, reported=kept)
+        decided = tuple(self.transitions)
+        return replace(before, state=self.state, reported=kept, decided=decided)
 
     def _current(self, attempt: AttemptRef) -> Activation | None:
         activation = self.state.activations.get(attempt.activation)

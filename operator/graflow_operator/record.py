@@ -16,6 +16,7 @@ from graflow_operator.cluster_errors import ClusterError, InvalidError
 from graflow_operator.commits import Commits, SupersededError
 from graflow_operator.dispatch import Dispatch
 from graflow_operator.facts import PodFact
+from graflow_operator.history import History
 from graflow_operator.parts import Parts
 from graflow_operator.refs import AttemptRef
 from graflow_operator.snapshot import Snapshot
@@ -46,6 +47,8 @@ class Record:
         self._dispatch = dispatch
         self._commits = Commits(parts.cluster, parts.storage, workflow)
         self._run = self._commits.run
+        keys = parts.store_keys(self._run)
+        self._history = History(parts.storage, keys) if parts.storage else None
         self._previous = statuses.previous(workflow)
         self._told = NO_NEWS
         self.soft_at = 0.0
@@ -124,10 +127,14 @@ class Record:
         return found
 
     async def _cursor(self, after: Snapshot, channel: Object | None) -> Object:
-        """Put the state where it belongs; return the cursor that names it and the channel."""
+        """Put the state where it belongs; return the cursor that names it, channel and history."""
         beside = len((channel or {}).get("state", ""))
         cursor = await self._commits.place(snapshot.pack(after), beside)
-        return cursor if channel is None else {**cursor, "channel": channel}
+        history = (self._commits.cursor or {}).get("history")
+        if self._history is not None and after.decided:
+            history = await self._history.extended(history, after.state.seq, after.decided)
+        parts = {"channel": channel, "history": history}
+        return cursor | {name: part for name, part in parts.items() if part is not None}
 
     async def _write(self, status: Object) -> None:
         try:
@@ -149,9 +156,15 @@ class Record:
         return now >= self.soft_at
 
     def _forget(self, old: Object | None, new: Object) -> None:
-        """Remove a state from the store that no cursor names any more."""
-        key, storage = (old or {}).get("key"), self._parts.storage
-        if key and key != new.get("key") and storage is not None:
+        """Remove from the store what no cursor names any more."""
+        storage, old = self._parts.storage, old or {}
+        if storage is None:
+            return
+        keys = [old["key"]] if old.get("key") not in (None, new.get("key")) else []
+        segment = old.get("history")
+        if segment and self._history is not None and self._history.is_replaced(segment):
+            keys.append(self._parts.store_keys(self._run).history(segment))
+        for key in keys:
             self._dispatch.send(("forget", key), partial(storage.delete, key))
 
     async def refuse(self, reason: str, problems: Iterable[Problem]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from graflow.machine import codec
 from graflow.machine.plan import Plan
-from graflow.machine.state import State
+from graflow.machine.state import State, Transition
 from graflow_operator.refs import AttemptRef
 
 FORMAT = 1
@@ -39,6 +39,9 @@ class Snapshot:
 
     reported: Mapping[AttemptRef, str] = field(default_factory=dict)
     """Claims whose report was committed, while their pods may still repeat it."""
+
+    decided: tuple[Transition, ...] = ()
+    """What tasks have decided since the snapshot before; not persisted here."""
 
 
 @dataclass(frozen=True, slots=True)

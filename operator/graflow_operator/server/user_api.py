@@ -1,4 +1,4 @@
-"""What users may read that is too large for a Workflow's status.
+"""What users may read that is too large for a Workflow's status: values, and the history.
 
 Reached through the API server's service proxy, which consumes Authorization: the caller's token
 comes in a header of its own. Who may `get` the Workflow may read its values.
@@ -18,26 +18,50 @@ from graflow_operator.server.replica import Replica, replica_of
 
 ROUTES = web.RouteTableDef()
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_SEGMENT = re.compile(r"[0-9]{1,20}-[0-9a-f]{64}")
+_WORKFLOW = f"{names.USER_PREFIX}/namespaces/{{namespace}}/workflows/{{name}}"
 
 
-@ROUTES.get(f"{names.USER_PREFIX}/namespaces/{{namespace}}/workflows/{{name}}/values/{{sha256}}")
+@ROUTES.get(f"{_WORKFLOW}/values/{{sha256}}")
 async def value(request: web.Request) -> web.StreamResponse:
     """Stream one value of a run."""
-    replica = replica_of(request)
-    namespace, name, sha256 = (request.match_info[k] for k in ("namespace", "name", "sha256"))
+    sha256 = request.match_info["sha256"]
     if not _SHA256.fullmatch(sha256):
         raise bad("a value is named by 64 hex digits")
+    key = replica_of(request).parts.store_keys(await _run(request)).blob(sha256)
+    return await _stream(request, key, "value")
+
+
+@ROUTES.get(f"{_WORKFLOW}/history/{{segment}}")
+async def history(request: web.Request) -> web.StreamResponse:
+    """Stream one segment of what the tasks of a run have decided; its first line names another."""
+    segment = request.match_info["segment"]
+    if not _SEGMENT.fullmatch(segment):
+        raise bad("a segment of a run's history is named as in status.cursor.history")
+    run = await _run(request)
+    return await _stream(
+        request, replica_of(request).parts.store_keys(run).history(segment), "history"
+    )
+
+
+async def _run(request: web.Request) -> RunRef:
+    """Return the run that is asked about, by somebody who may get its Workflow."""
+    replica = replica_of(request)
+    namespace, name = request.match_info["namespace"], request.match_info["name"]
     user = await _user(replica, request.headers.get(names.HEADER_TOKEN, ""))
     await _check_access(replica, user, namespace, name)
     try:
         workflow = await replica.parts.cluster.get(WORKFLOWS, namespace, name)
     except NotFoundError as error:
         raise _missing(f"there is no Workflow {namespace}/{name}") from error
-    storage, run = replica.parts.storage, RunRef.of(workflow)
-    key = replica.parts.store_keys(run).blob(sha256)
+    return RunRef.of(workflow)
+
+
+async def _stream(request: web.Request, key: str, what: str) -> web.StreamResponse:
+    storage = replica_of(request).parts.storage
     size = None if storage is None else await storage.size(key)
     if storage is None or size is None:
-        raise _missing(f"the store has no value {sha256} of {run}")
+        raise _missing(f"the store has no such {what} of this run: {key.rpartition('/')[2]}")
     answer = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
     answer.content_length = size
     await answer.prepare(request)

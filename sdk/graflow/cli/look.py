@@ -18,18 +18,40 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("name")
 @output_option("text", "wide", "json", default="text", help="Form of the output.")
+@click.option(
+    "--transitions",
+    is_flag=True,
+    help="Show all that the tasks have decided while they ran, and nothing else.",
+)
 @where_options
-def status(name: str, output: str, namespace: str | None, context: str | None) -> None:
+def status(
+    name: str,
+    output: str,
+    transitions: bool,  # noqa: FBT001 - click gives it by name
+    namespace: str | None,
+    context: str | None,
+) -> None:
     """Show a run: its tasks, what they wait for, why it failed.
 
     \b
       graflow status etl-7f3k9
       graflow status etl-7f3k9 -o json | jq .phase
+      graflow status etl-7f3k9 --transitions     jumps, passes, new tasks, and why
     """  # noqa: D301 - \b keeps click from filling the lines
     # Imported here, as in all commands: `graflow --help` starts in no time.
-    from graflow.cli.show import show_status, utc_now  # noqa: PLC0415
+    from graflow.cli.show import show_status, show_transitions, utc_now  # noqa: PLC0415
 
     run = _run(name, namespace, context)
+    if transitions:
+        moves = run.transitions()
+        if output == "json":
+            told = [moved.manifest() for moved in moves]
+            click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        elif moves:
+            show_transitions(moves)
+        else:
+            click.echo(f"no task of {run.name} has decided anything while it ran", err=True)
+        return
     found = run.status()
     if output == "json":
         head = {"name": run.name, "namespace": run.namespace, "uid": run.uid}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import click
 
-from graflow.api.workflow_status import TaskStatus, WorkflowStatus
+from graflow.api.workflow_status import TaskStatus, Transition, WorkflowStatus
 from graflow.cluster.errors import ClusterError
 from graflow.cluster.failures import is_over
 from graflow.cluster.run import Run
@@ -61,9 +61,15 @@ class Reporter:
 
     seen: dict[tuple[str, int], tuple[object, ...]] = field(default_factory=dict)
     waiting: dict[str, str] = field(default_factory=dict)
+    moves: int = 0
+    """What tasks have decided, as far as it was told."""
 
     def __call__(self, status: WorkflowStatus) -> None:
         """Take the next status."""
+        for moved in status.transitions:
+            if moved.sequence > self.moves:
+                self.moves = moved.sequence
+                say(_move_line(moved))
         for task in status.tasks:
             key = (task.name, task.iteration or 0)
             now = (task.phase, task.attempt, task.reason)
@@ -143,6 +149,12 @@ def _task_line(task: TaskStatus) -> str:
     more = f" (attempt {task.attempt})" if (task.attempt or 1) > 1 else ""
     why = f", {task.reason}: {_short(task.message or '')}" if task.reason else ""
     return f"  {task.name} {phase}{more}{why}"
+
+
+def _move_line(moved: Transition) -> str:
+    where = f" to {moved.target}" if moved.target and moved.target != moved.source else ""
+    why = f": {_short(moved.reason)}" if moved.reason else ""
+    return f"  {moved.source} {click.style(moved.kind, bold=True)}{where}{why}"
 
 
 def _end_line(run: Run, status: WorkflowStatus) -> str:

@@ -8,12 +8,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from graflow.api.workflow_status import TaskStatus, WorkflowStatus
+from graflow.api.workflow_status import TaskStatus, Transition, WorkflowStatus
 from graflow.cluster.failures import explanation, refusal
 from graflow.cluster.workflows import Object
 
 STYLES = {"Succeeded": "green", "Failed": "red", "Cancelled": "yellow", "Running": "cyan"}
 WIDE = 10_000  # into a pipe, no line is broken
+SHOWN_MOVES = 5
 FEW_SECONDS, MINUTE, HOUR, DAY = 10, 60, 3600, 86_400
 
 
@@ -43,6 +44,11 @@ def show_status(
     if status.tasks:
         out.print()
         _print(out, _tasks(status.tasks, wide=wide, now=now))
+    if status.transitions:
+        out.print()
+        _print(out, _moves(status.transitions[-SHOWN_MOVES:]))
+        if (more := status.transitions[-1].sequence - SHOWN_MOVES) > 0:
+            out.print(Text(f"and {more} before; --transitions shows all"))
     if status.waiting:
         out.print()
         out.print("Waiting", style="bold")
@@ -51,6 +57,14 @@ def show_status(
     if message := explanation(status):
         out.print()
         out.print(Text(message))
+
+
+def show_transitions(moves: Sequence[Transition]) -> None:
+    """Print what tasks have decided, the oldest first."""
+    out = console()
+    _print(out, _moves(moves))
+    if (missing := moves[0].sequence - 1) > 0:
+        click.echo(f"{missing} before these are not known; with a store, all are kept", err=True)
 
 
 def show_list(workflows: Iterable[Object], *, now: datetime) -> None:
@@ -91,6 +105,15 @@ def _tasks(tasks: Sequence[TaskStatus], *, wide: bool, now: datetime) -> Table:
             Text(task.reason or ""),
         ]
         table.add_row(*row)
+    return table
+
+
+def _moves(moves: Iterable[Transition]) -> Table:
+    table = _table(["#", "DECIDED BY", "MOVE", "TO", "WHEN", "BECAUSE"])
+    for moved in moves:
+        by = f"{moved.source} #{moved.iteration}" if (moved.iteration or 1) > 1 else moved.source
+        row = (str(moved.sequence), by, moved.kind, moved.target or "", moved.time)
+        table.add_row(*(Text(cell) for cell in row), Text(" ".join((moved.reason or "").split())))
     return table
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from graflow.api.convert import plan_of
 from graflow.api.errors import InvalidWorkflow
 from graflow.api.parse import parse_workflow
-from graflow.api.workflow_status import WorkflowStatus
-from graflow.cluster import logs
+from graflow.api.workflow_status import Transition, WorkflowStatus
+from graflow.cluster import history, logs
 from graflow.cluster.errors import (
     NotFinishedError,
     NotFoundError,
@@ -17,12 +17,14 @@ from graflow.cluster.errors import (
     WaitTimeoutError,
 )
 from graflow.cluster.failures import failure, is_over
+from graflow.cluster.handout import Handout
 from graflow.cluster.values import Values
 from graflow.cluster.workflows import Object, Workflows
 from graflow.exceptions import GraflowError
 from graflow.machine.plan import Plan
 
 Progress = Callable[[WorkflowStatus], None]
+TRIES = 3
 
 
 def status_of(found: Object) -> WorkflowStatus:
@@ -146,7 +148,30 @@ class Run:
 
     def values(self) -> Values:
         """Return what reads the values of this run."""
-        return Values(self._workflows.server, self.namespace, self.name)
+        return Values(self._handout)
+
+    @property
+    def _handout(self) -> Handout:
+        return Handout(self._workflows.server, self.namespace, self.name)
+
+    def transitions(self) -> tuple[Transition, ...]:
+        """Return all that the tasks of the run have decided so far, the oldest first.
+
+        With no store there are only the last ones, as in the status.
+
+        Raises:
+            ClusterError: If that cannot be known.
+        """
+        status, tries = self.status(), TRIES
+        while status.cursor is not None and status.cursor.history is not None:
+            try:
+                return history.all_of(self._handout, status.cursor.history)
+            except ValueLostError:  # while the run goes on, a longer segment may replace it
+                tries -= 1
+                if not tries:
+                    raise
+                status = self.status()
+        return status.transitions
 
     def logs(
         self,

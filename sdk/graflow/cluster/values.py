@@ -3,22 +3,15 @@
 import base64
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
-from urllib.parse import quote
 
-from graflow.api.names import HEADER_TOKEN, LABEL_APP_NAME, OPERATOR_APP, USER_PREFIX
-from graflow.cluster.apiserver import ApiServer
-from graflow.cluster.errors import ForbiddenError, NotFoundError, ValueLostError
+from graflow.cluster.errors import ValueLostError
+from graflow.cluster.handout import Handout
 from graflow.values import decode
 
 ValueRef: TypeAlias = Mapping[str, Any]
-
-SERVICE_ENV = "GRAFLOW_SERVICE"
-TOKEN_ENV = "GRAFLOW_TOKEN"  # noqa: S105 - the name of a variable
-VALUE_TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +33,12 @@ class Pickled:
 class Values:
     """Reads the values of one run."""
 
-    server: ApiServer
-    namespace: str
-    workflow: str
+    handout: Handout
+
+    @property
+    def workflow(self) -> str:
+        """Name of the Workflow."""
+        return self.handout.workflow
 
     def open(self, ref: ValueRef, *, unpickle: bool) -> Any:  # noqa: ANN401 - any value
         """Return the value that a reference stands for.
@@ -81,58 +77,13 @@ class Values:
         Raises:
             ValueLostError: If the operator does not give them, or gives others.
         """
-        namespace, service = self._service()
-        path = (
-            f"/api/v1/namespaces/{quote(namespace)}/services/{quote(service)}:http/proxy{USER_PREFIX}"
-            f"/namespaces/{quote(self.namespace)}/workflows/{quote(self.workflow)}/values/{sha256}"
-        )
-        token = os.environ.get(TOKEN_ENV) or self.server.token()
-        if not token:
-            raise ValueLostError(
-                f"the value of workflow {self.workflow!r} is in the store, and the operator wants "
-                f"a token to hand it out, while your kubeconfig signs in with a certificate; set "
-                f"{TOKEN_ENV} to the token of a service account that may get workflows "
-                f"(kubectl create token NAME)"
-            )
-        try:
-            with self.server.stream(
-                "GET", path, headers={HEADER_TOKEN: token}, timeout_s=VALUE_TIMEOUT_S
-            ) as reply:
-                data = reply.read()
-        except (NotFoundError, ForbiddenError) as error:
-            raise ValueLostError(
-                f"the operator does not hand out the value of workflow {self.workflow!r}: {error}"
-            ) from error
+        data = self.handout.read(f"values/{sha256}", "the value")
         if _sha256(data) != sha256:
             raise ValueLostError(
                 f"the value of workflow {self.workflow!r} came with other content than the run "
                 f"recorded (sha256 {_sha256(data)}, not {sha256}); it was changed in the store"
             )
         return data
-
-    def _service(self) -> tuple[str, str]:
-        """Return namespace and name of the operator's Service."""
-        if named := os.environ.get(SERVICE_ENV):
-            namespace, slash, name = named.partition("/")
-            if not slash:
-                raise ValueLostError(f"{SERVICE_ENV} is {named!r}; write it as NAMESPACE/NAME")
-            return namespace, name
-        query = {"labelSelector": f"{LABEL_APP_NAME}={OPERATOR_APP}"}
-        way_out = f"set {SERVICE_ENV} to NAMESPACE/NAME of the operator's Service"
-        try:
-            found = self.server.request("GET", "/api/v1/services", query=query)["items"]
-        except ForbiddenError as error:
-            raise ValueLostError(
-                f"the value is in the store, and you may not look for the operator that hands it "
-                f"out; {way_out}"
-            ) from error
-        if not found:
-            raise ValueLostError(
-                f"the value is in the store, and no Service has the label "
-                f"{LABEL_APP_NAME}={OPERATOR_APP}; {way_out}"
-            )
-        metadata = found[0]["metadata"]
-        return str(metadata["namespace"]), str(metadata["name"])
 
 
 def _unpickled(data: bytes) -> Any:  # noqa: ANN401 - any value

@@ -35,6 +35,10 @@ class RunKeys:
         """
         return f"{self.prefix}state/{seq}-{sha256}"
 
+    def history(self, segment: str) -> str:
+        """Return where a segment of the run's history is, named `<seq>-<sha256>` as states are."""
+        return f"{self.prefix}history/{segment}.jsonl"
+
     def segment(self, seq: int) -> str:
         """Return where the batch of the channel's operations with this number is.
 

@@ -76,6 +76,68 @@ def test_wide_status_names_nodes(fake: Any, runner: CliRunner) -> None:
     assert "n1" in run(runner, "status", "etl", "-o", "wide").stdout
 
 
+def moved(sequence: int, **fields: Any) -> dict[str, Any]:
+    known = {"from": "agent", "to": "tool", "kind": "Jump", "iteration": sequence}
+    return {"sequence": sequence, "time": "2026-01-01T00:00:00Z", **known, **fields}
+
+
+def test_status_shows_what_tasks_have_decided_last_and_how_much_there_was_before(
+    fake: Any, runner: CliRunner
+) -> None:
+    moves = [moved(n, reason=f"score\n0.{n}") for n in range(11, 31)]
+    fake.answers = [(200, workflow("Running", transitions=moves))]
+    shown = run(runner, "status", "etl").stdout
+    assert "30  agent #30   Jump  tool  2026-01-01T00:00:00Z  score 0.30" in shown
+    assert "agent #25 " not in shown
+    assert "and 25 before; --transitions shows all" in shown
+
+
+def test_all_that_tasks_have_decided_comes_from_the_store(
+    fake: Any, runner: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRAFLOW_SERVICE", "ops/graflow")
+    first, second = f"4-{'a' * 64}", f"9-{'b' * 64}"
+    segments = {
+        first: [{"previous": None}, moved(1), moved(2)],
+        second: [{"previous": first}, moved(3, to=None, kind="Termination", reason="enough")],
+    }
+
+    def answer(_method: str, path: str, _body: Any) -> Any:
+        if "/history/" not in path:
+            found = workflow("Succeeded", cursor={"seq": 9, "history": second})
+            return (200, found)
+        lines = segments[path.rpartition("/")[2]]
+        return "".join(f"{json.dumps(line)}\n" for line in lines).encode()
+
+    fake.answers = [answer]
+    found = json.loads(run(runner, "status", "etl", "--transitions", "-o", "json").stdout)
+    assert [(one["sequence"], one["kind"]) for one in found] == [
+        (1, "Jump"),
+        (2, "Jump"),
+        (3, "Termination"),
+    ]
+    assert found[0]["from"] == "agent"
+    shown = run(runner, "status", "etl", "--transitions")
+    assert len(shown.stdout.splitlines()) == 4
+    assert shown.stdout.splitlines()[-1].split()[-1] == "enough"
+
+
+def test_without_a_store_the_last_moves_are_shown_and_the_others_counted(
+    fake: Any, runner: CliRunner
+) -> None:
+    fake.answers = [(200, workflow("Running", transitions=[moved(21), moved(22)]))]
+    shown = run(runner, "status", "etl", "--transitions")
+    assert len(shown.stdout.splitlines()) == 3
+    assert "20 before these are not known" in shown.stderr
+
+
+def test_a_run_whose_tasks_have_decided_nothing_says_so(fake: Any, runner: CliRunner) -> None:
+    fake.answers = [(200, FAILED)]
+    shown = run(runner, "status", "etl", "--transitions")
+    assert (shown.stdout, shown.exit_code) == ("", 0)
+    assert "no task of etl has decided anything" in shown.stderr
+
+
 def test_the_namespace_is_the_one_given_or_the_contexts(fake: Any, runner: CliRunner) -> None:
     fake.answers = [(200, FAILED)]
     run(runner, "status", "etl")

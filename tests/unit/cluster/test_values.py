@@ -12,6 +12,7 @@ import pytest
 from graflow.api.cut import value_ref
 from graflow.cluster.apiserver import ApiServer
 from graflow.cluster.errors import ValueLostError
+from graflow.cluster.handout import Handout
 from graflow.cluster.values import Pickled, Values
 from graflow.machine.state import GroupValue
 
@@ -19,7 +20,7 @@ from graflow.machine.state import GroupValue
 @pytest.fixture
 def values(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> Values:
     monkeypatch.setenv("GRAFLOW_SERVICE", "ops/graflow")
-    return Values(server, "team", "etl")
+    return Values(Handout(server, "team", "etl"))
 
 
 def blob(data: bytes, encoding: str) -> dict[str, Any]:
@@ -113,7 +114,7 @@ def test_an_operator_that_is_not_found_can_be_named(
 def test_who_signs_in_with_a_certificate_is_told_how_to_get_a_token(
     fake: Any, values: Values, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(values.server, "token", str)
+    monkeypatch.setattr(values.handout.server, "token", str)
     with pytest.raises(ValueLostError, match=r"GRAFLOW_TOKEN.*kubectl create token"):
         values.open(blob(b"1", "json"), unpickle=False)
     monkeypatch.setenv("GRAFLOW_TOKEN", "other")

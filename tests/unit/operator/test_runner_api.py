@@ -407,6 +407,26 @@ async def test_who_may_not_is_told_so_before_anything_is_looked_at(api):
     assert "bob" in await refusal(await value(api, token="bobs", name="none"), 403, "Forbidden")
 
 
+SEGMENT = f"12-{'c' * 64}"
+
+
+async def test_who_may_get_a_workflow_may_read_its_history(api):
+    api.world.store.put(f"{NAMESPACE}/{api.uid}/history/{SEGMENT}.jsonl", b"{}\n")
+    api.world.cluster.users = {"alices": "alice", "bobs": "bob"}
+    api.world.cluster.readers = {("alice", NAMESPACE, "run")}
+    path = f"/user/v1/namespaces/{NAMESPACE}/workflows/run/history"
+    answers = {
+        token: await api.client.get(f"{path}/{SEGMENT}", headers={"X-Graflow-Token": token})
+        for token in ("alices", "bobs")
+    }
+    assert await answers["alices"].read() == b"{}\n"
+    await refusal(answers["bobs"], 403, "Forbidden")
+    headers = {"X-Graflow-Token": "alices"}
+    missing = await api.client.get(f"{path}/13-{'c' * 64}", headers=headers)
+    await refusal(missing, 404, "NotFound")
+    await refusal(await api.client.get(f"{path}/..%2fx", headers=headers), 400, "BadRequest")
+
+
 async def test_a_value_that_is_not_there_is_named(api):
     await refusal(await value(api, name="none"), 404, "NotFound")
     await refusal(await value(api, sha256="0" * 64), 404, "NotFound")

@@ -1,0 +1,79 @@
+"""What the operator hands out to users, through the API server's service proxy."""
+
+import os
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from graflow.api.names import HEADER_TOKEN, LABEL_APP_NAME, OPERATOR_APP, USER_PREFIX
+from graflow.cluster.apiserver import ApiServer
+from graflow.cluster.errors import ForbiddenError, NotFoundError, ValueLostError
+
+SERVICE_ENV = "GRAFLOW_SERVICE"
+TOKEN_ENV = "GRAFLOW_TOKEN"  # noqa: S105 - the name of a variable
+TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Handout:
+    """Reads what the operator keeps in the store for one run."""
+
+    server: ApiServer
+    namespace: str
+    workflow: str
+
+    def read(self, what: str, words: str) -> bytes:
+        """Return what the operator has under a name, such as values/<sha256>.
+
+        Args:
+            what: Its path below that of the Workflow.
+            words: What it is, for people.
+
+        Raises:
+            ValueLostError: If the operator does not give it.
+        """
+        namespace, service = self._service(words)
+        path = (
+            f"/api/v1/namespaces/{quote(namespace)}/services/{quote(service)}:http/proxy{USER_PREFIX}"
+            f"/namespaces/{quote(self.namespace)}/workflows/{quote(self.workflow)}/{what}"
+        )
+        token = os.environ.get(TOKEN_ENV) or self.server.token()
+        if not token:
+            raise ValueLostError(
+                f"{words} of workflow {self.workflow!r} is in the store, and the operator wants "
+                f"a token to hand it out, while your kubeconfig signs in with a certificate; set "
+                f"{TOKEN_ENV} to the token of a service account that may get workflows "
+                f"(kubectl create token NAME)"
+            )
+        try:
+            with self.server.stream(
+                "GET", path, headers={HEADER_TOKEN: token}, timeout_s=TIMEOUT_S
+            ) as reply:
+                return reply.read()
+        except (NotFoundError, ForbiddenError) as error:
+            raise ValueLostError(
+                f"the operator does not hand out {words} of workflow {self.workflow!r}: {error}"
+            ) from error
+
+    def _service(self, words: str) -> tuple[str, str]:
+        """Return namespace and name of the operator's Service."""
+        if named := os.environ.get(SERVICE_ENV):
+            namespace, slash, name = named.partition("/")
+            if not slash:
+                raise ValueLostError(f"{SERVICE_ENV} is {named!r}; write it as NAMESPACE/NAME")
+            return namespace, name
+        query = {"labelSelector": f"{LABEL_APP_NAME}={OPERATOR_APP}"}
+        way_out = f"set {SERVICE_ENV} to NAMESPACE/NAME of the operator's Service"
+        try:
+            found = self.server.request("GET", "/api/v1/services", query=query)["items"]
+        except ForbiddenError as error:
+            raise ValueLostError(
+                f"{words} is in the store, and you may not look for the operator that hands it "
+                f"out; {way_out}"
+            ) from error
+        if not found:
+            raise ValueLostError(
+                f"{words} is in the store, and no Service has the label "
+                f"{LABEL_APP_NAME}={OPERATOR_APP}; {way_out}"
+            )
+        metadata = found[0]["metadata"]
+        return str(metadata["namespace"]), str(metadata["name"])

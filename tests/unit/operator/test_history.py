@@ -1,0 +1,93 @@
+"""All that tasks have decided is in the store, in order, once, whatever crashes."""
+
+import json
+
+import pytest
+
+from graflow_operator import history
+from support.world import World, returned
+
+FLOW = {"tasks": [{"name": "a", "script": "return 1", "maxIterations": 1000}]}
+
+
+def passes(number, work="a"):
+    """A task that asks for so many more passes, and says how many are left."""
+    left = list(range(number, -1, -1))
+
+    def run(task, order):
+        del task, order
+        more = left.pop(0)
+        again = {"kind": "Iteration", "reason": f"{more} left\u2028…"}
+        return returned(more, *([again] if more else []))
+
+    return run
+
+
+def told(world):
+    """Everything in the history, from the segment that the cursor names."""
+    run = world.workflow["metadata"]["uid"]
+    segments, name = [], world.status["cursor"].get("history")
+    while name:
+        data = world.store.get(f"team/{run}/history/{name}.jsonl").decode()
+        head, *lines = data.removesuffix("\n").split("\n")
+        segments.insert(0, [json.loads(line) for line in lines])
+        name = json.loads(head)["previous"]
+    return [one for segment in segments for one in segment]
+
+
+def stored(world):
+    return [key for key in world.store._objects if "/history/" in key]
+
+
+async def test_every_move_is_in_the_history_and_the_last_20_in_the_status(monkeypatch):
+    monkeypatch.setattr(history, "FULL", 8)
+    async with World(FLOW, work=passes(50)) as world:
+        world.start()
+        await world.end()
+        moves = told(world)
+        assert [one["sequence"] for one in moves] == list(range(1, 51))
+        assert moves[0]["reason"] == "50 left\u2028…"
+        assert moves[30:] == world.status["transitions"]
+        # Whoever reads them sees all segments, and nothing that was replaced is left behind.
+        await world.until(lambda: world.actor.done)
+        assert len(stored(world)) == 7
+
+
+async def test_a_run_that_decides_nothing_has_no_history():
+    async with World(FLOW) as world:
+        world.start()
+        await world.end()
+        assert "history" not in world.status["cursor"]
+        assert stored(world) == []
+
+
+async def test_without_a_store_the_last_20_are_all_there_is():
+    async with World(FLOW, work=passes(30), store=False) as world:
+        world.start()
+        await world.end()
+        assert "history" not in world.status["cursor"]
+        assert [t["sequence"] for t in world.status["transitions"]] == list(range(11, 31))
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_k1_a_crash_at_any_write_neither_loses_a_move_nor_tells_it_twice(after, monkeypatch):
+    monkeypatch.setattr(history, "FULL", 3)
+    for number in range(1, 28):
+        async with World(FLOW, work=passes(7)) as world:
+            world.start(dies_at=number, dies_after=after)
+            await world.end(restart=True)
+            assert [one["reason"][0] for one in told(world)] == list("7654321"), number
+            assert [one["sequence"] for one in told(world)] == list(range(1, 8)), number
+
+
+async def test_a_segment_that_is_gone_from_the_store_does_not_stop_the_run():
+    async with World(FLOW, work=passes(5)) as world:
+        world.start()
+        await world.until(lambda: len(told(world)) >= 2 if world.status.get("cursor") else False)
+        await world.crash()
+        for key in stored(world):
+            world.store.delete(key)
+        world.start()
+        status = await world.end()
+        assert status["phase"] == "Succeeded"
+        assert [one["sequence"] for one in told(world)][-1] == 5
