@@ -7,7 +7,7 @@ import json
 import sys
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -64,20 +64,27 @@ class Bundle:
         }
 
 
-def pack(
-    pickles: Mapping[str, Pickled],
-    selection: Selection,
-    *,
-    plan: Mapping[str, Any],
-    program: str,
-) -> Bundle:
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a bundle says of a program, beside its code and files."""
+
+    program: str
+    """Name of the program's file, for people."""
+
+    plan: Mapping[str, Any]
+    """The program's plan, as a spec says it."""
+
+    defaults: Mapping[str, int] = field(default_factory=dict)
+    """`maxCycles` and `maxRetries` of tasks that say nothing, where they are not the usual ones."""
+
+
+def pack(pickles: Mapping[str, Pickled], selection: Selection, contents: Contents) -> Bundle:
     """Make the bundle of a program.
 
     Args:
         pickles: What the runner unpickles for each task, and each group's policy, by the id.
         selection: The files beside the program.
-        plan: The program's plan, as a spec says it.
-        program: Name of the program's file, for people.
+        contents: What is said of the program.
 
     Raises:
         BundleTooLargeError: If the zip is larger than a CodeBundle may be.
@@ -100,15 +107,16 @@ def pack(
         "format": FORMAT,
         "python": PYTHON,
         "cloudpickle": cloudpickle.__version__,
-        "program": program,
+        "program": contents.program,
         "root": FILES_ROOT,
+        "defaults": contents.defaults,
         "functions": functions,
         "arguments": arguments,
     }
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         _write(archive, MANIFEST, _json(manifest))
-        _write(archive, PLAN, _json(plan))
+        _write(archive, PLAN, _json(contents.plan))
         if arguments:
             _write(archive, ARGUMENTS, bound.getvalue())
         for sha256, data in sorted(code.items()):

@@ -111,6 +111,23 @@ def _of_imported_task(func: FunctionType) -> tuple[Any, ...] | None:
     return attrgetter(f"{name}.func"), (module,)
 
 
+class _Ordered:
+    """Pickles a set of constants in the same order in every process."""
+
+    def __init__(self, items: frozenset[object]) -> None:
+        self._items = items
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return frozenset, (sorted(self._items, key=repr),)
+
+
+def _in_order(part: object) -> object:
+    """Return a part of a code object with the sets in it ordered."""
+    if isinstance(part, tuple):
+        return tuple(_in_order(inner) for inner in part)
+    return _Ordered(part) if isinstance(part, frozenset) else part
+
+
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ships no types
     """cloudpickle that moves paths of the program's folder to where they are in a pod.
 
@@ -132,7 +149,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ships 
             return NotImplemented if moved is obj else moved.__reduce__()
         if type(obj) is CodeType:
             make, args = super().dispatch_table[CodeType](obj)
-            return make, tuple(self._file_of(obj) if a == NO_FILE else a for a in args)
+            return make, tuple(self._file_of(obj) if a == NO_FILE else _in_order(a) for a in args)
         if type(obj) is CellType and (moved_cell := self._moved_cell(obj)):
             return moved_cell
         if type(obj) is FunctionType and (found := _of_imported_task(obj)):

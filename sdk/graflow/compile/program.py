@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from graflow.api.names import dns_form
-from graflow.compile.bundle import Bundle, pack
+from graflow.compile.bundle import Bundle, Contents, pack
 from graflow.compile.files import Selection, nothing, select
 from graflow.compile.functions import pickle_all
 from graflow.compile.place import Place, place
 from graflow.compile.spec import Rest, workflow_of, written
+from graflow.dsl.flow import ParallelGroup
+from graflow.dsl.plans import Defaults
 from graflow.dsl.program import Program
 
 NAME_CHARS = 50  # room for what makes it unique, within the 63 of a label
@@ -68,8 +70,8 @@ def compile_program(
     where = where or place()
     selection = _selection(where, options)
     fields = written(program)
-    forms = {task_id: task.portable() for task_id, task in program.tasks.items()}
-    bundle = pack(pickle_all(forms, selection), selection, plan=fields, program=where.program)
+    contents = Contents(where.program, fields, _defaults(program.defaults))
+    bundle = pack(pickle_all(_forms(program), selection), selection, contents)
     workflow = workflow_of(
         options.name or resource_name(program.name),
         program,
@@ -78,6 +80,23 @@ def compile_program(
         bundle={"name": bundle.name, "sha256": bundle.sha256},
     )
     return Compiled(workflow, bundle, where.root)
+
+
+def _forms(program: Program) -> dict[str, object]:
+    """Return all that is code: the tasks, and the policies of the program's own."""
+    forms: dict[str, object] = {name: task.portable() for name, task in program.tasks.items()}
+    for name, node in program.graph.items():
+        if isinstance(node, ParallelGroup) and node.judge is not None:
+            forms[name] = node.judge
+    return forms
+
+
+def _defaults(defaults: Defaults) -> dict[str, int]:
+    """Return what tasks that say nothing get, for those that other tasks make."""
+    given = {"maxCycles": defaults.max_cycles, "maxRetries": defaults.max_retries}
+    usual = Defaults()
+    known = {"maxCycles": usual.max_cycles, "maxRetries": usual.max_retries}
+    return {name: number for name, number in given.items() if number != known[name]}
 
 
 def resource_name(workflow: str) -> str:

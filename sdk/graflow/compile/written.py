@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graflow.compile.errors import UnsupportedError
+from graflow.dsl.handler import DIRECT, DOCKER
 from graflow.dsl.options import PodOptions
 from graflow.dsl.task import TaskWrapper
 from graflow.machine.check import infer_start
@@ -68,6 +69,11 @@ def task_fields(node: TaskPlan, task: TaskWrapper, plan: Plan) -> Fields:
         raise UnsupportedError(
             f"task {node.id!r} asks for the profile {task.pod.profile!r}, and there are no runner "
             f"profiles yet; give image, resources, node_selector, tolerations and env instead"
+        )
+    if task.handler_type not in (DIRECT, DOCKER):
+        raise UnsupportedError(
+            f"task {node.id!r} asks for the handler {task.handler_type!r}, which runs tasks where "
+            f"the program runs; on a cluster leave handler out, since each task has a pod"
         )
     fields: Fields = {"function": node.id}
     if params := plan.params.get(node.id):

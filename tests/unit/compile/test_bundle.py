@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from graflow.api.bundle import CodeBundle
-from graflow.compile.bundle import PYTHON, Bundle, pack
+from graflow.compile.bundle import PYTHON, Bundle, Contents, pack
 from graflow.compile.errors import BundleTooLargeError, FilesError
 from graflow.compile.files import Selection, select
 from graflow.compile.pickles import Pickled
@@ -28,7 +28,7 @@ def root(tmp_path: Path) -> Path:
 
 def packed(root: Path, **pickles: bytes) -> Bundle:
     code = {task: Pickled(data) for task, data in pickles.items()}
-    return pack(code, select(root), plan={"tasks": []}, program="workflow.py")
+    return pack(code, select(root), Contents("workflow.py", {"tasks": []}))
 
 
 def opened(bundle: Bundle) -> zipfile.ZipFile:
@@ -65,7 +65,7 @@ def test_arguments_bound_to_single_tasks_are_kept_beside_the_code_that_they_shar
     root: Path,
 ) -> None:
     pickles = {"a": Pickled(b"code", b"x=1"), "b": Pickled(b"code"), "c": Pickled(b"code", b"x=2")}
-    archive = opened(pack(pickles, select(root), plan={}, program="workflow.py"))
+    archive = opened(pack(pickles, select(root), Contents("workflow.py", {})))
     arguments, places = archive.read("arguments.bin"), archive.read("manifest.json")
     found = {
         name: arguments[offset : offset + size]
@@ -127,10 +127,10 @@ def test_code_that_is_too_large_without_any_file_is_not_blamed_on_files(root: Pa
     with pytest.raises(
         BundleTooLargeError, match=r"code of the 1 tasks.*large constants"
     ) as caught:
-        pack(noise, Selection(root), plan={}, program="workflow.py")
+        pack(noise, Selection(root), Contents("workflow.py", {}))
     assert ".graflowignore" not in str(caught.value)
 
 
 def test_a_file_that_is_gone_is_named(root: Path) -> None:
     with pytest.raises(FilesError, match=r"gone\.txt cannot be read"):
-        pack({}, Selection(root, ("gone.txt",)), plan={}, program="workflow.py")
+        pack({}, Selection(root, ("gone.txt",)), Contents("workflow.py", {}))

@@ -12,7 +12,7 @@ import pytest
 
 from graflow.cli.programs import run_file
 from graflow.compile import relocation
-from graflow.compile.bundle import pack
+from graflow.compile.bundle import Contents, pack
 from graflow.compile.errors import CaptureError
 from graflow.compile.files import nothing, select
 from graflow.compile.functions import pickle_all
@@ -66,7 +66,7 @@ class Machine:
         def take(found: TaskWrapper) -> None:
             selection = select(self.root) if files else nothing(self.root)
             pickles = pickle_all({"t": found.portable()}, selection)
-            self.zip.write_bytes(pack(pickles, selection, plan={}, program="program.py").data)
+            self.zip.write_bytes(pack(pickles, selection, Contents("program.py", {})).data)
 
         self.put("program.py", textwrap.dedent(program) + AFTER)
         before = set(sys.modules)
