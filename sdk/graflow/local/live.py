@@ -4,6 +4,7 @@ import threading
 from collections.abc import Sequence
 
 from graflow.dsl.channel import Channel
+from graflow.dsl.memory_channel import MemoryChannel
 from graflow.dsl.execution import ExecutionContext
 from graflow.dsl.missing import MISSING
 from graflow.dsl.services import Provided
@@ -24,7 +25,7 @@ class Live:
     """An `Outcome` of a run that has not ended yet."""
 
     def __init__(
-        self, nodes: Nodes, channel: Channel, session_id: str, mutex: threading.Lock
+        self, nodes: Nodes, channel: MemoryChannel, session_id: str, mutex: threading.Lock
     ) -> None:
         """Take what the run is made of.
 

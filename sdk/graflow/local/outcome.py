@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from graflow.dsl.channel import Channel
+from graflow.dsl.memory_channel import MemoryChannel
 from graflow.dsl.missing import MISSING
 from graflow.local.views import RunChannel, thaw
 from graflow.machine import results
@@ -12,7 +13,7 @@ from graflow.machine.state import State
 class LocalOutcome:
     """See `Outcome`."""
 
-    def __init__(self, state: State, channel: Channel, session_id: str) -> None:
+    def __init__(self, state: State, channel: MemoryChannel, session_id: str) -> None:
         self._results = results.of_run(state)
         self._channel = RunChannel(channel, self.result)
         self._session_id = session_id

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from graflow.dsl.channel import Channel
+from graflow.dsl.memory_channel import MemoryChannel
 from graflow.dsl.program import Program
 from graflow.local.attempt import Attempts
 from graflow.local.live import Live
@@ -50,7 +50,7 @@ class _Group:
 class LocalRun:
     """A run from its start to its end."""
 
-    def __init__(self, program: Program, channel: Channel, session_id: str) -> None:
+    def __init__(self, program: Program, channel: MemoryChannel, session_id: str) -> None:
         self._plan = program.plan
         self.channel = channel
         self.session_id = session_id
@@ -123,13 +123,16 @@ class LocalRun:
 
     def _attempt(self, activation: Activation, begin: Callable[[], None] | None) -> None:
         view = TaskView(self._nodes, self.channel, activation, self._mutex, self.live.provided)
-        if self.tracing is None:
-            event = self._attempts.run(activation, view, begin)
-            with self._mutex:
-                self._fold(self._accepted(activation, event), activation.scope)
-        else:
-            self.tracing.attempt_started(activation)
-            self._record(self._attempts.run(activation, view, begin), self.tracing, activation)
+        try:
+            if self.tracing is None:
+                event = self._attempts.run(activation, view, begin)
+                with self._mutex:
+                    self._fold(self._accepted(activation, event), activation.scope)
+            else:
+                self.tracing.attempt_started(activation)
+                self._record(self._attempts.run(activation, view, begin), self.tracing, activation)
+        finally:
+            view.close()
 
     def _record(self, event: Event, tracing: Tracing, activation: Activation | None = None) -> None:
         """Fold a fact and tell of it, before anything that follows from it can be told."""

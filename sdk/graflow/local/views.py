@@ -9,6 +9,8 @@ from graflow.dsl.arguments import Available
 from graflow.dsl.channel import Channel
 from graflow.dsl.copies import Frozen
 from graflow.dsl.graph import TaskGraph
+from graflow.dsl.handles import ChannelHandle
+from graflow.dsl.memory_channel import MemoryChannel
 from graflow.dsl.missing import MISSING
 from graflow.dsl.services import Provided
 from graflow.local.nodes import Nodes
@@ -34,7 +36,7 @@ class TaskView:
     def __init__(
         self,
         nodes: Nodes,
-        channel: Channel,
+        channel: MemoryChannel,
         activation: Activation,
         mutex: threading.Lock,
         provided: Provided,
@@ -80,8 +82,14 @@ class TaskView:
     def channel(self) -> Channel:
         """The run's channel."""
         if self._channel is None:
-            self._channel = RunChannel(self._run_channel, self.result)
+            attempt = self._activation.number, self._activation.attempt
+            self._channel = RunChannel(self._run_channel.of_attempt(*attempt), self.result)
         return self._channel
+
+    def close(self) -> None:
+        """Take note that the attempt has ended: its locks end with it."""
+        if self._channel is not None:
+            self._channel.end()
 
     @property
     def graph(self) -> TaskGraph:
@@ -100,7 +108,7 @@ class TaskView:
 class RunChannel:
     """The run's channel, in which results can be read too; see `Channel`."""
 
-    def __init__(self, channel: Channel, result: Callable[[str], object]) -> None:
+    def __init__(self, channel: MemoryChannel, result: Callable[[str], object]) -> None:
         self._channel = channel
         self._result = result
 
@@ -149,6 +157,13 @@ class RunChannel:
     def lock(self, key: str, timeout: float = 10.0) -> AbstractContextManager[None]:
         """Hold a lock; see `Channel`."""
         return self._channel.lock(key, timeout)
+
+    def end(self) -> None:
+        """Give back the locks of the attempt whose handle this is."""
+        self._channel.end()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return ChannelHandle, ()  # what travels is a handle (C5)
 
     def _named_result(self, key: str) -> object:
         if not key.endswith(RESULT_KEY):
