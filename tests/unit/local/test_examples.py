@@ -16,6 +16,12 @@ PRINTED = {
     "06-large-value": "10485760 bytes, sha256 ab62c0c71b738cf5",
     "07-low-level-api": "385 in 3 steps, result 385",
     "08-retries": "oslo: 4 degrees after 3 attempts, rome: 21 degrees after 3 attempts",
+    "09-agent-loop": "(2 + 3) * (10 - 4) - 7 * 2 = 16 after 5 steps",
+    "10-good-enough": "'we happy announce our new parser is fast' scores 0.75 in pass 7",
+    "11-error-handler": "3 rows, 23.00 in all",
+    "12-dynamic-fan-out": "3 parts: the 4, dog 3",
+    "13-group-policies": "most 21.0, the sensor 21.0, trusted 21.0",
+    "14-early-stopping": "y = 2.42 x + 1.88 after 7 epochs, best loss 0.1831",
 }
 
 
