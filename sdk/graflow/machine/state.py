@@ -90,8 +90,7 @@ class GroupFailure:
     succeeded: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """What came with one token: a sender, and its value."""
 
     sender: str
@@ -179,8 +178,7 @@ class Activation(NamedTuple):
     """Of a task that holds: what it spawned has left for a node outside."""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """The value of the latest success of an id, as others may see it."""
 
     value: Value
@@ -191,8 +189,7 @@ class Result:
     """Its place in the order of completion: how many tasks and groups had succeeded."""
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(NamedTuple):
     """The best candidate for the value of a scope (R6): greatest order, round, iteration."""
 
     order: tuple[int, ...]
