@@ -1,4 +1,4 @@
-"""What users may read that is too large for a Workflow's status: values, and the history.
+"""What users may read that is too large for a Workflow's status: values, history, channel.
 
 Reached through the API server's service proxy, which consumes Authorization: the caller's token
 comes in a header of its own. Who may `get` the Workflow may read its values.
@@ -42,6 +42,18 @@ async def history(request: web.Request) -> web.StreamResponse:
     return await _stream(
         request, replica_of(request).parts.store_keys(run).history(segment), "history"
     )
+
+
+@ROUTES.get(f"{_WORKFLOW}/channel/{{segment}}")
+async def channel(request: web.Request) -> web.StreamResponse:
+    """Stream a run's channel as it was packed."""
+    segment = request.match_info["segment"]
+    if not _SEGMENT.fullmatch(segment):
+        raise bad("a channel is named as in status.cursor.channel")
+    seq, _, sha256 = segment.partition("-")
+    run = await _run(request)
+    key = replica_of(request).parts.store_keys(run).channel(int(seq), sha256)
+    return await _stream(request, key, "channel")
 
 
 async def _run(request: web.Request) -> RunRef:

@@ -1,11 +1,13 @@
 """The host of a program that `graflow submit` runs: its `execute()` goes to a cluster."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from graflow.api.workflow_status import TaskStatus, WorkflowStatus
-from graflow.cluster.errors import ClusterError, ValueLostError
+from graflow.cluster.channel import left
+from graflow.cluster.errors import ValueLostError
 from graflow.cluster.run import Run
 from graflow.cluster.submit import Target, send
 from graflow.compile.program import Compiled, Options, compile_program
@@ -13,6 +15,7 @@ from graflow.dsl.channel import Channel
 from graflow.dsl.execution import ExecutionContext
 from graflow.dsl.missing import MISSING
 from graflow.dsl.program import Program
+from graflow.local.views import RunChannel
 from graflow.machine.plan import GroupPlan
 
 MAX_STATUS_TASKS = 100
@@ -75,7 +78,10 @@ class ClusterHost:
         value = run.result_in(status, unpickle=True)
         if not ret_context:
             return value
-        return value, ExecutionContext.of_run(program, ClusterOutcome(run, status, program))
+        return value, ExecutionContext.of_run(
+            program,
+            ClusterOutcome(run, status, program, compiled.workflow["spec"].get("input", {})),
+        )
 
 
 class StoppingHost:
@@ -112,23 +118,23 @@ class ClusterOutcome:
     run: Run
     status: WorkflowStatus
     program: Program
+    initial: Mapping[str, object] = field(default_factory=dict)
+    """The keys that its channel had from the beginning."""
 
     @property
     def session_id(self) -> str:
         """Uid of the Workflow."""
         return self.run.uid
 
-    @property
+    @cached_property
     def channel(self) -> Channel:
-        """Not to be had: it stays with the run.
+        """What the run has left of its channel, as a channel of this machine.
 
         Raises:
-            ClusterError: Always.
+            ValueLostError: If it cannot be read.
         """
-        raise ClusterError(
-            f"the channel of workflow {self.run.name!r} stays on the cluster; return what the "
-            f"program needs as the result of a task"
-        )
+        cursor = self.status.cursor.channel if self.status.cursor else None
+        return RunChannel(left(cursor, self.initial, self.run.handout), self.result)
 
     @property
     def completed_tasks(self) -> Sequence[str]:

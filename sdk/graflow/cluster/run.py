@@ -148,10 +148,11 @@ class Run:
 
     def values(self) -> Values:
         """Return what reads the values of this run."""
-        return Values(self._handout)
+        return Values(self.handout)
 
     @property
-    def _handout(self) -> Handout:
+    def handout(self) -> Handout:
+        """What reads that of the run which is in the store."""
         return Handout(self._workflows.server, self.namespace, self.name)
 
     def transitions(self) -> tuple[Transition, ...]:
@@ -165,7 +166,7 @@ class Run:
         status, tries = self.status(), TRIES
         while status.cursor is not None and status.cursor.history is not None:
             try:
-                return history.all_of(self._handout, status.cursor.history)
+                return history.all_of(self.handout, status.cursor.history)
             except ValueLostError:  # while the run goes on, a longer segment may replace it
                 tries -= 1
                 if not tries:

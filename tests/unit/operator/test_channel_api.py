@@ -268,3 +268,21 @@ async def test_what_makes_no_sense_is_refused_with_words_and_changes_nothing(api
         await asyncio.to_thread(operator.channel, body)
     assert raised.value.reason == "BadRequest"
     assert api.world.actor.channel._state.keys(0) == ["n"]
+
+
+async def test_who_may_get_a_workflow_may_read_its_channel(api):
+    name = f"{3:012}-{'c' * 64}"
+    uid = api.world.workflow["metadata"]["uid"]
+    api.world.store.put(f"{NAMESPACE}/{uid}/channel/{name}", b"packed")
+    api.world.cluster.users = {"alices": "alice", "bobs": "bob"}
+    api.world.cluster.readers = {("alice", NAMESPACE, "run")}
+    path = f"/user/v1/namespaces/{NAMESPACE}/workflows/run/channel"
+
+    async def asked(name, token):
+        answer = await api.client.get(f"{path}/{name}", headers={"X-Graflow-Token": token})
+        return answer.status, await answer.read()
+
+    assert await asked(name, "alices") == (200, b"packed")
+    assert (await asked(name, "bobs"))[0] == 403
+    assert (await asked(f"{4:012}-{'c' * 64}", "alices"))[0] == 404
+    assert (await asked("..%2fx", "alices"))[0] == 400

@@ -1,0 +1,80 @@
+"""The channel that a run has left, as a channel of this machine."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graflow.api.workflow_status import ChannelCursor
+from graflow.cluster.errors import ValueLostError
+from graflow.cluster.handout import Handout
+from graflow.cluster.values import Values
+from graflow.dsl.memory_channel import MemoryChannel
+from graflow.ledger import wire
+from graflow.ledger.runs import Run, Runs
+from graflow.ledger.state import Entry, State
+
+
+@dataclass(frozen=True, slots=True)
+class _Remote:
+    """A value that is fetched when it is asked for."""
+
+    ref: Mapping[str, Any]
+    values: Values
+
+    def thaw(self) -> Any:  # noqa: ANN401 - any value
+        """Return the value. Whoever made the run trusts what its tasks pickled."""
+        return self.values.open(self.ref, unpickle=True)
+
+
+def left(
+    cursor: ChannelCursor | None, initial: Mapping[str, object], handout: Handout
+) -> MemoryChannel:
+    """Return the channel of a run that has ended.
+
+    Args:
+        cursor: What its status says of it; None: no task used it.
+        initial: The keys that it had from the beginning.
+        handout: Reads what is not in the status.
+
+    Raises:
+        ValueLostError: If it cannot be read.
+    """
+    if cursor is None:
+        return MemoryChannel("run", initial=initial)
+    try:
+        kept = wire.unpack(_packed(cursor, handout))
+    except ValueError as error:
+        raise ValueLostError(
+            f"the channel of workflow {handout.workflow!r} cannot be read: {error}"
+        ) from error
+    values = Values(handout)
+    entries = {key: _opened(entry, values) for key, entry in kept.entries.items()}
+    return MemoryChannel.of("run", State(entries))
+
+
+def _packed(cursor: ChannelCursor, handout: Handout) -> bytes:
+    if cursor.state is not None:
+        return base64.b64decode(cursor.state)
+    if cursor.key is None:
+        raise ValueLostError(
+            f"the channel of workflow {handout.workflow!r} can be read when the run has ended"
+        )
+    data = handout.read(f"channel/{cursor.key.rpartition('/')[2]}", "the channel")
+    if hashlib.sha256(data).hexdigest() != cursor.sha256:
+        raise ValueLostError(
+            f"the channel of workflow {handout.workflow!r} came with other content than the run "
+            f"recorded; it was changed in the store"
+        )
+    return data
+
+
+def _opened(entry: Entry, values: Values) -> Entry:
+    """Return an entry with its values where they are; it stays, whatever its time was."""
+    content = entry.content
+    if isinstance(content, Runs):
+        content = Runs.of(*(Run(run.length, _Remote(run.items, values)) for run in content))
+    elif isinstance(content, Mapping):
+        content = _Remote(content, values)
+    return Entry(content, entry.kind)
