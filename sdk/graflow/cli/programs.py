@@ -11,6 +11,7 @@ from types import ModuleType, TracebackType
 from graflow.cli.exits import Exit
 from graflow.dsl.host import Host, use_host
 from graflow.exceptions import GraflowError, GraflowRuntimeError
+from graflow.local import LocalHost
 
 
 def run_file(
@@ -38,7 +39,8 @@ def run_file(
             code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
             exec(code, module.__dict__)  # noqa: S102 - running the program is what was asked for
     except GraflowError as error:
-        if host is None and isinstance(error, GraflowRuntimeError):
+        here = host is None or isinstance(host, LocalHost)
+        if here and isinstance(error, GraflowRuntimeError):
             _fail(error, path, failed)
         raise
     except Exception as error:  # noqa: BLE001 - whatever the program raises

@@ -26,17 +26,24 @@ if TYPE_CHECKING:
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @file_argument
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
-def run(file: Path, args: tuple[str, ...]) -> None:
+@click.option(
+    "--isolated",
+    is_flag=True,
+    help="Give every attempt copies of globals and closures, as pods do.",
+)
+def run(file: Path, args: tuple[str, ...], *, isolated: bool) -> None:
     """Run a program on this machine, as `python FILE` does.
 
     \b
       graflow run workflow.py
       graflow run workflow.py --rows 100      arguments after FILE are the program's own
+      graflow run --isolated workflow.py      tasks share nothing but results and the channel
     """  # noqa: D301 - \b keeps click from filling the lines
     # Imported here, as in all commands: `graflow --help` starts in no time.
     from graflow.cli.programs import run_file  # noqa: PLC0415
+    from graflow.local import LocalHost  # noqa: PLC0415
 
-    run_file(file, args, None)
+    run_file(file, args, LocalHost(isolated=True) if isolated else None)
 
 
 @click.command()

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from contextvars import copy_context
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graflow.dsl.arguments import Again, Incoming
-from graflow.dsl.call import run_call
+from graflow.dsl.call import Callee, run_call
 from graflow.dsl.context import TaskExecutionContext, TaskFacts
 from graflow.dsl.copies import ATOMS, Frozen, Warned, freeze
 from graflow.dsl.decisions import Call, Handover
@@ -31,12 +31,16 @@ from graflow.machine.plan import TaskPlan
 from graflow.machine.scopes import groups_around, identity, node_of
 from graflow.machine.state import Activation
 
+if TYPE_CHECKING:  # only `graflow run --isolated` needs cloudpickle and what compiles
+    from graflow.local.isolation import Isolation
+
 
 class Attempts:
     """Makes the attempts of one run."""
 
-    def __init__(self, nodes: Nodes, live: Live) -> None:
+    def __init__(self, nodes: Nodes, live: Live, isolation: "Isolation | None" = None) -> None:
         self._nodes = nodes
+        self._isolation = isolation
         self._live = live
         self._session_id = live.session_id
         program = nodes.program
@@ -44,7 +48,7 @@ class Attempts:
         self._handlers = program.services.handlers
         self._workflow = WorkflowContext.of(program.name, program.graph)
         self._warned = Warned()
-        self._captured = Captured()
+        self._captured = Captured(watching=isolation is None)
 
     def run(
         self, activation: Activation, view: TaskView, begin: Callable[[], None] | None
@@ -64,7 +68,7 @@ class Attempts:
             return self._run_policy(activation, view)
         node, number, attempt = activation.node, activation.number, activation.attempt
         task = self._nodes.task(activation)
-        callee = task.callee
+        callee = self._callee(node, task)
         context = TaskExecutionContext(self._facts(plan, activation), view)
         call = partial(
             run_call,
@@ -102,6 +106,9 @@ class Attempts:
         if before:
             self._captured.after(node, callee, before)
         return ended
+
+    def _callee(self, node: str, task: TaskWrapper) -> Callee:
+        return task.callee if self._isolation is None else self._isolation.copy(node, task.callee)
 
     def _handled(self, task: TaskWrapper, call: Callable[..., Any], view: TaskView) -> Any:  # noqa: ANN401 - any value
         """Let the handler that the task asks for make the attempt."""

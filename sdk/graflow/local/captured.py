@@ -35,15 +35,22 @@ class CapturedValueChangedWarning(UserWarning):
 
 
 class Captured:
-    """Looks at what the tasks of one run captured, before and after each attempt."""
+    """Looks at what the tasks of one run captured, before and after each attempt.
 
-    def __init__(self) -> None:
+    Args:
+        watching: Whether there is anything to see: not if attempts get copies.
+    """
+
+    def __init__(self, *, watching: bool = True) -> None:
+        self._watching = watching
         self._unwatched: set[tuple[int, object]] = set()
         """Places that were warned about, and those that cannot be looked at."""
         self._mutex = threading.Lock()
 
     def before(self, callee: Callee) -> Sequence[_Seen]:
         """Return what a callee has captured and could change; in most cases nothing."""
+        if not self._watching:
+            return ()
         places = places_of(callee.func)
         if callee.bound:
             places = (

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graflow.dsl.execution import ExecutionContext
 from graflow.dsl.memory_channel import MemoryChannel
@@ -15,9 +15,19 @@ from graflow.local.run import LocalRun
 from graflow.local.views import thaw
 from graflow.machine.state import RunPhase
 
+if TYPE_CHECKING:  # only `graflow run --isolated` needs cloudpickle and what compiles
+    from graflow.local.isolation import Isolation
+
 
 class LocalHost:
-    """See `Host`. Nothing of a run outlives `execute` but what it returns."""
+    """See `Host`. Nothing of a run outlives `execute` but what it returns.
+
+    Args:
+        isolated: Whether every attempt has a copy of what its task captured, as in a pod (C5).
+    """
+
+    def __init__(self, *, isolated: bool = False) -> None:
+        self._isolated = isolated
 
     def execute(
         self,
@@ -34,6 +44,7 @@ class LocalHost:
             ret_context: Return `(value, ExecutionContext)`.
 
         Raises:
+            CaptureError: If a task captured what cannot be copied, and is to have a copy.
             ConfigError: If a task asks for a handler that this machine does not have.
             GraflowRuntimeError: If the run fails; its `context` is what the run left.
             BaseException: What is no Exception, such as KeyboardInterrupt, abandons the run and
@@ -41,17 +52,25 @@ class LocalHost:
         """
         check_handlers(program)
         session_id = program.services.session_id or os.urandom(16).hex()
-        run = LocalRun(program, MemoryChannel(initial=initial_channel), session_id)
+        channel = MemoryChannel(initial=initial_channel)
+        run = LocalRun(program, channel, session_id, self._isolation(program))
         with _told(run) as tell_value:
             state = run.to_its_end()
             outcome = LocalOutcome(state, run.channel, session_id)
             if state.phase is not RunPhase.SUCCEEDED:
                 error = failure_of(state)
                 error.context = ExecutionContext.of_run(program, outcome)
-                raise error from error.cause
+                raise error
             value = thaw(state.value)
             tell_value(value)
         return (value, ExecutionContext.of_run(program, outcome)) if ret_context else value
+
+    def _isolation(self, program: Program) -> "Isolation | None":
+        if not self._isolated:
+            return None
+        from graflow.local.isolation import Isolation  # noqa: PLC0415 - what compiles is large
+
+        return Isolation(program.tasks)
 
 
 @contextmanager

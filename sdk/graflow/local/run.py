@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from graflow.dsl.memory_channel import MemoryChannel
 from graflow.dsl.program import Program
@@ -36,6 +37,9 @@ from graflow.machine.objections import objection
 from graflow.machine.reducer import fold
 from graflow.machine.state import RUN_SCOPE, Activation, Error, State
 
+if TYPE_CHECKING:  # only `graflow run --isolated` needs cloudpickle and what compiles
+    from graflow.local.isolation import Isolation
+
 
 @dataclass(frozen=True, slots=True)
 class _Group:
@@ -50,7 +54,13 @@ class _Group:
 class LocalRun:
     """A run from its start to its end."""
 
-    def __init__(self, program: Program, channel: MemoryChannel, session_id: str) -> None:
+    def __init__(
+        self,
+        program: Program,
+        channel: MemoryChannel,
+        session_id: str,
+        isolation: "Isolation | None" = None,
+    ) -> None:
         self._plan = program.plan
         self.channel = channel
         self.session_id = session_id
@@ -59,7 +69,7 @@ class LocalRun:
         """Held while the state is changed, or read in more than one step."""
         self._nodes = Nodes(program, self._state)
         self.live = Live(self._nodes, channel, session_id, self._mutex)
-        self._attempts = Attempts(self._nodes, self.live)
+        self._attempts = Attempts(self._nodes, self.live, isolation)
         self.tracing = Tracing(self._nodes, self.live) if program.services.tracer else None
         self._context = contextvars.copy_context()
         """The program's; what a task does to its own copy ends with it."""

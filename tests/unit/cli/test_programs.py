@@ -98,6 +98,47 @@ def test_run_runs_the_workflow_here(graflow: Shell) -> None:
     ]
 
 
+COUNTS = """
+from graflow import task, workflow
+COUNTED = []
+@task
+def first():
+    COUNTED.append(1)
+@task
+def second():
+    COUNTED.append(2)
+    return COUNTED
+with workflow("counts") as wf:
+    first >> second
+    print(wf.execute(), COUNTED, __import__("sys").argv[1:])
+"""
+
+
+def test_c5_run_isolated_gives_every_attempt_a_copy_of_what_it_captured(graflow: Shell) -> None:
+    graflow.put("counts.py", COUNTS)
+    assert graflow("run", "counts.py").stdout == "[1, 2] [1, 2] []\n"
+    ran = graflow("run", "--isolated", "counts.py", "--isolated", "x")
+    assert (ran.returncode, ran.stdout) == (0, "[2] [] ['--isolated', 'x']\n"), ran.stderr
+    assert ran.stderr == ""
+
+
+def test_c5_run_isolated_refuses_what_could_not_go_to_a_pod(graflow: Shell) -> None:
+    text = COUNTS.replace("COUNTED = []", "import threading\nCOUNTED = threading.Lock()")
+    graflow.put("counts.py", text)
+    ran = graflow("run", "--isolated", "counts.py")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "task 'first' uses the variable 'COUNTED' (a _thread.lock)" in ran.stderr
+
+
+def test_c5_run_isolated_shows_a_failure_as_python_does(graflow: Shell) -> None:
+    graflow.put("counts.py", COUNTS.replace("COUNTED.append(2)", "1 / 0"))
+    for words in (["run"], ["run", "--isolated"]):
+        ran = graflow(*words, "counts.py")
+        assert ran.returncode == 1
+        last = ran.stderr.splitlines()[-2]
+        assert last.startswith("graflow.exceptions.GraflowRuntimeError: An error occurred")
+
+
 def test_an_exception_of_the_program_is_shown_as_python_shows_it(graflow: Shell) -> None:
     graflow.put("bad.py", "def f():\n    raise KeyError('x')\nf()\n")
     ran = graflow("run", "bad.py")

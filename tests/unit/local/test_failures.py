@@ -314,3 +314,15 @@ def test_f3_a_program_inside_a_task_is_stopped_with_it_however_often_it_would_tr
     with pytest.raises(GraflowRuntimeError, match="task 'outer' ran longer than its timeout"):
         run(outer)
     assert tries == [1]
+
+
+def test_f4_an_error_keeps_what_it_was_raised_from():
+    deep = KeyError("deep")
+
+    @task
+    def fail():
+        raise GraflowRuntimeError("said by the program") from deep
+
+    with pytest.raises(GraflowRuntimeError, match="said by the program") as caught:
+        run(fail)
+    assert caught.value.__cause__ is deep
