@@ -186,11 +186,18 @@ def _await(coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401
     import asyncio  # noqa: PLC0415
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
+    def run() -> Any:  # noqa: ANN401
+        try:
+            return asyncio.run(coroutine)
+        except asyncio.CancelledError as error:
+            # By the function itself. It is no Exception, and no reason to end the whole program.
+            raise RuntimeError("the task's coroutine was cancelled") from error
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(coroutine)
+        return run()
     # The program itself runs in an event loop, as in a notebook: a loop of its own, elsewhere.
     context = contextvars.copy_context()
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(context.run, asyncio.run, coroutine).result()
+        return pool.submit(context.run, run).result()

@@ -326,3 +326,16 @@ def test_f4_an_error_keeps_what_it_was_raised_from():
     with pytest.raises(GraflowRuntimeError, match="said by the program") as caught:
         run(fail)
     assert caught.value.__cause__ is deep
+
+
+def test_f4_a_coroutine_that_was_cancelled_is_a_failed_task():
+    @task
+    async def cancelled():
+        import asyncio
+
+        waiting = asyncio.ensure_future(asyncio.Event().wait())
+        asyncio.get_running_loop().call_soon(waiting.cancel)
+        await waiting
+
+    with pytest.raises(GraflowRuntimeError, match="the task's coroutine was cancelled"):
+        run(cancelled)
