@@ -157,9 +157,11 @@ def judge_of(spec: PolicySpec) -> GroupExecutionPolicy | None:
 
 def canonicalize_group_policy(policy: str | GroupExecutionPolicy) -> str | dict[str, Any]:
     """Return a policy as a name, or as a dict with a `type`; see `resolve_group_policy`."""
+    if isinstance(policy, str):
+        return policy
+    if judge_of(policy) is not None:
+        return {"type": "__custom__", "policy": policy}
     match policy:
-        case str():
-            return policy
         case AtLeastNGroupPolicy():
             return {"type": "at_least_n", "min_success": policy.min_success}
         case CriticalGroupPolicy():
@@ -168,8 +170,7 @@ def canonicalize_group_policy(policy: str | GroupExecutionPolicy) -> str | dict[
             return "strict"
         case BestEffortGroupPolicy():
             return "best_effort"
-        case _:
-            return {"type": "__custom__", "policy": policy}
+    raise TypeError(f"{policy!r} is no policy of a group")
 
 
 def resolve_group_policy(
