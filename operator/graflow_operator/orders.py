@@ -142,15 +142,6 @@ def results(state: State, scope: int, asked: Iterable[str]) -> Json:
     return {name: _result(state, scope, name) for name in asked}
 
 
-def visible_names(program: Program, state: State, scope: int, channel: Channel) -> Json:
-    """Return what could be asked for from a scope: ids that have results, and channel keys."""
-    known = program.plan.by_id if scope in state.scopes else ()
-    return {
-        "results": [name for name in known if visible(state, scope, name) is not None],
-        "channel": list(channel),
-    }
-
-
 def inputs(
     program: Program, state: State, activation: Activation, channel: Channel
 ) -> Mapping[str, values.ValueRef]:

@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from graflow.api import names
+from graflow.machine.results import visible_names
 from graflow.store import StoreError
 from graflow_operator import keys, orders, outcomes, reports, strictjson, values
 from graflow_operator.actor import Actor
@@ -174,7 +175,7 @@ async def results(request: web.Request) -> web.Response:
     channel = caller.actor.channel.values
     source = body.get("from")
     if source == "visible":
-        visible = orders.visible_names(program, state, scope, channel)
+        visible = {"results": visible_names(state, scope), "channel": list(channel)}
         return web.json_response({"names": {}, "visible": visible})
     if source == "results":
         found = orders.results(state, scope, asked)

@@ -14,7 +14,7 @@ from graflow.dsl.memory_channel import MemoryChannel
 from graflow.dsl.missing import MISSING
 from graflow.dsl.services import Provided
 from graflow.local.nodes import Nodes
-from graflow.machine.results import seen_by
+from graflow.machine.results import seen_by, visible_names
 from graflow.machine.state import Activation, GroupValue, Value
 
 RESULT_KEY = ".__result__"
@@ -73,9 +73,8 @@ class TaskView:
 
     def available(self) -> Available:
         """Return what could be asked for."""
-        state, here = self._nodes.state, self._activation
         with self._mutex:
-            seen = tuple(name for name in self.graph.nodes if seen_by(state, here, name))
+            seen = visible_names(self._nodes.state, self._activation.scope)
         return Available(seen, tuple(self.channel.keys()))
 
     @property

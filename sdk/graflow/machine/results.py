@@ -22,6 +22,16 @@ def visible(state: State, scope: int, task: str) -> Result | None:
     return None
 
 
+def visible_names(state: State, scope: int) -> tuple[str, ...]:
+    """Return the ids that have a result as seen from a scope, in the order of completion."""
+    if scope not in state.scopes:
+        return ()
+    ids = dict.fromkeys(task for found in outward(state, scope) for task in found.results)
+    latest = {task: visible(state, scope, task) for task in ids}
+    seen = [(found.completed, task) for task, found in latest.items() if found is not None]
+    return tuple(task for _, task in sorted(seen))
+
+
 def seen_by(state: State, activation: Activation, task: str) -> Result | None:
     """Return the latest result of an id as an attempt sees it, or None.
 

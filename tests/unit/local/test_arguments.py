@@ -158,6 +158,26 @@ def test_a2_what_is_left_over_fails_the_attempt_with_all_that_was_there():
     assert str(caught.value) == A2_MESSAGE
 
 
+def test_a2_what_a_task_made_at_run_time_is_among_the_results():
+    with workflow("w") as wf:
+
+        @task(inject_context=True)
+        def spawns(context):
+            context.next_task(task("made")(lambda: 1))
+
+        spawns >> task("take")(lambda mad, other: mad)
+        with pytest.raises(ArgumentError, match=r"results: spawns, made; .*did you mean 'made'"):
+            wf.execute()
+
+
+def test_a2_in_a_branch_only_what_the_branch_may_see_is_told():
+    with workflow("w") as wf:
+        chain = task("inner")(lambda: 2) >> task("take")(lambda x, y: x)
+        task("outer")(lambda: 1) >> (chain | task("sibling")(lambda: 3))
+        with pytest.raises(Exception, match="results: outer, inner; channel keys: none"):
+            wf.execute()
+
+
 def test_a2_of_very_many_names_the_first_are_told_and_the_nearest():
     with workflow("w") as wf:
         a = task("a")(lambda: 1)
