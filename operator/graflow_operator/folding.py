@@ -17,6 +17,7 @@ from graflow.machine.events import (
 )
 from graflow.machine.reducer import fold
 from graflow.machine.state import Activation, Error, Phase, RunPhase, State, Transition
+from graflow_operator import judged
 from graflow_operator.bundles import Bundle
 from graflow_operator.facts import PodFact
 from graflow_operator.letters import Claim, FencedError, NotYetError, Report
@@ -157,6 +158,8 @@ class Draft:
             case Succeeded(value=value, directives=directives):
                 self._fold(AttemptSucceeded(*pair, value, self._now, directives))
             case Failed(error=error):
+                if activation := self._current(attempt):
+                    error = judged.verdict(self._program, self.state, activation, error)
                 self._fold(AttemptFailed(*pair, error, self._now))
             case Lost(error=error, spends=spends):
                 self._fold(AttemptLost(*pair, error, self._now, spends))

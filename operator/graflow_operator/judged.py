@@ -1,12 +1,12 @@
-"""How the branches of a group ended, for a policy of the program's own. Pure."""
+"""A group whose policy is the program's own: what that is told, and what its word means. Pure."""
 
 from typing import Any
 
-from graflow.exceptions import RetryLimitExceededError, as_runtime_error
+from graflow.exceptions import ParallelGroupError, RetryLimitExceededError, as_runtime_error
 from graflow.machine import reasons
 from graflow.machine.plan import GroupPlan, TaskPlan
-from graflow.machine.scopes import plan_at
-from graflow.machine.state import Activation, Failure, State
+from graflow.machine.scopes import node_of, plan_at
+from graflow.machine.state import Activation, Error, Failure, GroupFailure, State
 from graflow_operator.program import Program
 
 Json = dict[str, Any]
@@ -22,6 +22,28 @@ def results(program: Program, state: State, group: Activation, plan: GroupPlan) 
         else:
             found[member] = {"success": False, "error": _words(program, state, number, failure)}
     return found
+
+
+def verdict(program: Program, state: State, group: Activation, error: Error) -> Error:
+    """Return why a group fails, given how the attempt of its policy has failed.
+
+    A policy says no by the very error that a group fails with.
+    """
+    plan = node_of(program.plan, state, group)
+    kind = error.detail.get("type", "") if isinstance(error.detail, dict) else ""
+    if not isinstance(plan, GroupPlan) or kind.rpartition(".")[2] != ParallelGroupError.__name__:
+        return error
+    ended = [
+        (member, state.scopes[number].failure)
+        for member, number in zip(plan.members, group.scopes, strict=True)
+    ]
+    failure = GroupFailure(
+        plan.id,
+        tuple((member, failed.error) for member, failed in ended if failed),
+        tuple(member for member, failed in ended if not failed),
+    )
+    words = error.message.removeprefix(f"{kind}: ")
+    return Error(reasons.PARALLEL_GROUP_FAILED, words, failure, retryable=error.retryable)
 
 
 def _words(program: Program, state: State, scope: int, failure: Failure) -> str:

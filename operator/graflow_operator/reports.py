@@ -88,29 +88,16 @@ async def _code(
     code: Mapping[str, ValueRef], storage: Storage | None, keys: RunKeys
 ) -> dict[str, ValueRef]:
     """Return code by id; what several tasks share goes to the store once, all of it at a time."""
-    checked = {node_id: _checked_code(node_id, ref) for node_id, ref in code.items()}
-    different = {str(part): part for ref in checked.values() for part in _parts(ref).values()}
-    kept = await asyncio.gather(*(values.settle(r, storage, keys) for r in different.values()))
-    by_text = dict(zip(different, kept, strict=True))
-    return {
-        node_id: {"group": {name: by_text[str(part)] for name, part in _parts(ref).items()}}
-        if "group" in ref
-        else by_text[str(ref)]
-        for node_id, ref in checked.items()
-    }
+    checked = {node_id: values.check(ref) for node_id, ref in code.items()}
+    parts = {str(part): part for ref in checked.values() for part in values.parts(ref)}
+    kept = await asyncio.gather(*(values.settle(p, storage, keys) for p in parts.values()))
+    by_text = dict(zip(parts, kept, strict=True))
 
+    def put_together(ref: ValueRef) -> ValueRef:
+        match ref:
+            case {"group": dict(members)}:
+                return {"group": {name: put_together(part) for name, part in members.items()}}
+            case _:
+                return by_text[str(ref)]
 
-def _checked_code(node_id: str, ref: ValueRef) -> ValueRef:
-    """Return the code of one task: a pickle, or what it shares with others and what it does not."""
-    checked = values.check(ref)
-    for part in _parts(checked).values():
-        [(form, content)] = part.items()
-        wrong = form == "group" or (form == "json" and "group" not in checked)
-        if wrong or (form == "blob" and content["encoding"] != "pickle"):
-            raise BadValueError(f"the code of {node_id!r} is no pickle, inline or in the store")
-    return checked
-
-
-def _parts(ref: ValueRef) -> Mapping[str, ValueRef]:
-    found: Mapping[str, ValueRef] = ref.get("group") or {"": ref}
-    return found
+    return {node_id: put_together(ref) for node_id, ref in checked.items()}

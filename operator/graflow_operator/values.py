@@ -74,6 +74,16 @@ def _blob(content: object) -> ValueRef:
     return {"sha256": sha256, "size": size, "encoding": encoding}
 
 
+def parts(value: ValueRef) -> Iterator[ValueRef]:
+    """Return what a checked value is made of: itself, or the values in a group."""
+    match value:
+        case {"group": dict(members)}:
+            for inner in members.values():
+                yield from parts(inner)
+        case _:
+            yield value
+
+
 async def settle(value: ValueRef, storage: Storage | None, keys: RunKeys) -> ValueRef:
     """Return a checked value as a run's state keeps it, its bytes stored first when large.
 

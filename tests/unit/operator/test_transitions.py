@@ -1,9 +1,13 @@
 """What tasks decide while they run, through the operator: claims, reports, commits, crashes."""
 
+import base64
 import random
 
 import pytest
 
+from graflow.api.workflow_status import WorkflowStatus
+from graflow.cluster.failures import failure
+from graflow.exceptions import ParallelGroupError
 from graflow.machine.state import Error
 from graflow_operator.refs import AttemptRef
 from graflow_operator.verdicts import Failed
@@ -266,7 +270,15 @@ def judged_by(*verdicts, **group):
     return spec, scripted(G=list(verdicts), y=[Failed(Error("TaskFailed", "ValueError: no"))])
 
 
-BOOM = Failed(Error("ParallelGroupFailed", "too few rows", retryable=False))
+SAID_NO = {
+    "outcome": "Failed",
+    "error": {
+        "reason": "TaskFailed",
+        "type": "graflow.exceptions.ParallelGroupError",
+        "message": "too few rows",
+        "traceback": "Traceback: …",
+    },
+}
 
 
 async def test_g2_a_policy_of_the_programs_own_is_asked_in_a_pod_when_all_branches_have_ended(
@@ -292,12 +304,34 @@ async def test_g2_a_policy_of_the_programs_own_is_asked_in_a_pod_when_all_branch
 
 
 async def test_g2_a_policy_that_says_no_fails_the_group(bundled):
-    spec, work = judged_by(BOOM)
+    spec, work = judged_by(SAID_NO)
     async with bundled(spec, work=work) as world:
         world.start()
         status = await world.end()
         assert (status["phase"], status["reason"]) == ("Failed", "ParallelGroupFailed")
         assert status["message"] == "too few rows"
+        error = failure("run", WorkflowStatus.model_validate(status), world.actor._program.plan)
+        assert isinstance(error, ParallelGroupError)
+        assert (error.group_id, error.successful_tasks) == ("G", ["x"])
+        assert error.failed_tasks == [("y", "An error occurred: no (caused by no)")]
+
+
+async def test_g5_a_policy_that_says_no_at_first_lets_what_failed_run_again(bundled):
+    spec, work = judged_by(SAID_NO, returned(None), retry={"maxAttempts": 2})
+    async with bundled(spec, work=work) as world:
+        world.start()
+        status = await world.end()
+        assert status["phase"] == "Succeeded"
+        assert world.executed.count("x") == 1
+        assert world.executed.count("y") == world.executed.count("G") == 2
+
+
+async def test_g2_a_policy_that_breaks_fails_the_group_with_what_it_raised(bundled):
+    spec, work = judged_by(Failed(Error("TaskFailed", "KeyError: 'z'")))
+    async with bundled(spec, work=work) as world:
+        world.start()
+        status = await world.end()
+        assert (status["reason"], status["message"]) == ("TaskFailed", "KeyError: 'z'")
 
 
 async def test_g2_a_policy_whose_pod_is_lost_is_asked_again(bundled):
@@ -459,17 +493,35 @@ async def test_k1_crashes_again_and_again_change_nothing_either(seed):
         assert sorted(world.executed) == STORY
 
 
+async def test_code_that_many_tasks_share_is_in_the_store_once():
+    shared = {"pickle": base64.b64encode(b"x" * 3000).decode()}
+    one = spawn("t1", "t2", groups=[{"name": "P", "members": ["t1", "t2"]}], start=["P"])
+    for number, name in enumerate(("t1", "t2")):
+        parts = {"code": shared, "python": {"json": "3.11"}, "arguments": {"json": number}}
+        one["fragment"]["code"][name] = {"group": parts}
+    async with World(FLOW, work=scripted(a=[returned(1, one)])) as world:
+        world.start()
+        assert (await world.end())["phase"] == "Succeeded"
+        parts = [order_of(world, name)["call"]["code"]["group"] for name in ("t1", "t2")]
+        assert parts[0]["code"] == parts[1]["code"]
+        assert parts[0]["code"]["blob"]["size"] == 3000
+        assert [part["arguments"] for part in parts] == [{"json": 0}, {"json": 1}]
+        assert len([key for key in world.store._objects if "/blobs/" in key]) == 1
+
+
 async def test_a_fragment_too_large_for_the_object_is_in_the_store():
-    names = [f"part-{n}" for n in range(400)]
+    rng = random.Random(1)
+    names = [f"{rng.getrandbits(400):x}" for _ in range(120)]
     group = {"name": "P", "members": names}
     one = spawn(*names, groups=[group], start=["P"])
     async with World({**FLOW, "parallelism": 40}, work=scripted(a=[returned(1, one)])) as world:
         world.start()
-        await world.until(lambda: len(world.executed) > 100)
+        await world.until(lambda: len(world.executed) > 40)
+        assert "key" in world.status["cursor"]
         await world.crash()
         world.start()
         status = await world.end()
-        assert (status["phase"], status["progress"]) == ("Succeeded", "403/403")
+        assert (status["phase"], status["progress"]) == ("Succeeded", "123/123")
         assert sorted(world.executed) == sorted(["a", "b", "c", *names])
 
 
