@@ -16,14 +16,16 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from graflow.ledger.state import Answer, Caller, End, Extend, Op, Owner, Set, State, apply, call
+from graflow.ledger.state import Answer, End, Op, Owner, State, apply
 from graflow.machine.state import RunPhase
 from graflow.machine.state import State as RunState
 from graflow.store import ObjectMissingError, StoreError, StoreUnavailableError
 from graflow_operator import channel_log, metrics
-from graflow_operator.channel_log import Log, Record, TakenError
+from graflow_operator.channel_calls import Batch, Calls
+from graflow_operator.channel_log import Log, TakenError
 from graflow_operator.channel_values import Values
 from graflow_operator.cluster import WORKFLOWS
 from graflow_operator.commits import SupersededError
@@ -34,12 +36,6 @@ from graflow_operator.refs import AttemptRef, RunRef
 from graflow_operator.snapshot import UnreadableSnapshotError
 
 Json = dict[str, Any]
-
-MOST_CALLS = 1000
-"""Calls of one batch."""
-
-MOST_BYTES = 16 << 20
-"""Bytes of a channel; values of more than a few KiB are in the store, and do not count."""
 
 LONG_CHAIN = 256
 LONG_CHAIN_BYTES = 2 << 20
@@ -54,28 +50,6 @@ SERVED_S = 5.0
 PAUSE_S = 0.2
 MOST_PAUSE_S = 5.0
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """An operation that waits for its answer."""
-
-    attempt: AttemptRef
-    claim: str
-    by: Caller
-    number: int
-    op: Op
-    answer: asyncio.Future[Answer]
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Operations that were applied, and what their callers will be told."""
-
-    state: State
-    records: tuple[Record, ...]
-    answers: tuple[tuple[Call, Answer | Exception], ...]
-    data: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +85,7 @@ class RunChannel:
         """What the committed cursor says of the channel."""
 
         self._epoch = ""
-        self._calls: dict[tuple[Caller, int], Call] = {}
+        self._calls = Calls(hold.holder, self._is_current)
         self._batch: Batch | None = None
         """Not known to be committed."""
 
@@ -143,14 +117,9 @@ class RunChannel:
         """
         self._hold.holder(attempt, claim)
         self._check_open()
-        by = Caller(attempt.activation, attempt.attempt, number[0])
-        found = self._calls.get((by, number[1]))
-        if found is None:
-            future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-            found = Call(attempt, claim, by, number[1], op, future)
-            self._calls[by, number[1]] = found
-            self._want()
-        return await asyncio.shield(found.answer)
+        answer = self._calls.add(attempt, claim, number, op)
+        self._want()
+        return await asyncio.shield(answer)
 
     async def read(self, attempt: AttemptRef, claim: str) -> tuple[State, float]:
         """Return the channel as committed, and the time, for reading.
@@ -312,7 +281,7 @@ class RunChannel:
             return part
         batch = self._drafted()
         if not batch.records:
-            self._tell(batch)
+            self._calls.tell(batch)
             return part
         self._batch = batch
         text = channel_log.text_of(batch.state)
@@ -348,11 +317,17 @@ class RunChannel:
             self._bell.set()
 
     def _forget(self, old: Json | None, new: Json | None) -> None:
-        old = old or {"seq": 0}
-        if self._log is None or new is None or old["seq"] == new["seq"]:
-            return
+        """Have removed what the committed cursor does not need."""
         chain = self._log
-        self._hold.dispatch.send(("channel", new["seq"]), lambda: chain.forget(old, new))
+        if chain is None or new is None:
+            return
+        if self._over:
+            errand = partial(chain.forget_all, new)
+        elif old is not None and old["seq"] != new["seq"]:
+            errand = partial(chain.forget, old, new)
+        else:
+            return
+        self._hold.dispatch.send(("channel", new["seq"], self._over), errand)
 
     def close(self, reason: Exception) -> None:
         """Turn away whoever waits, and whoever comes from now on."""
@@ -360,11 +335,7 @@ class RunChannel:
         if self._work is not None:
             self._work.cancel()
         self._put_back()
-        for one in self._calls.values():
-            if not one.answer.done():
-                one.answer.set_exception(reason)
-                one.answer.exception()  # whoever asked may be gone: that is no news for the log
-        self._calls.clear()
+        self._calls.turn_away(reason)
         self._announce()
 
     # -- batches ----------------------------------------------------------------------------------
@@ -413,63 +384,19 @@ class RunChannel:
         return chain.seq - begins >= LONG_CHAIN or chain.bytes >= LONG_CHAIN_BYTES
 
     def _drafted(self) -> Batch:
-        """Apply what has come to a copy of the state."""
-        state, now = self._state.copy(), self._parts.clock()
-        records: list[Record] = []
-        answers: list[tuple[Call, Answer | Exception]] = []
-        if ended := frozenset(known for known in state.known() if not self._is_current(known)):
-            end = End(ended)
-            apply(state, end, now, channel_log.NOBODY)
-            records.append(Record(end))
-        for one in tuple(self._calls.values())[:MOST_CALLS]:
-            del self._calls[one.by, one.number]
-            answer, new = self._applied(state, one, now)
-            answers.append((one, answer))
-            if new:
-                records.append(Record(one.op, one.by, one.number))
-        data = channel_log.segment(self._epoch, now, records) if records else b""
-        return Batch(state, tuple(records), tuple(answers), data)
-
-    def _applied(self, state: State, one: Call, now: float) -> tuple[Answer | Exception, bool]:
-        try:
-            self._hold.holder(one.attempt, one.claim)
-        except (FencedError, NotYetError) as error:
-            return error, False
-        op = one.op
-        size = op.entry.size if isinstance(op, Set) else op.size if isinstance(op, Extend) else 0
-        if size and state.size + size > MOST_BYTES:
-            words = (
-                f"the channel has {state.size} bytes and may have {MOST_BYTES}: delete keys, or"
-                " hand large data on as results"
-            )
-            return Answer(error="ChannelFull", message=words), False
-        return call(state, one.by, one.number, op, now)
+        return self._calls.drafted(self._state, self._parts.clock(), self._epoch)
 
     def _adopt(self, batch: Batch) -> None:
         """Make a batch the committed state, and tell everybody."""
         self._state, self._batch, self._trouble = batch.state, None, None
         if batch.records:
             metrics.CHANNEL_BATCH.observe(len(batch.records))
-        self._tell(batch)
+        self._calls.tell(batch)
         self._announce()
 
-    @staticmethod
-    def _tell(batch: Batch) -> None:
-        for one, answer in batch.answers:
-            if one.answer.done():
-                continue
-            if isinstance(answer, Exception):
-                one.answer.set_exception(answer)
-            else:
-                metrics.CHANNEL_OPERATIONS.labels(type(one.op).__name__.lower()).inc()
-                one.answer.set_result(answer)
-
     def _put_back(self) -> None:
-        """Let operations wait again whose batch was not committed; they come before newer ones."""
         batch, self._batch = self._batch, None
-        if batch is not None:
-            newer, self._calls = self._calls, {}
-            self._calls = {(one.by, one.number): one for one, _ in batch.answers} | newer
+        self._calls.put_back(batch)
 
     def _announce(self) -> None:
         self._changed.set()

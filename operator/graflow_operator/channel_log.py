@@ -153,6 +153,12 @@ class Log:
         for number in range(old["seq"] + 1, new["seq"] + 1):
             await self._storage.delete(self._keys.segment(number))
 
+    async def forget_all(self, last: Json) -> None:
+        """Remove all but the channel as it is kept after the run: what a crash has left, too."""
+        for key in await self._storage.list(self._keys.channels):
+            if key != last.get("key"):
+                await self._storage.delete(key)
+
     def _advanced(self, data: bytes) -> None:
         self.seq += 1
         self.bytes += len(data)

@@ -40,6 +40,10 @@ class Storage:
         """Write the object unless there is one."""
         return await self._run(lambda: self._store.put_if_absent(key, data))
 
+    async def list(self, prefix: str) -> list[str]:
+        """Return the keys that begin with the prefix, in order."""
+        return await self._run(lambda: list(self._store.list(prefix)))
+
     async def delete(self, key: str) -> None:
         """Remove the object."""
         await self._run(lambda: self._store.delete(key))

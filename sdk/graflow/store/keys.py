@@ -39,13 +39,18 @@ class RunKeys:
         """Return where a segment of the run's history is, named `<seq>-<sha256>` as states are."""
         return f"{self.prefix}history/{segment}.jsonl"
 
+    @property
+    def channels(self) -> str:
+        """What every key of the run's channel begins with."""
+        return f"{self.prefix}channel/"
+
     def segment(self, seq: int) -> str:
         """Return where the batch of the channel's operations with this number is.
 
         The name says nothing of the content: it is written once, by whoever comes first, which is
         what decides between two writers.
         """
-        return f"{self.prefix}channel/{seq:012}"
+        return f"{self.channels}{seq:012}"
 
     def channel(self, seq: int, sha256: str) -> str:
         """Return where the channel as it was after that batch is; see `state` for the name."""

@@ -10,6 +10,7 @@ from graflow.ledger.state import Answer
 from graflow.machine.state import Error
 from graflow.store import StoreUnavailableError
 from graflow_operator import channel as service
+from graflow_operator import channel_calls
 from graflow_operator.cluster import PODS, WORKFLOWS
 from graflow_operator.cluster_errors import UnavailableError
 from graflow_operator.letters import FencedError
@@ -436,7 +437,7 @@ async def test_a_run_that_never_asks_for_its_channel_pays_nothing_for_it():
 
 
 async def test_a_channel_has_bounds(monkeypatch):
-    monkeypatch.setattr(service, "MOST_BYTES", 100)
+    monkeypatch.setattr(channel_calls, "MOST_BYTES", 100)
     async with World({"tasks": [script("a")]}) as world:
 
         async def work(task, order):
