@@ -1,7 +1,8 @@
 """What an error of a task is called, and what a program is told of it (F1, F4): on every host."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from graflow.exceptions import (
     ArgumentError,
@@ -13,6 +14,13 @@ from graflow.exceptions import (
     RetryLimitExceededError,
 )
 from graflow.machine import reasons
+
+
+_SAID_BY_THE_MESSAGE: Final[Mapping[str, type[GraflowRuntimeError]]] = {
+    reasons.ARGUMENTS_MISSING: ArgumentError,
+    reasons.INVALID_TRANSITION: InvalidTransitionError,
+    reasons.MAX_STEPS_EXCEEDED: MaxStepsExceededError,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +78,9 @@ def documented(
         failing: The task that failed, if one did.
         cause: What it raised.
     """
+    if kind := _SAID_BY_THE_MESSAGE.get(reason):
+        return kind(message)
     match reason:
-        case reasons.ARGUMENTS_MISSING:
-            return ArgumentError(message)
-        case reasons.INVALID_TRANSITION:
-            return InvalidTransitionError(message)
-        case reasons.MAX_STEPS_EXCEEDED:
-            return MaxStepsExceededError(message)
         case reasons.CANCELLED:
             return GraflowWorkflowCanceledError(message, failing.task_id if failing else None)
         case reasons.CYCLE_LIMIT_EXCEEDED if failing:

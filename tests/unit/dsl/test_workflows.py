@@ -265,5 +265,5 @@ def test_keys_of_the_initial_channel_are_texts():
 def test_a_handler_that_is_not_there_is_refused_before_the_run():
     with workflow("w") as wf:
         TaskWrapper("a", print, handler_type="dcoker")
-        with pytest.raises(ConfigError, match="handler 'dcoker'.*did you mean 'docker'"):
+        with pytest.raises(ConfigError, match=r"handler 'dcoker'.*did you mean 'docker'"):
             wf.execute()
