@@ -15,7 +15,6 @@ from graflow.exceptions import (
 )
 from graflow.machine import reasons
 
-
 _SAID_BY_THE_MESSAGE: Final[Mapping[str, type[GraflowRuntimeError]]] = {
     reasons.ARGUMENTS_MISSING: ArgumentError,
     reasons.INVALID_TRANSITION: InvalidTransitionError,
