@@ -22,13 +22,15 @@ lint: venv  ## Check style, types, layers, sizes and generated files
 	$(BIN)/mypy && $(BIN)/lint-imports
 	$(BIN)/python tools/sizes.py && $(MAKE) --no-print-directory check-generated
 
-crds: venv  ## Generate crds/, the chart's copy and docs/reference from the models
+crds: venv  ## Generate crds/, the chart's copy, docs/reference and the diagrams of the docs
 	$(BIN)/python -m graflow.api.crd
 	$(BIN)/python -m graflow.cli.reference
+	$(BIN)/python tools/state_diagram.py
 
 check-generated: venv  ## Fail if a generated file is out of date
 	$(BIN)/python -m graflow.api.crd --check
 	$(BIN)/python -m graflow.cli.reference --check
+	$(BIN)/python tools/state_diagram.py --check
 
 lock: venv  ## Choose the newest versions that pyproject.toml allows
 	$(BIN)/python tools/lock.py

@@ -1,4 +1,4 @@
-"""What the tutorial and the README show runs, and prints what they show."""
+"""What the README, the tutorial and the page of the rules show runs, and prints what they show."""
 
 import re
 import subprocess
@@ -14,7 +14,8 @@ from graflow.api.convert import plan_of
 from graflow.api.parse import parse_workflow
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "tutorial").glob("*.md"))]
+MEANING = ROOT / "docs" / "concepts" / "state-machine.md"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "tutorial").glob("*.md")), MEANING]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 MAIN = 'if __name__ == "__main__":\n'
 NEEDS_NO_CLUSTER = re.compile(r"(\S*python|(?P<graph>graflow graph)) \S+\.py$")
@@ -100,7 +101,8 @@ def test_a_workflow_of_the_docs_is_one_that_can_run(document: object) -> None:
 
 
 def test_the_docs_show_programs_and_workflows() -> None:
-    assert {shown.page.name for shown in programs()} == {"README.md", "01-first-workflow.md"}
+    showing = {"README.md", "01-first-workflow.md", MEANING.name}
+    assert {shown.page.name for shown in programs()} == showing
     assert list(manifests())
 
 

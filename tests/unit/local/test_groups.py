@@ -104,7 +104,15 @@ def test_branches_begin_in_the_order_of_the_members():
     assert begun == names
 
 
-def test_the_direct_backend_carries_branch_after_branch_in_the_same_thread():
+@pytest.mark.parametrize("backend", ["direct", "threading", "redis"])
+def test_g3_the_backend_changes_how_branches_run_and_not_what_they_give(backend):
+    with workflow("w") as wf:
+        group = value_of("a", 1) | (value_of("b", 2) >> task("b2")(lambda b: b + 1))
+        group.with_execution(backend=backend).set_group_name("g") >> task("join")(lambda g: g)
+        assert wf.execute() == {"a": 1, "b": 3}
+
+
+def test_g3_the_direct_backend_carries_branch_after_branch_in_the_same_thread():
     ran = []
     with workflow("w") as wf:
 
