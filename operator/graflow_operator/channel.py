@@ -303,7 +303,7 @@ class RunChannel:
         if phase.ended:
             self._over = True
             self.close(FencedError("the run is over"))
-        elif part is not None and part["epoch"] == self._epoch and not self._serving:
+        elif part is not None and not self._serving:
             self._serving = True
             self._announce()
             if self._log is not None and self._work is None:

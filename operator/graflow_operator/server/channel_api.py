@@ -37,15 +37,17 @@ async def channel(request: web.Request) -> web.Response:
         raise bad(f"field `op` is one of {', '.join((*READS, *CHANGES))}")
     try:
         if body["op"] in CHANGES:
-            return web.json_response(await _changed(request, runner, body))
-        found = await _read(runner, body)
+            found = await _changed(request, runner, body)
+        else:
+            found = await addressed(replica, runner.run, await _read(runner, body))
+            metrics.CHANNEL_OPERATIONS.labels(body["op"]).inc()
     except (wire.BadCallError, values.BadValueError) as error:
         raise bad(str(error)) from error
     if not replica.keeper.leads():
-        # Another replica may have gone on while this one looked.
+        # Another replica may have gone on meanwhile. It knows what is committed and has the answer;
+        # nothing that it did not know when it began has ever been answered.
         raise not_yet("this replica of the operator leads no more")
-    metrics.CHANNEL_OPERATIONS.labels(body["op"]).inc()
-    return web.json_response(await addressed(replica, runner.run, found))
+    return web.json_response(found)
 
 
 async def _changed(request: web.Request, runner: Runner, body: Json) -> Json:

@@ -229,13 +229,17 @@ async def test_c5_an_attempt_that_is_over_can_do_nothing(api):
             await asyncio.to_thread(call)
 
 
-async def test_a_replica_that_leads_no_more_tells_nothing_of_what_it_read(api):
+@pytest.mark.parametrize(
+    "body", [{"op": "keys"}, {"op": "add", "key": "n", "amount": {"json": 1}, "stream": 0, "n": 2}]
+)
+async def test_a_replica_that_leads_no_more_answers_nothing(api, body):
     operator = await api.operator("a")
     channel = PodChannel(operator, fetch=None)
     await asyncio.to_thread(channel.set, "k", 1)
     answers = iter([True, False])
     api.replica.keeper.leads = lambda: next(answers)
-    answer = await asyncio.to_thread(operator.prepared("POST", "channel", b'{"op":"keys"}'))
+    call = operator.prepared("POST", "channel", json.dumps(body).encode())
+    answer = await asyncio.to_thread(call)
     assert (answer.status, json.loads(answer.body)["reason"]) == (503, "NotYet")
 
 
