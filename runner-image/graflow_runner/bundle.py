@@ -130,6 +130,17 @@ class Bundle:
             form["bound"] = cloudpickle.loads(self._read("arguments.bin")[offset : offset + size])
         return form
 
+    def services(self) -> Mapping[str, Any]:
+        """Return the clients, agents and prompts that the program gives to its runs, by kind.
+
+        Raises:
+            BundleError: As above.
+            Exception: As above.
+        """
+        sha256 = self._manifest.get("services")
+        found: Mapping[str, Any] = {} if sha256 is None else self.function(sha256)
+        return found
+
     def sha256_of(self, name: str) -> str:
         """Return the hash of a task's function, by its id in the bundle.
 

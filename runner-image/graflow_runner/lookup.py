@@ -11,6 +11,8 @@ from graflow_runner.calls import Operator
 from graflow_runner.refs import Fetch, value_of
 
 if TYPE_CHECKING:  # what most tasks never ask for
+    from graflow.dsl.context import TaskExecutionContext
+    from graflow.dsl.current import Surface
     from graflow.dsl.graph import TaskGraph
     from graflow.dsl.services import Provided
     from graflow_runner.bundle import Bundle
@@ -102,6 +104,8 @@ class RunBackend:
         self._fetch = fetch
         self._bundle = bundle
         self._around = around
+        self.context: TaskExecutionContext | None = None
+        """That of the running task: what functions that make agents are given."""
 
     def result(self, task_id: str, /) -> object:
         """Return the latest result of a task that this one may see, or `MISSING`."""
@@ -117,10 +121,11 @@ class RunBackend:
 
     @cached_property
     def provided(self) -> "Provided":
-        """Clients and prompts, made in this pod when the task first asks."""
+        """The program's clients, agents and prompts, read or made when the task first asks."""
         from graflow.dsl.services import Provided, Services  # noqa: PLC0415  # few tasks ask
 
-        return Provided(Services(), lambda: None)
+        given = self._bundle.services() if self._bundle else {}
+        return Provided(Services.from_portable(given), lambda: self.context)
 
     @cached_property
     def known(self) -> "KnownTasks":
@@ -133,6 +138,12 @@ class RunBackend:
     def graph(self) -> "TaskGraph":
         """The tasks known to the run, and to the fragments around the task."""
         return self.known.graph
+
+    def workflow(self, name: str) -> "Surface":
+        """Return the workflow of the run, of this name, for the task to look at."""
+        from graflow.dsl.workflow import WorkflowContext  # noqa: PLC0415  # few tasks look at it
+
+        return WorkflowContext.of(name, self.graph)
 
     def is_placed(self, task_id: str, /) -> bool:
         """Return whether a task has a place in a flow: an edge, a group, or the start."""

@@ -65,7 +65,7 @@ class Work:
         backend = RunBackend(
             self._operator, self._fetch, code, around=self._order.get("fragment") or ()
         )
-        context = TaskExecutionContext(self._facts(), backend)
+        context = backend.context = TaskExecutionContext(self._facts(), backend)
         if "policy" in call:
             from graflow_runner.judging import judge  # noqa: PLC0415  # few groups have their own
 
@@ -78,7 +78,9 @@ class Work:
             context,
             sent=self._sent(),
             names=self._names(self._callee),
+            injected=self._injected(self._callee, backend),
             again=self._again(),
+            workflow=lambda: backend.workflow(self._order["run"]["name"]),
         )
         decided = context.decisions
         if decided is None:
@@ -89,6 +91,11 @@ class Work:
         defaults = code.defaults if code else {}
         directives = reported(decided.calls, lambda: backend.known, defaults, _encoded)
         return Done(_encoded(value, "returned"), directives)
+
+    def _injected(self, callee: Callee, backend: RunBackend) -> Mapping[str, object]:
+        if not callee.inject_llm_client and callee.inject_llm_agent is None:
+            return {}
+        return backend.provided.injected(self._task, callee)
 
     def may_retry(self, error: BaseException) -> bool:
         """Return whether the task thinks that another attempt may help after an error."""

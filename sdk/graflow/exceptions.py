@@ -137,6 +137,8 @@ class GraflowRuntimeError(GraflowError):
     def __init__(self, message: str, cause: BaseException | None = None) -> None:
         super().__init__(message, cause)
         self.__cause__ = cause
+        self.context: object = None
+        """The `ExecutionContext` of a run on this machine that failed: what it left."""
 
 
 class TaskError(GraflowRuntimeError):

@@ -77,6 +77,9 @@ class Contents:
     defaults: Mapping[str, int] = field(default_factory=dict)
     """`maxCycles` and `maxRetries` of tasks that say nothing, where they are not the usual ones."""
 
+    services: bytes | None = None
+    """Pickle of the program's clients, agents and prompts, if it gives any to its runs."""
+
 
 def pack(pickles: Mapping[str, Pickled], selection: Selection, contents: Contents) -> Bundle:
     """Make the bundle of a program.
@@ -113,6 +116,10 @@ def pack(pickles: Mapping[str, Pickled], selection: Selection, contents: Content
         "functions": functions,
         "arguments": arguments,
     }
+    if contents.services is not None:
+        sha256 = hashlib.sha256(contents.services).hexdigest()
+        code[sha256] = contents.services
+        manifest["services"] = sha256
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         _write(archive, MANIFEST, _json(manifest))

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from graflow.api.names import dns_form
+from graflow.compile.accepted import check_accepted
 from graflow.compile.bundle import Bundle, Contents, pack
 from graflow.compile.files import Selection, nothing, select
 from graflow.compile.functions import pickle_all
 from graflow.compile.place import Place, place
+from graflow.compile.services import pickle_services
 from graflow.compile.spec import Rest, workflow_of, written
 from graflow.dsl.flow import ParallelGroup
 from graflow.dsl.plans import Defaults
@@ -67,10 +69,16 @@ def compile_program(
         CompileError: If its code or files cannot travel.
         GraphCompilationError: If its plan cannot run.
     """
+    check_accepted(program)
     where = where or place()
     selection = _selection(where, options)
     fields = written(program)
-    contents = Contents(where.program, fields, _defaults(program.defaults))
+    contents = Contents(
+        where.program,
+        fields,
+        _defaults(program.defaults),
+        pickle_services(program, selection),
+    )
     bundle = pack(pickle_all(_forms(program), selection), selection, contents)
     workflow = workflow_of(
         options.name or resource_name(program.name),

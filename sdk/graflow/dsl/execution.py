@@ -127,6 +127,10 @@ class ExecutionContext:
         self.cycle_controller = CycleController(default_max_cycles)
         self.retry_controller = RetryController(default_max_retries)
         self._steps_before = whole("steps", steps, least=0)
+        given = {"session_id": session_id, "trace_id": trace_id}
+        self._local = [f"{name}={value!r}" for name, value in given.items() if value]
+        if channel_backend != "memory":
+            self._local.append(f"channel_backend={channel_backend!r}")
         self._session_id = session_id or os.urandom(16).hex()
         parents = parent_context.trace_id if parent_context else None
         self._trace_id = trace_id or parents or self._session_id
@@ -342,7 +346,6 @@ class ExecutionContext:
         return value
 
     def _services(self, handlers: Mapping[str, TaskHandler]) -> Services:
-        is_default = self.channel_backend == "memory"
         llm_client, prompt_manager = self._given
         return Services(
             llm_client=llm_client,
@@ -353,7 +356,7 @@ class ExecutionContext:
             session_id=self._session_id,
             trace_id=self._trace_id,
             config=self.config,
-            unused=() if is_default else (f"channel_backend={self.channel_backend!r}",),
+            local=self._local,
         )
 
     if not TYPE_CHECKING:

@@ -170,7 +170,8 @@ def canonicalize_group_policy(policy: str | GroupExecutionPolicy) -> str | dict[
             return "strict"
         case BestEffortGroupPolicy():
             return "best_effort"
-    raise TypeError(f"{policy!r} is no policy of a group")
+        case _:
+            raise TypeError(f"{policy!r} is no policy of a group")
 
 
 def resolve_group_policy(
@@ -183,7 +184,7 @@ def resolve_group_policy(
     """
     if isinstance(policy, GroupExecutionPolicy):
         return policy
-    given = policy if isinstance(policy, Mapping) else {"type": policy}
+    given: Mapping[str, Any] = policy if isinstance(policy, Mapping) else {"type": policy}
     match given:
         case {"type": "strict"}:
             return StrictGroupPolicy()

@@ -49,8 +49,23 @@ class Services:
     config: Mapping[str, Any] = field(default_factory=dict)
     """For programs that read it again; no host does."""
 
-    unused: Sequence[str] = ()
-    """What the program gave and no host uses, in its words: `set_redis_client(…)`."""
+    local: Sequence[str] = ()
+    """What else the program gave that a cluster has no use for, in its words."""
+
+    def portable(self) -> dict[str, Any]:
+        """Return what pods need, in a form that outlives releases; empty if that is nothing."""
+        given = {
+            "llm_client": self.llm_client,
+            "prompt_manager": self.prompt_manager,
+            "agents": dict(self.agents),
+        }
+        return {name: value for name, value in given.items() if value not in (None, {})}
+
+    @classmethod
+    def from_portable(cls, portable: Mapping[str, Any]) -> "Services":
+        """Return the services of a dict made by this or another release; unknown are ignored."""
+        known = ("llm_client", "prompt_manager", "agents")
+        return cls(**{name: value for name, value in portable.items() if name in known})
 
 
 class Provided:

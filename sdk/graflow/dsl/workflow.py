@@ -199,7 +199,7 @@ class WorkflowContext:
             tracer=self._tracer,
             prompt_manager=self._prompt_manager,
             agents=dict(self._agents),
-            unused=() if self._redis_client is None else ("set_redis_client(…)",),
+            local=() if self._redis_client is None else ("set_redis_client(…)",),
         )
         return freeze_program(
             self.name, self.graph, start_node=start_node, max_steps=max_steps, services=services
