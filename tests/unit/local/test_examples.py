@@ -22,6 +22,12 @@ PRINTED = {
     "12-dynamic-fan-out": "3 parts: the 4, dog 3",
     "13-group-policies": "most 21.0, the sensor 21.0, trusted 21.0",
     "14-early-stopping": "y = 2.42 x + 1.88 after 7 epochs, best loss 0.1831",
+    "15-channel-counters": (
+        "62 words in alice, dracula, emma, moby, walden; most have 3 letters; "
+        "the longest is deliberately"
+    ),
+    "16-typed-channel": "4.875 degrees from 2 sensors, refused: cellar",
+    "17-nested-workflow": "63 sold, closed: east",
 }
 
 
