@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from graflow.dsl import current, handles
 from graflow.dsl.arguments import Again, Incoming, Names, NoNames, resolve
 from graflow.dsl.context import TaskExecutionContext, TaskFacts
-from graflow.dsl.current import Surface
+from graflow.dsl.current import Run
 from graflow.dsl.missing import MISSING
 from graflow.dsl.signature import Signature
 from graflow.exceptions import ArgumentError
@@ -69,7 +69,7 @@ def run_call(  # noqa: PLR0913 - hosts give what they have
     given: Mapping[str, object] | None = None,
     injected: Mapping[str, object] | None = None,
     again: Again | None = None,
-    workflow: Surface | None = None,
+    workflow: Run | None = None,
     begin: Callable[[], None] | None = None,
 ) -> Any:  # noqa: ANN401 - whatever the function returns
     """Call the function of a running task and return its value, awaited if need be.
@@ -84,7 +84,8 @@ def run_call(  # noqa: PLR0913 - hosts give what they have
         given: Arguments that win over those that are found, from a handler.
         injected: `llm_client` and `llm_agent`, where the host has them.
         again: What the pass before gave, if it asked for this one.
-        workflow: What `current_workflow_context()` gives in the function: that of the run.
+        workflow: What `current_workflow_context()` gives in the function: the workflow of the run,
+            or what makes it.
         begin: Called when the arguments are there, right before the function.
 
     Raises:

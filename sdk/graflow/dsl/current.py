@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from graflow.dsl.graph import TaskGraph
@@ -57,19 +57,23 @@ class Surface(Protocol):
         """Let others have the ids of nodes that have gone elsewhere."""
 
 
+Run: TypeAlias = Surface | Callable[[], Surface]
+"""The workflow of a run, or a function that makes it when a task asks for it, which few do."""
+
+
 class Place:
     """Where the present code stands.
 
     Args:
         drawing: Where new tasks and edges go; None: on an empty workflow, made when needed.
-        workflow: What `current_workflow_context()` gives: inside a task, the workflow of its run;
-            None: the same as `drawing`.
+        workflow: What `current_workflow_context()` gives: inside a task, the workflow of its run,
+            or what makes it when somebody asks; None: the same as `drawing`.
         task: Of a running task: its `TaskFacts.identity`, for the automatic ids of what it builds
             (T7); None: this is no place of a task.
     """
 
     def __init__(
-        self, drawing: Surface | None, workflow: Surface | None, task: str | None = None
+        self, drawing: Surface | None, workflow: Run | None, task: str | None = None
     ) -> None:
         self._drawing = drawing
         self._workflow = workflow
@@ -85,7 +89,14 @@ class Place:
     @property
     def workflow(self) -> Surface:
         """The workflow that the present code belongs to."""
-        return self.drawing if self._workflow is None else self._workflow
+        found = self._workflow
+        if found is None:
+            return self.drawing
+        if callable(found):
+            made: Surface = found()
+            self._workflow = made
+            return made
+        return found
 
     @property
     def graph(self) -> "TaskGraph":
@@ -177,13 +188,13 @@ def set_place(where: Place | None) -> None:
     _place.set(where)
 
 
-def enter_task(workflow: Surface | None, task: str = "") -> Place:
+def enter_task(workflow: Run | None, task: str = "") -> Place:
     """Make the present context, which nothing else uses, that of a running task.
 
     What the task builds goes to a workflow of its own, never to the run's graph.
 
     Args:
-        workflow: The workflow of the run; None: there is none here.
+        workflow: The workflow of the run, or what makes it; None: there is none here.
         task: Its identity.
     """
     place = Place(None, workflow, task)

@@ -53,10 +53,8 @@ class Captured:
             return ()
         places = places_of(callee.func)
         if callee.bound:
-            places = (
-                *places,
-                *(Place(f"its argument {n!r}", callee.bound, n) for n in callee.bound),
-            )
+            changing = [name for name, value in callee.bound.items() if type(value) not in _ATOMS]
+            places = (*places, *(Place(f"its argument {n!r}", callee.bound, n) for n in changing))
         return [seen for place in places if (seen := self._seen(place)) is not None]
 
     def after(self, task_id: str, callee: Callee, before: Sequence[_Seen]) -> None:

@@ -9,8 +9,8 @@ from unit.runner.fake_operator import RUN
 from unit.runner.harness import bundle, with_bundle
 
 
-def carries(operator, func, **options):
-    data, hashes = bundle(functions={"t": task("t", **options)(func).portable()})
+def carries(operator, func, plan=None, **options):
+    data, hashes = bundle(functions={"t": task("t", **options)(func).portable()}, plan=plan)
     with_bundle(operator, data)
     operator.order["call"] = {"function": hashes["t"]}
 
@@ -93,6 +93,23 @@ def test_b3_a_workflow_in_a_pod_is_a_program_of_its_own(operator, runners):
     carries(operator, outer)
     assert value(operator, runners) == 4
     assert not [call for call in operator.calls if "results" in call]
+
+
+def test_b3_in_a_pod_the_current_workflow_is_the_runs(operator, runners):
+    def looks():
+        from graflow.core.workflow import current_workflow_context, workflow
+
+        before = current_workflow_context()
+        with workflow("own") as own:
+            inside = current_workflow_context() is own
+        again = current_workflow_context()
+        edges = [list(edge) for edge in before.graph.edges]
+        return [before.name, before.graph.nodes, edges, inside, again is before]
+
+    tasks = [{"name": "t", "function": "t"}, {"name": "end", "function": "t", "after": ["t"]}]
+    carries(operator, looks, plan={"tasks": tasks})
+    operator.order["run"]["name"] = "etl-7f3k9"
+    assert value(operator, runners) == ["etl-7f3k9", ["t", "end"], [["t", "end"]], True, True]
 
 
 def test_b3_what_a_task_draws_in_a_pod_changes_nothing(operator, runners):
