@@ -50,6 +50,8 @@ class Nodes:
         if home == RUN_SCOPE:
             return self.program.graph
         if home not in self._graphs:
+            open_ones = self._graphs.keys() & self.state.scopes.keys()
+            self._graphs = {other: self._graphs[other] for other in open_ones}
             made = self.program.graph.copy()
             for plan in reversed(self._plans(scope)):
                 self._draw(made, plan)
