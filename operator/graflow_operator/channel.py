@@ -96,6 +96,9 @@ class RunChannel:
         self._over = False
         self._committed_at = 0.0
         self._closed: Exception | None = None
+        self._queue: dict[asyncio.Future[None], tuple[str, Owner]] = {}
+        """Who waits for which lock."""
+
         self._bell = asyncio.Event()
         self._changed = asyncio.Event()
         self._work: asyncio.Task[None] | None = None
@@ -146,14 +149,15 @@ class RunChannel:
         Raises:
             FencedError, NotYetError: As `ask`.
         """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                while True:
-                    state, _ = await self.read(attempt, claim)
-                    if state.holds(key, owner) or not state.waits(key, owner):
-                        break
-                    await self._changed.wait()
         state, _ = await self.read(attempt, claim)
+        if state.waits(key, owner) and not state.holds(key, owner):
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._queue[turn] = (key, owner)
+            try:
+                await asyncio.wait({turn}, timeout=within_s)
+            finally:
+                del self._queue[turn]
+            state, _ = await self.read(attempt, claim)
         return state.holds(key, owner)
 
     @property
@@ -399,9 +403,14 @@ class RunChannel:
         self._calls.put_back(batch)
 
     def _announce(self) -> None:
+        """Tell whoever waits for something that it may have come."""
         self._changed.set()
         self._changed = asyncio.Event()
         self._bell.set()
+        for turn, (key, owner) in self._queue.items():
+            over = self._state.holds(key, owner) or not self._state.waits(key, owner)
+            if not turn.done() and (over or not self._serving):
+                turn.set_result(None)
 
     def _stale(self) -> bool:
         """Whether a lock is kept for an attempt that has ended."""
