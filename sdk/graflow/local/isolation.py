@@ -3,7 +3,8 @@
 import io
 import pickle
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -32,9 +33,11 @@ class Isolation:
     """
 
     def __init__(self, tasks: Mapping[str, TaskWrapper]) -> None:
-        self._pickles = {
-            id(task.callee): _pickled(task_id, task.callee) for task_id, task in tasks.items()
-        }
+        self._beside = own_modules(nothing(Path.cwd()))
+        with pickled_by_value(self._beside):
+            self._pickles = {
+                id(task.callee): _pickled(task_id, task.callee) for task_id, task in tasks.items()
+            }
         self._kept = tuple(tasks.values())
         """As long as they live, nothing else has their ids."""
 
@@ -44,20 +47,37 @@ class Isolation:
         Raises:
             CaptureError: If a task made at run time uses what cannot go to a pod.
         """
-        data = self._pickles.get(id(callee)) or _pickled(task_id, callee)
+        data = self._pickles.get(id(callee))
+        if data is None:
+            with pickled_by_value(self._beside):
+                data = _pickled(task_id, callee)
         return Callee.from_portable(pickle.loads(data))  # noqa: S301 - made here
 
 
 def _pickled(task_id: str, callee: Callee) -> bytes:
     form = callee.portable()
     try:
-        with pickled_by_value(own_modules(nothing(Path.cwd()))):
-            return _dump(form)
-    except Exception:  # noqa: BLE001 - a module beside the program holds what pods make anew
+        return _dump(form)
+    except Exception as error:  # noqa: BLE001 - user objects raise what they like when pickled
         try:
-            return _dump(form)
-        except Exception as error:
+            with _all_by_reference():  # a module beside the program holds what pods make anew
+                return _dump(form)
+        except Exception:  # noqa: BLE001 - it is not that
             raise blame(task_id, form, _dump, error) from error
+
+
+@contextmanager
+def _all_by_reference() -> Iterator[None]:
+    """Take all modules but the program itself as they are."""
+    named = tuple(cloudpickle.list_registry_pickle_by_value())
+    modules = [sys.modules[name] for name in named if name in sys.modules]
+    for module in modules:
+        cloudpickle.unregister_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        for module in modules:
+            cloudpickle.register_pickle_by_value(module)
 
 
 def _dump(value: object) -> bytes:

@@ -3,10 +3,13 @@
 import sys
 import threading
 import types
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from graflow import task
+from graflow.cli.main import cli
 from graflow.compile.errors import CaptureError
 from graflow.dsl.call import Callee
 from graflow.local.isolation import Isolation
@@ -93,3 +96,34 @@ def test_c5_a_function_of_a_module_beside_the_program_has_globals_of_its_own(tmp
         assert counting_module.SEEN == []
     finally:
         del sys.modules["counting_module"]
+
+
+def test_c5_a_module_that_holds_what_pods_make_anew_is_shared(tmp_path, monkeypatch):
+    (tmp_path / "locking_module.py").write_text(
+        "import threading\nLOCK = threading.Lock()\ndef held():\n    return LOCK.locked()\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import locking_module
+
+    try:
+        assert attempts(task("t")(locking_module.held)) == [False, False]
+    finally:
+        del sys.modules["locking_module"]
+
+
+EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*/workflow.py"))
+
+
+@pytest.mark.parametrize("program", EXAMPLES, ids=lambda program: program.parent.name)
+def test_c5_examples_count_on_nothing_that_a_pod_has_not(program):
+    before = set(sys.modules)
+    try:
+        shared, isolated = (
+            CliRunner().invoke(cli, ["run", *words, str(program)]) for words in ([], ["--isolated"])
+        )
+    finally:
+        for name in set(sys.modules) - before:
+            if str(program.parent) in str(getattr(sys.modules[name], "__file__", "")):
+                del sys.modules[name]
+    assert isolated.exit_code == 0, isolated.output
+    assert isolated.stdout == shared.stdout != ""
