@@ -1,14 +1,16 @@
-"""The reference page of the command line, rendered from the commands themselves."""
+"""The reference pages of the command line and of errors, rendered from the code itself."""
 
 import sys
 from pathlib import Path
 
 import click
 
+from graflow.cli.errors_page import errors_page
 from graflow.cli.exits import MEANINGS
 from graflow.cli.main import cli
 
 PAGE = Path("docs/reference/cli.md")
+ERRORS = Path("docs/reference/errors.md")
 WIDTH = 100
 
 HEAD = """\
@@ -33,15 +35,15 @@ def page() -> str:
 
 
 def main(*, check: bool) -> int:
-    """Write the page, or say whether it is up to date; return an exit code."""
-    if check:
-        if PAGE.exists() and PAGE.read_text() == page():
-            return 0
-        click.echo(f"{PAGE} is out of date; run python -m graflow.cli.reference", err=True)
-        return 1
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(page())
-    click.echo(f"wrote {PAGE}")
+    """Write the pages, or say whether they are up to date; return an exit code."""
+    for path, text in ((PAGE, page()), (ERRORS, errors_page())):
+        if check and not (path.exists() and path.read_text() == text):
+            click.echo(f"{path} is out of date; run python -m graflow.cli.reference", err=True)
+            return 1
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            click.echo(f"wrote {path}")
     return 0
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from graflow.cli.errors_page import errors_page
 from graflow.cli.exits import MEANINGS, Exit
 from graflow.cli.main import cli
 from graflow.cli.reference import page
+from graflow.machine import reasons
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
 
@@ -25,8 +27,18 @@ def test_every_exit_code_has_a_meaning() -> None:
     assert set(MEANINGS) == set(Exit)
 
 
-def test_the_reference_page_is_what_the_commands_say() -> None:
+def test_the_reference_pages_are_what_the_code_says() -> None:
     assert REFERENCE.read_text() == page(), "run python -m graflow.cli.reference"
+    assert (REFERENCE.parent / "errors.md").read_text() == errors_page()
+
+
+def test_each_reason_has_a_meaning_and_those_with_exceptions_of_their_own_name_them() -> None:
+    lines = errors_page().splitlines()
+    assert "| `CycleLimitExceeded` | `CycleLimitExceededError` |" in lines
+    assert "| `ParallelGroupFailed` | `ParallelGroupError` |" in lines
+    words = [word for name, word in vars(reasons).items() if name.isupper()]
+    table = lines[lines.index("## Reasons") :]
+    assert [line.split("`")[1] for line in table if line.startswith("| `")] == words
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
