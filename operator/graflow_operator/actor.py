@@ -17,7 +17,7 @@ from graflow.machine import reasons
 from graflow.machine.check import Problem
 from graflow.machine.commands import WakeAt
 from graflow.machine.due import due
-from graflow.machine.state import Error, RunPhase, State
+from graflow.machine.state import Activation, Error, RunPhase, State
 from graflow.store import StoreError
 from graflow_operator import folding, orders, program, statuses, turns
 from graflow_operator.bundles import Bundle, BundleUnusableError
@@ -163,8 +163,8 @@ class Actor:
         """
         return await self._desk.report(attempt, claim, report)
 
-    def holder(self, attempt: AttemptRef, claim: str) -> tuple[Program, State, int]:
-        """Return what a runner may read of: program, committed state, its scope.
+    def holder(self, attempt: AttemptRef, claim: str) -> tuple[Program, State, Activation]:
+        """Return what a runner may read of: program, committed state, its own activation.
 
         Raises:
             FencedError: If the caller does not hold the attempt.
@@ -179,7 +179,7 @@ class Actor:
             raise FencedError(f"attempt {attempt} is over")
         if activation.claim != claim:
             raise FencedError(f"another runner holds attempt {attempt}")
-        return found, state, activation.scope
+        return found, state, activation
 
     def _read_already(self) -> Program:
         if self._program is None:

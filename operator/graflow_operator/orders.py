@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 from graflow.api import names
 from graflow.machine.objections import known_nodes
 from graflow.machine.plan import Exit, GroupPlan, Plan, TaskPlan
-from graflow.machine.results import visible
+from graflow.machine.results import seen_by
 from graflow.machine.scopes import groups_around, identity, outward
 from graflow.machine.state import Activation, Sent, State
 from graflow_operator import judged, keys, values
@@ -56,7 +56,7 @@ def order(  # noqa: PLR0913, PLR0917 - all that an order is made of
         "again": activation.again,
         "fragment": _around(program, state, activation, bundle),
         **_sent(activation.sent),
-        "names": resolve(program, state, activation.scope, task.params, channel),
+        "names": resolve(program, state, activation, task.params, channel),
         "outcome": None,
         "limits": {"inlineBytes": values.REPORT_INLINE_BYTES},
     }
@@ -131,15 +131,15 @@ def _sent(sent: Iterable[Sent]) -> Json:
 
 
 def resolve(
-    program: Program, state: State, scope: int, asked: Iterable[str], channel: Channel
+    program: Program, state: State, seer: Activation, asked: Iterable[str], channel: Channel
 ) -> Json:
-    """Return what each name stands for, as seen from a scope; None for those that mean nothing."""
-    return {name: _resolve(program, state, scope, name, channel) for name in asked}
+    """Return what each name stands for, as an activation sees it; None for what means nothing."""
+    return {name: _resolve(program, state, seer, name, channel) for name in asked}
 
 
-def results(state: State, scope: int, asked: Iterable[str]) -> Json:
-    """Return the latest result of each id, as seen from a scope; None where there is none."""
-    return {name: _result(state, scope, name) for name in asked}
+def results(state: State, seer: Activation, asked: Iterable[str]) -> Json:
+    """Return the latest result of each id, as an activation sees it; None where there is none."""
+    return {name: _result(state, seer, name) for name in asked}
 
 
 def inputs(
@@ -148,7 +148,7 @@ def inputs(
     """Return the inputs of a container task by name: its params, and what its predecessors sent."""
     found = {one.sender: values.wire(one.value) for one in activation.sent}
     for name in work_of(program, state, activation).task.params:
-        entry = _resolve(program, state, activation.scope, name, channel) or {}
+        entry = _resolve(program, state, activation, name, channel) or {}
         for kind in ("result", "channel"):
             if kind in entry:
                 found[name] = entry[kind]
@@ -156,20 +156,18 @@ def inputs(
 
 
 def _resolve(
-    program: Program, state: State, scope: int, name: str, channel: Channel
+    program: Program, state: State, seer: Activation, name: str, channel: Channel
 ) -> Json | None:
-    if found := _result(state, scope, name):
+    if found := _result(state, seer, name):
         return found
     if name in channel:
         return {"channel": channel[name]}
     if name.endswith(RESULT_SUFFIX):
-        found = _result(state, scope, name.removesuffix(RESULT_SUFFIX))
+        found = _result(state, seer, name.removesuffix(RESULT_SUFFIX))
         return found and {"channel": found["result"]}
-    return {"task": True} if name in known_nodes(program.plan, state, scope) else None
+    return {"task": True} if name in known_nodes(program.plan, state, seer.scope) else None
 
 
-def _result(state: State, scope: int, name: str) -> Json | None:
-    if scope not in state.scopes:
-        return None
-    result = visible(state, scope, name)
+def _result(state: State, seer: Activation, name: str) -> Json | None:
+    result = seen_by(state, seer, name)
     return None if result is None else {"result": values.wire(result.value)}

@@ -85,8 +85,8 @@ def _named_result(runner: Runner, key: str) -> Mapping[str, Any] | None:
     if not key.endswith(orders.RESULT_SUFFIX):
         return None
     task = key.removesuffix(orders.RESULT_SUFFIX)
-    _, state, scope = runner.actor.holder(runner.attempt, runner.claim)
-    found = orders.results(state, scope, [task])[task]
+    _, state, seer = runner.actor.holder(runner.attempt, runner.claim)
+    found = orders.results(state, seer, [task])[task]
     return None if found is None else found["result"]
 
 

@@ -171,16 +171,16 @@ async def results(request: web.Request) -> web.Response:
         raise bad("field `names` is a list of texts")
     if len(asked) > MAX_NAMES:
         raise bad(f"field `names` has at most {MAX_NAMES} entries; this has {len(asked)}")
-    program, state, scope = caller.actor.holder(caller.attempt, caller.claim)
+    program, state, seer = caller.actor.holder(caller.attempt, caller.claim)
     channel = caller.actor.channel.values
     source = body.get("from")
     if source == "visible":
-        visible = {"results": visible_names(state, scope), "channel": list(channel)}
+        visible = {"results": visible_names(state, seer.scope), "channel": list(channel)}
         return web.json_response({"names": {}, "visible": visible})
     if source == "results":
-        found = orders.results(state, scope, asked)
+        found = orders.results(state, seer, asked)
     else:
-        found = orders.resolve(program, state, scope, asked, channel)
+        found = orders.resolve(program, state, seer, asked, channel)
     return web.json_response({"names": await addressed(replica, caller.run, found)})
 
 

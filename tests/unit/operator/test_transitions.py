@@ -9,6 +9,7 @@ from graflow.api.workflow_status import WorkflowStatus
 from graflow.cluster.failures import failure
 from graflow.exceptions import ParallelGroupError
 from graflow.machine.state import Error
+from graflow_operator import orders
 from graflow_operator.refs import AttemptRef
 from graflow_operator.verdicts import Failed
 from support.world import HANGS, World, returned
@@ -301,6 +302,23 @@ async def test_g2_a_policy_of_the_programs_own_is_asked_in_a_pod_when_all_branch
         assert order_of(world, "after")["sent"] == [
             {"task": "G", "value": {"group": {"x": {"json": "x"}}}}
         ]
+
+
+async def test_g2_a_policy_reads_what_the_branches_brought(bundled):
+    spec, work = judged_by(returned(None))
+    seen = {}
+
+    def look(task, order):
+        held = world.actor._snapshot.state
+        seer = held.activations[order["activation"]]
+        seen[task] = orders.results(held, seer, ["x", "y"])
+        return work(task, order)
+
+    async with bundled(spec, work=look) as world:
+        world.start()
+        assert (await world.end())["phase"] == "Succeeded"
+    assert seen["G"] == {"x": {"result": {"json": "x"}}, "y": None}
+    assert seen["after"] == seen["G"]
 
 
 async def test_g2_a_policy_that_says_no_fails_the_group(bundled):
