@@ -4,8 +4,8 @@ import threading
 from collections.abc import Sequence
 
 from graflow.dsl.channel import Channel
-from graflow.dsl.memory_channel import MemoryChannel
 from graflow.dsl.execution import ExecutionContext
+from graflow.dsl.memory_channel import MemoryChannel
 from graflow.dsl.missing import MISSING
 from graflow.dsl.services import Provided
 from graflow.local.nodes import Nodes
@@ -40,6 +40,7 @@ class Live:
         self._channel = RunChannel(channel, self.result)
         self._session_id = session_id
         self.program = nodes.program
+        self._contexts: dict[str | None, RunningContext] = {}
         self.provided = Provided(self.program.services, self.context)
 
     @property
@@ -80,6 +81,8 @@ class Live:
         Args:
             inside: The group or task that what looks at it belongs to.
         """
-        made = RunningContext.of_run(self.program, self, self.provided)
-        made.current_task_id = inside
-        return made
+        if inside not in self._contexts:
+            made = RunningContext.of_run(self.program, self, self.provided)
+            made.current_task_id = inside
+            self._contexts[inside] = made
+        return self._contexts[inside]
