@@ -41,3 +41,9 @@ def test_the_same_file_gives_the_same_result_here_and_with_one_pod_for_each_task
 
 def is_group(task: dict[str, Any]) -> bool:
     return "group" in task.get("result", {})
+
+
+def had_failures(run: dict[str, Any]) -> bool:
+    return any(
+        task["phase"] == "Failed" or task.get("attempt", 1) > 1 for task in run["status"]["tasks"]
+    )
