@@ -18,7 +18,7 @@ from graflow.machine.events import (
     RunStarted,
     TimerFired,
 )
-from graflow.machine.plan import GroupPlan, Plan, Retry, Strict, TaskPlan
+from graflow.machine.plan import Exit, GroupPlan, Plan, Retry, Strict, TaskPlan
 from graflow.machine.reducer import reduce
 from graflow.machine.state import Activation, Error, State
 
@@ -61,6 +61,16 @@ def plan_of(  # noqa: PLR0913  one keyword for each thing that tests vary
     plan = Plan(nodes, tuple(edges), starts, **limits)
     assert not problems(plan), problems(plan)
     return plan
+
+
+def fragment(text: str, groups: dict[str, str] | None = None, exits: tuple[str, ...] = ()) -> Plan:
+    """Return a piece of graph drawn as `a >> b; c`; it begins wherever no edge leads to."""
+    names = [name.strip() for line in text.split(";") for name in line.split(">>")]
+    drawn = plan_of(text, groups, start=names[:1])
+    entered = {after for _, after in drawn.edges}
+    roots = [n.id for n in drawn.nodes if n.id not in entered and n.id not in drawn.group_of]
+    nodes = tuple(node for node in drawn.nodes if node.id not in exits)
+    return Plan((*nodes, *(Exit(name) for name in exits)), drawn.edges, tuple(roots))
 
 
 class Host:

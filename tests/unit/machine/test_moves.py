@@ -6,21 +6,11 @@ import pytest
 from graflow.machine import reasons
 from graflow.machine.directives import Cancel, Iterate, Jump, Kind, Spawn, Terminate
 from graflow.machine.objections import objection
-from graflow.machine.plan import Custom, Exit, GroupPlan, Plan, Retry, TaskPlan
+from graflow.machine.plan import Custom, GroupPlan, Plan, Retry, TaskPlan
 from graflow.machine.results import of_run, seen_by
 from graflow.machine.scopes import identity
 from graflow.machine.state import GroupValue, Phase, RunPhase
-from support.plans import Host, plan_of
-
-
-def fragment(text: str, groups: dict[str, str] | None = None, exits: tuple[str, ...] = ()) -> Plan:
-    """Return a piece of graph drawn as `a >> b; c`; it begins wherever no edge leads to."""
-    names = [name.strip() for line in text.split(";") for name in line.split(">>")]
-    drawn = plan_of(text, groups, start=names[:1])
-    entered = {after for _, after in drawn.edges}
-    roots = [n.id for n in drawn.nodes if n.id not in entered and n.id not in drawn.group_of]
-    nodes = tuple(node for node in drawn.nodes if node.id not in exits)
-    return Plan((*nodes, *(Exit(name) for name in exits)), drawn.edges, tuple(roots))
+from support.plans import Host, fragment, plan_of
 
 
 def test_r5_a_side_that_jumped_away_does_not_block_the_sink():

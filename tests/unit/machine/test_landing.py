@@ -1,0 +1,94 @@
+"""Where jumps and fragments land: scope, round and what they bring (R1, R5, T5, G6)."""
+
+from graflow.machine.directives import Iterate, Jump, Spawn
+from graflow.machine.plan import Plan, TaskPlan
+from support.plans import Host, fragment, plan_of
+
+
+def test_r1_rounds_begin_at_0_in_a_fragment_and_in_a_branch_of_a_later_round():
+    host = Host(plan_of("a; G", {"G": "b"}, start=("a",)))
+    host.end("a", Jump("a"))
+    assert host.find("a").round == 1
+    host.end("a", Spawn(fragment("n")), Jump("G"))
+    assert host.find("n").round == 0
+    host.end("n")
+    assert (host.find("G").round, host.find("b").round) == (1, 0)
+
+
+def test_t6_one_goto_among_several_calls_skips_the_own_successors():
+    host = Host(plan_of("a >> b"))
+    host.end("a", Spawn(fragment("n"), goto=True), Spawn(fragment("m")))
+    assert host.go().ran == ["a", "n", "m"]
+
+
+def test_g6_a_group_outside_can_be_jumped_to_from_a_branch_inside_a_fragment():
+    host = Host(plan_of("s >> after; G >> y", {"G": "u v"}, start=("s",)))
+    host.end("s", Spawn(fragment("D", {"D": "p q"})))
+    host.end("p", Jump("G"))
+    host.reload()
+    assert host.starting() == ["q", "u", "v"]
+    assert host.go().ran == ["s", "p", "q", "u", "v", "y", "after"]
+
+
+def test_g6_what_a_host_keeps_of_a_node_goes_with_it_into_a_branch():
+    tasks = (TaskPlan("n"), TaskPlan("x"), TaskPlan("off"))
+    outer = Plan(tasks, (), ("n",), params={"x": ("p",), "off": ()}, payload={"x": "X", "n": "N"})
+    host = Host(plan_of("s"))
+    host.end("s", Spawn(outer))
+    host.end("n", Spawn(fragment("D", {"D": "p q"})))
+    host.end("p", Jump("x"))
+    branch = host.state.scopes[host.find("x").scope]
+    assert branch.is_branch
+    assert (branch.plan.payload, branch.plan.params) == ({"x": "X"}, {"x": ("p",)})
+
+
+def test_g6_the_chain_that_goes_along_is_what_the_scope_around_would_have_run():
+    # `after` is absorbed by the barrier of G around the fragment, so no branch inside goes on to it.
+    host = Host(plan_of("G >> after; x >> after", {"G": "a"}, start=("G",)))
+    host.end("a", Spawn(fragment("D", {"D": "p q"})))
+    host.end("p", Jump("x"))
+    host.end("x")
+    assert host.starting() == ["q"]
+    assert host.go().ran == ["a", "p", "x", "q", "after"]
+
+
+def test_t5_a_jump_out_of_two_fragments_counts_as_one_of_the_outermost_spawner():
+    host = Host(plan_of("a >> b >> c"))
+    host.end("a", Jump("a"))
+    host.end("a", Spawn(fragment("n")))
+    host.end("n", Spawn(fragment("m")))
+    host.end("m", Jump("c"))
+    assert host.starting() == ["b"]
+    assert host.find("b").round == 1
+    host.end("b")
+    c = host.find("c")
+    assert (c.round, [s.sender for s in c.sent]) == (1, ["m", "b"])
+
+
+def test_t8_an_exit_is_reached_once_all_that_leads_to_it_has_come():
+    host = Host(plan_of("a >> b; c", start=("a",)))
+    host.end("a", Spawn(fragment("n >> c; m >> c", exits=("c",)), goto=True))
+    host.end("n")
+    assert host.starting() == ["m"]
+    host.end("m")
+    assert [s.sender for s in host.find("c").sent] == ["n", "m"]
+    assert host.go().ran == ["a", "n", "m", "c"]
+
+
+def test_t8_a_fragment_ends_when_its_last_token_has_left_by_an_exit():
+    host = Host(plan_of("a >> b; c", start=("a",)))
+    host.end("a", Spawn(fragment("n >> c", exits=("c",))))
+    host.end("n")
+    host.reload()
+    assert host.starting() == ["c", "b"]
+
+
+def test_t_a_pass_keeps_input_and_data_until_it_is_given_other_data():
+    host = Host(plan_of("s >> a"))
+    host.end("s")
+    host.end("a", Iterate("one"))
+    host.end("a", Iterate())
+    again = host.find("a")
+    assert (again.again, [s.sender for s in again.sent]) == ("one", ["s"])
+    host.end("a", Iterate("two"))
+    assert host.find("a").again == "two"
