@@ -35,9 +35,8 @@ def graph(
       graflow graph etl-7f3k9 -o dot | dot -Tsvg > etl.svg
     """  # noqa: D301 - \b keeps click from filling the lines
     # Imported here, as in all commands: `graflow --help` starts in no time.
-    from graflow.api.convert import plan_of  # noqa: PLC0415
-    from graflow.api.parse import parse_workflow  # noqa: PLC0415
     from graflow.cli.send import captured  # noqa: PLC0415
+    from graflow.cluster.plans import plan_in  # noqa: PLC0415
     from graflow.cluster.submit import Target  # noqa: PLC0415
 
     if Path(source).is_file() or source.endswith(".py"):
@@ -47,8 +46,8 @@ def graph(
         captured(Path(source), args, lambda program, _: plans.append(program.plan))
         plan = plans[0]
     else:
-        found = Target(context=context, namespace=namespace).workflows().get(source)
-        plan = plan_of(parse_workflow(found).spec)
+        workflows = Target(context=context, namespace=namespace).workflows()
+        plan = plan_in(workflows.get(source), workflows)
     click.echo(FORMS[output](_picture(plan)))
 
 

@@ -1,16 +1,17 @@
 """One run on a cluster, seen from this machine."""
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from graflow.api.convert import plan_of
+from graflow.api.bundle import BundleDamagedError
 from graflow.api.errors import InvalidWorkflow
-from graflow.api.parse import parse_workflow
 from graflow.api.workflow_status import Transition, WorkflowStatus
 from graflow.cluster import history, logs
 from graflow.cluster.errors import (
+    ClusterError,
     NotFinishedError,
     NotFoundError,
     ValueLostError,
@@ -18,6 +19,7 @@ from graflow.cluster.errors import (
 )
 from graflow.cluster.failures import failure, is_over
 from graflow.cluster.handout import Handout
+from graflow.cluster.plans import plan_in
 from graflow.cluster.values import Values
 from graflow.cluster.workflows import Object, Workflows
 from graflow.exceptions import GraflowError
@@ -30,13 +32,6 @@ TRIES = 3
 def status_of(found: Object) -> WorkflowStatus:
     """Return the status of a Workflow object; an empty one before any operator has seen it."""
     return WorkflowStatus.model_validate(found.get("status") or {})
-
-
-def _plan_in(found: Object) -> Plan | None:
-    try:
-        return plan_of(parse_workflow(found).spec)
-    except InvalidWorkflow:
-        return None
 
 
 class Run:
@@ -212,5 +207,6 @@ class Run:
                 f"workflow {self.name!r} was deleted; the one of that name now is another"
             )
         if self._plan is None:
-            self._plan = _plan_in(found)
+            with contextlib.suppress(InvalidWorkflow, BundleDamagedError, ClusterError):
+                self._plan = plan_in(found, self._workflows)
         return found

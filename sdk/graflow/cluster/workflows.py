@@ -42,6 +42,14 @@ class Workflows:
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
         self._request("PATCH", path, query=query, body=bundle, content_type=APPLY)
 
+    def bundle(self, name: str) -> Object:
+        """Return a CodeBundle.
+
+        Raises:
+            NotFoundError: If there is none of that name.
+        """
+        return self._request("GET", self._path(CODE_BUNDLES, name))
+
     def create(self, workflow: Mapping[str, Any], *, dry_run: bool = False) -> Object:
         """Create a Workflow and return it as the API server has it.
 

@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+import graflow as dsl
 from graflow.cli.main import cli
+from graflow.compile.place import Place
+from graflow.compile.program import Options, compile_program
 
 UID = "u1"
 
@@ -339,3 +342,15 @@ def test_graph_draws_a_run_of_the_cluster(fake: Any, runner: CliRunner) -> None:
     }
     fake.answers = [(200, found)]
     assert run(runner, "graph", "etl").stdout == "a\n-> b\n"
+
+
+def test_graph_draws_a_run_whose_plan_is_in_its_bundle(
+    fake: Any, runner: CliRunner, tmp_path: Path
+) -> None:
+    with dsl.workflow("large") as wf:
+        dsl.chain(*(dsl.task(lambda: None, id=f"t{n}") for n in range(1001)))
+    compiled = compile_program(wf.program(), Options(), where=Place(tmp_path, ""))
+    assert "tasks" not in compiled.workflow["spec"]
+    fake.answers = [(200, compiled.workflow), (200, compiled.bundle.resource())]
+    drawn = run(runner, "graph", "large").stdout.splitlines()
+    assert (len(drawn), drawn[-1]) == (1001, "-> t1000")
