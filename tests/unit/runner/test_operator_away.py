@@ -1,9 +1,13 @@
+import base64
 import hashlib
 import json
+import pickle
 import socket
 
+from graflow import task
+
 from unit.runner.fake_operator import FakeOperator, busy, usual_but_reply_lost
-from unit.runner.harness import checked, script
+from unit.runner.harness import bundle, checked, script, with_bundle
 
 
 def test_an_operator_that_is_not_ready_is_asked_again(operator, runners):
@@ -80,6 +84,26 @@ def test_a_huge_value_that_cannot_be_reported_is_stored_whole(operator, runners)
     described = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "encoding": "json"}
     report = checked(operator, runner.message)
     assert report == {"outcome": "Succeeded", "outcomeValue": described}
+
+
+def test_what_a_task_has_decided_is_stored_with_its_code_whole(operator, runners):
+    def t(ctx):
+        noise = __import__("random").Random(1).randbytes(300_000)
+        ctx.next_task(task(lambda: len(noise), id="new"))
+        return 1
+
+    data, hashes = bundle(functions={"t": {"func": t, "inject_context": True}})
+    with_bundle(operator, data)
+    operator.order["call"] = {"function": hashes["t"]}
+    operator.has_store()
+    operator.next("blob", *[busy] * 10_000)
+    runners.run(GRAFLOW_STORE_AFTER_SECONDS="0", GRAFLOW_REPORT_PATIENCE_SECONDS="0.1")
+    report = checked(operator, json.loads(operator.store["/store/outcome"]))
+    assert report["value"] == {"json": 1}
+    (told,) = report["directives"]
+    code = told["fragment"]["code"]["new"]["group"]["code"]
+    form = pickle.loads(base64.b64decode(code["pickle"]))
+    assert form["func"]() == 300_000
 
 
 def test_an_outcome_that_is_in_the_store_already_is_not_an_error(operator, runners):
