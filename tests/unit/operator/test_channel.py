@@ -12,7 +12,7 @@ from graflow.store import StoreUnavailableError
 from graflow_operator import channel as service
 from graflow_operator import channel_calls
 from graflow_operator.cluster import PODS, WORKFLOWS
-from graflow_operator.cluster_errors import UnavailableError
+from graflow_operator.cluster_errors import ForbiddenError, UnavailableError
 from graflow_operator.letters import FencedError
 from graflow_operator.verdicts import Failed, Succeeded
 from support.channel_pod import ChannelPod
@@ -221,6 +221,37 @@ async def test_c2_an_old_leader_answers_nothing_that_the_new_one_does_not_know()
         first.cancel()
 
 
+async def test_c2_what_a_former_leader_could_not_write_is_done_once_when_it_leads_again():
+    async with World({"tasks": [script("a")]}) as world:
+
+        async def work(task, order):
+            pod = ChannelPod(world, order)
+            await pod.add("n")
+            old, driving = world.actor, world.driving
+            world.start()
+            await world.until(lambda: world.actor.channel._serving)
+            world.actor.stop()
+            world.actor, world.driving = old, driving
+            asked = asyncio.create_task(pod.add("n", actor=old))
+            await world.until(asked.done)
+            return Succeeded({"json": [asked.result(), await pod.get("n")]})
+
+        world.work = work
+        world.start()
+        assert (await world.end())["result"] == {"json": [2, 2]}
+
+
+async def test_c2_without_a_store_a_commit_that_is_refused_for_a_while_loses_and_doubles_nothing():
+    async with World(five(), store=False) as world:
+        world.work = adding(world, 3)
+        world.start()
+        await world.until(lambda: channel_of(world))
+        for _ in range(3):
+            fault = ("patch_status", "workflows", "before", ForbiddenError("not now"))
+            world.client.faults.append(fault)
+        assert (await world.end())["result"] == {"json": 15}
+
+
 async def test_c2_two_operators_at_once_lose_and_double_nothing():
     async with World(five()) as world:
         world.work = adding(world, 10)
@@ -267,6 +298,32 @@ async def test_c5_operations_of_an_attempt_that_is_over_are_refused():
         )
         with pytest.raises(FencedError):
             await pods[-1].add("n", actor=world.actor)
+
+
+async def test_c5_what_an_attempt_asks_for_while_its_end_is_committed_is_refused():
+    async with World({"tasks": [script("a"), script("b", "a")]}) as world:
+
+        async def work(task, order):
+            pod = ChannelPod(world, order)
+            if task == "b":
+                return Succeeded({"json": await pod.get("n")})
+            await pod.add("n")
+            turn = world.actor.channel.turn
+            await turn.acquire()
+            report = world.actor.report(pod.attempt, pod.claim, Succeeded({"json": None}))
+            ending = asyncio.create_task(report)
+            await world.until(lambda: turn._waiters)
+            asked = asyncio.create_task(pod.add("n"))
+            await world.until(lambda: world.actor.channel._calls)
+            turn.release()
+            await ending
+            with pytest.raises(FencedError):
+                await asked
+            return Succeeded({"json": None})
+
+        world.work = work
+        world.start()
+        assert (await world.end())["result"] == {"json": 1}
 
 
 @HOSTS
