@@ -5,7 +5,6 @@ import pickle
 import socket
 
 from graflow import task
-
 from unit.runner.fake_operator import FakeOperator, busy, usual_but_reply_lost
 from unit.runner.harness import bundle, checked, script, with_bundle
 
