@@ -193,7 +193,8 @@ def task(  # noqa: PLR0913 - one keyword for each option
         inject_context: Give the function its `TaskExecutionContext` as first argument.
         inject_llm_client: Give it the run's LLM client as `llm_client`.
         inject_llm_agent: Give it the agent of this name as `llm_agent`.
-        handler: How it is run; only `direct` is there.
+        handler: What runs it on this machine: `direct`, or what an engine was given a handler
+            as (`WorkflowEngine.register_handler`); on a cluster each task has a pod.
         resolve_keyword_args: Fill parameters from results and the channel by name.
         max_cycles: Passes of the task in one scope, 10 unless said.
         max_retries: Attempts after the first one.
