@@ -41,7 +41,7 @@ def test_c5_each_attempt_has_globals_of_its_own(cluster: Cluster) -> None:
 
 
 def test_f3_an_attempt_that_takes_too_long_is_stopped_and_has_failed(cluster: Cluster) -> None:
-    remote = cluster.submit(PROGRAMS / "slow.py")
+    remote = cluster.submit(PROGRAMS / "slow.py", "--quiet")
     assert remote.out == "slow 2 1\nRemoteTaskError True\n", remote.err
     (found,) = cluster.get("workflows.graflow.dev")["items"]
     assert found["status"]["reason"] == "DeadlineExceeded"
