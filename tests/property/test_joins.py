@@ -19,7 +19,7 @@ def graphs(draw: st.DrawFn):
 
 
 def searched(graph, alive) -> dict[str, tuple[int, int]]:
-    """Arrivals by relaxing every edge until nothing changes, and over how many edges each is had."""
+    """Arrivals by relaxing edges until nothing changes, and over how many edges each is had."""
 
     def least(node: str) -> int:
         return min([arrivals[node], *(r for at, r in alive if at == node)])

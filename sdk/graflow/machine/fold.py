@@ -248,6 +248,8 @@ class Fold:
         while True:
             place = plan_at(self.plan, state, activation.scope).order[activation.node]
             home = state.scopes[activation.scope].home
+            while state.scopes[home].is_branch:  # its plan extends that of the fragment around it
+                home = state.scopes[state.scopes[home].parent].home
             if home == RUN_SCOPE:
                 return (*(1,) * (len(tail) // 3), 0, place, *reversed(tail))
             fragment = state.scopes[home]

@@ -10,6 +10,7 @@ from graflow.machine.directives import Cancel, Directive, Iterate, Jump, Kind, S
 from graflow.machine.failing import end
 from graflow.machine.fold import Fold
 from graflow.machine.graph import LOOP, absorbed, scope_graph
+from graflow.machine.joins import Tracker
 from graflow.machine.plan import Exit, GroupPlan, NodePlan, Plan
 from graflow.machine.scopes import plan_at
 from graflow.machine.state import (
@@ -131,12 +132,32 @@ class _Place(NamedTuple):
 
 
 def leave(step: Fold, scope: int, token: Token) -> None:
-    """Turn the tokens on an exit of a fragment into a jump of its spawner (T8, T5)."""
+    """Turn the tokens on an exit of a fragment into a jump of its spawner (T8, T5).
+
+    In a branch the node outside takes the place of its exit, for a branch is not left (G6).
+    """
+    found = step.state.scopes[scope]
+    if found.is_branch and not _is_absorbed(step, scope, token.node):
+        _take_in(step, scope, token.node)
+        step.candidates[scope, token.node] = None
+        return
     step.take(scope, token)
-    spawner = step.state.activations[step.state.scopes[scope].owner]
-    _jump(step, spawner, scope, token.node, tuple(token.sent), over_edge=True)
+    if not found.is_branch:
+        spawner = step.state.activations[found.owner]
+        _jump(step, spawner, scope, token.node, tuple(token.sent), over_edge=True)
     step.vanish(scope, token.node, token.round)
     step.unsettled[scope] = None
+
+
+def _is_absorbed(step: Fold, scope: int, target: str) -> bool:
+    """Whether a barrier around takes what an edge would put on a node outside (G6)."""
+    while True:
+        found = step.state.scopes[scope]
+        if target in absorbed(plan_at(step.plan, step.state, scope), found.path):
+            return True
+        if scope == RUN_SCOPE or _has(step, scope, target):
+            return False
+        scope = found.parent
 
 
 def _jump(  # noqa: PLR0913  what is sent from where to where
@@ -159,8 +180,7 @@ def _jump(  # noqa: PLR0913  what is sent from where to where
         jumper = activations[step.state.scopes[scope].owner]
         left.append(jumper)
         scope = jumper.scope
-    found = step.state.scopes[scope]
-    if over_edge and target in absorbed(plan_at(step.plan, step.state, scope), found.path):
+    if over_edge and _is_absorbed(step, scope, target):
         return
     for spawner in left:
         activations[spawner.number] = spawner._replace(led=True)
@@ -206,18 +226,24 @@ def _take_in(step: Fold, scope: int, target: str) -> None:
     inner = plan_at(step.plan, state, scope)
     edges = scope_graph(source, around.path, whole=True).after
     taken = _chain(source, edges, target)
-    nodes = [node for key, node in taken.items() if key not in inner.by_id]
-    added = {node.id for node in nodes}
+    added = {key: node for key, node in taken.items() if not _has(step, scope, key)}
     found.plan = replace(
         inner,
-        nodes=(*inner.nodes, *nodes),
+        nodes=(
+            *(added.get(node.id, node) for node in inner.nodes),  # an exit keeps its place (R6)
+            *(node for key, node in added.items() if key not in inner.by_id),
+        ),
         edges=(*inner.edges, *((a, b) for a in added for b, _ in edges.get(a, ()))),
         params={**inner.params, **{k: v for k, v in source.params.items() if k in added}},
         payload={**inner.payload, **{k: v for k, v in source.payload.items() if k in added}},
     )
     found.home = scope
     found.whole = True
-    found.tracker.graph = scope_graph(found.plan, found.path, whole=True)
+    alive = found.tracker.alive
+    found.tracker = Tracker(scope_graph(found.plan, found.path, whole=True))
+    for node, rounds in alive.items():  # tokens that were on an exit may lead on now
+        for round_ in rounds:
+            found.tracker.appear(node, round_)
 
 
 def _chain(

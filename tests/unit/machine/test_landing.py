@@ -2,6 +2,7 @@
 
 from graflow.machine.directives import Iterate, Jump, Spawn
 from graflow.machine.plan import Plan, TaskPlan
+from graflow.machine.state import GroupValue
 from support.plans import Host, fragment, plan_of
 
 
@@ -43,13 +44,57 @@ def test_g6_what_a_host_keeps_of_a_node_goes_with_it_into_a_branch():
 
 
 def test_g6_the_chain_that_goes_along_is_what_the_scope_around_would_have_run():
-    # `after` is absorbed by the barrier of G around the fragment, so no branch inside goes on to it.
+    # `after` is absorbed by the barrier of G around the fragment, so nothing inside goes on to it.
     host = Host(plan_of("G >> after; x >> after", {"G": "a"}, start=("G",)))
     host.end("a", Spawn(fragment("D", {"D": "p q"})))
     host.end("p", Jump("x"))
     host.end("x")
     assert host.starting() == ["q"]
     assert host.go().ran == ["a", "p", "x", "q", "after"]
+
+
+def test_t8_in_a_branch_the_node_outside_takes_the_place_of_its_exit():
+    host = Host(plan_of("s >> x >> y"))
+    host.end("s", Spawn(fragment("D; p >> p2 >> x; p >> x", {"D": "p q"}, exits=("x",))))
+    host.end("p")
+    assert host.starting() == ["q", "p2"]
+    host.end("p2")
+    x = host.find("x")
+    assert host.state.scopes[x.scope].is_branch
+    assert [s.sender for s in x.sent] == ["p", "p2"]
+    host.reload()
+    host.end("x")
+    assert host.go().ran == ["s", "p", "p2", "x", "q", "y", "x", "y"]
+
+
+def test_t8_a_jump_from_a_branch_to_a_node_that_is_an_exit_of_its_fragment_stays_in_the_branch():
+    host = Host(plan_of("s; x >> y", start=("s",)))
+    host.end("s", Spawn(fragment("D >> x", {"D": "p q"}, exits=("x",))))
+    host.end("p", Jump("x"))
+    assert host.state.scopes[host.find("x").scope].is_branch
+    host.end("q")
+    host.end("x")  # the barrier absorbs `y`, which D leads to as well
+    assert host.go().ran == ["s", "p", "q", "x", "x", "y"]
+
+
+def test_g6_an_exit_in_a_branch_of_a_fragment_is_absorbed_by_a_barrier_further_out():
+    host = Host(plan_of("G >> after", {"G": "a b"}))
+    host.end("a", Spawn(fragment("D; p >> after", {"D": "p q"}, exits=("after",))))
+    assert host.go().ran == ["a", "b", "p", "q", "after"]
+
+
+def test_r6_a_branch_that_took_nodes_in_keeps_the_order_of_its_own():
+    def value(first: str) -> object:
+        host = Host(plan_of("s; x", start=("s",)))
+        host.end("s", Spawn(fragment("D; p >> a; p >> t; p >> z", {"D": "p"})))
+        host.end("p")
+        if first == "z":
+            host.end("z")
+        host.end("t", Jump("x"))
+        host.end("x", Jump("a"))
+        return host.go().state.value
+
+    assert value("z") == value("t") == GroupValue((("p", "z#1"),))
 
 
 def test_t5_a_jump_out_of_two_fragments_counts_as_one_of_the_outermost_spawner():
