@@ -56,6 +56,18 @@ async def channel(request: web.Request) -> web.StreamResponse:
     return await _stream(request, key, "channel")
 
 
+@ROUTES.get(f"{_WORKFLOW}/state/{{segment}}")
+async def state(request: web.Request) -> web.StreamResponse:
+    """Stream the state of a run as it was packed."""
+    segment = request.match_info["segment"]
+    if not _SEGMENT.fullmatch(segment):
+        raise bad("a state is named as in status.cursor.key")
+    seq, _, sha256 = segment.partition("-")
+    run = await _run(request)
+    key = replica_of(request).parts.store_keys(run).state(int(seq), sha256)
+    return await _stream(request, key, "state")
+
+
 async def _run(request: web.Request) -> RunRef:
     """Return the run that is asked about, by somebody who may get its Workflow."""
     replica = replica_of(request)

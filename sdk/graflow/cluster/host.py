@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from graflow.api.workflow_status import TaskStatus, WorkflowStatus
+from graflow.api.workflow_status import WorkflowStatus
 from graflow.cluster.channel import left
 from graflow.cluster.errors import ValueLostError
 from graflow.cluster.run import Run
+from graflow.cluster.state import ended_in
 from graflow.cluster.submit import Target, send
 from graflow.compile.program import Compiled, Options, compile_program
 from graflow.dsl.channel import Channel
@@ -16,9 +17,9 @@ from graflow.dsl.execution import ExecutionContext
 from graflow.dsl.missing import MISSING
 from graflow.dsl.program import Program
 from graflow.local.views import RunChannel
-from graflow.machine.plan import GroupPlan
-
-MAX_STATUS_TASKS = 100
+from graflow.machine.codec import encode_value
+from graflow.machine.results import of_run
+from graflow.machine.state import Result
 
 
 class ProgramStopped(BaseException):
@@ -136,12 +137,23 @@ class ClusterOutcome:
         cursor = self.status.cursor.channel if self.status.cursor else None
         return RunChannel(left(cursor, self.initial, self.run.handout), self.result)
 
+    @cached_property
+    def _results(self) -> Mapping[str, Result]:
+        """The results of the run by id, in the order of completion.
+
+        Raises:
+            ValueLostError: If the state that they are in cannot be read.
+        """
+        return of_run(ended_in(self.status.cursor, self.program.plan, self.run.handout))
+
     @property
     def completed_tasks(self) -> Sequence[str]:
-        """Ids of the tasks that succeeded, in the order of their latest completion."""
-        done = [task for task in self.status.tasks if task.phase == "Succeeded"]
-        done.sort(key=_completion)
-        return list(dict.fromkeys(task.name for task in reversed(done)))[::-1]
+        """Ids of the tasks and groups that succeeded, in the order of their latest completion.
+
+        Raises:
+            ValueLostError: If that cannot be read.
+        """
+        return tuple(self._results)
 
     @property
     def steps(self) -> int:
@@ -154,33 +166,19 @@ class ClusterOutcome:
         return self.status.message or ""
 
     def result(self, task_id: str, /) -> object:
-        """Return the latest result of a task, or `MISSING`.
+        """Return the latest result of a task or a group, or `MISSING`.
 
         Raises:
-            ValueLostError: If the status does not have it: of a group, of a task with a value that
-                is too large for it, or that is not listed because there are too many.
+            ValueLostError: If it cannot be read.
         """
-        done = [t for t in self.status.tasks if t.name == task_id and t.phase == "Succeeded"]
-        if done:
-            latest = max(done, key=_completion)
-            if latest.result is None:
-                raise ValueLostError(
-                    f"the result of task {task_id!r} is too large for the status of workflow "
-                    f"{self.run.name!r}; return what is needed from the last task"
-                )
-            return self.run.values().open(latest.result, unpickle=True)
-        if isinstance(self.program.plan.by_id.get(task_id), GroupPlan):
-            raise ValueLostError(
-                f"the status of workflow {self.run.name!r} has no results of groups, as "
-                f"{task_id!r} is one; read those of its tasks, or return it from the last task"
-            )
-        if len(self.status.tasks) >= MAX_STATUS_TASKS and task_id in self.program.tasks:
-            raise ValueLostError(
-                f"the status of workflow {self.run.name!r} lists {MAX_STATUS_TASKS} tasks, and "
-                f"{task_id!r} is not among them; return what is needed from the last task"
-            )
-        return MISSING
-
-
-def _completion(task: TaskStatus) -> tuple[str, int]:
-    return task.completion_time or "", task.iteration or 0
+        try:
+            found = self._results.get(task_id)
+        except ValueLostError:
+            # Small results of the newest tasks are in the status, too.
+            told = next((task.result for task in self.status.tasks if task.name == task_id), None)
+            if told is None:
+                raise
+            return self.run.values().open(told, unpickle=True)
+        if found is None:
+            return MISSING
+        return self.run.values().open(encode_value(found.value), unpickle=True)

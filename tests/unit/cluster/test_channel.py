@@ -19,7 +19,8 @@ from graflow.ledger import wire
 from graflow.ledger.runs import Run as Items
 from graflow.ledger.runs import Runs
 from graflow.ledger.state import Entry, State
-from support.plans import plan_of
+from support.packed import inline
+from support.plans import Host, plan_of
 from support.scripted_server import ScriptedServer
 
 DATA = pickle.dumps({1, 2})
@@ -43,10 +44,12 @@ LEFT = State(
 
 
 def outcome(server: ApiServer, cursor: dict[str, Any] | None, **initial: Any) -> ClusterOutcome:
-    tasks = [{"name": "a", "phase": "Succeeded", "result": {"json": [1]}}]
     channel = {"channel": {"seq": 3, "epoch": "e", **cursor}} if cursor else {}
-    status = WorkflowStatus.model_validate({"tasks": tasks, "cursor": {"seq": 1, **channel}})
-    program = Program("etl", plan_of("a"), {}, TaskGraph(), {})
+    plan = plan_of("a")
+    host = Host(plan)
+    host.end("a", value={"json": [1]})
+    status = WorkflowStatus.model_validate({"cursor": inline(host.state) | channel})
+    program = Program("etl", plan, {}, TaskGraph(), {})
     return ClusterOutcome(Run(Workflows(server), "etl", "u1"), status, program, initial)
 
 

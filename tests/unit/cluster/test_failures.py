@@ -7,12 +7,8 @@ import pytest
 from graflow.api.workflow_status import WorkflowStatus
 from graflow.cluster.errors import NotFinishedError, RefusedError, ValueLostError
 from graflow.cluster.failures import RemoteTaskError, failure, is_over
-from graflow.cluster.host import ClusterOutcome
 from graflow.cluster.run import Run
 from graflow.cluster.workflows import Workflows
-from graflow.dsl.graph import TaskGraph
-from graflow.dsl.missing import MISSING
-from graflow.dsl.program import Program
 from graflow.exceptions import (
     ArgumentError,
     CycleLimitExceededError,
@@ -141,18 +137,6 @@ def test_a_result_that_the_status_does_not_have_is_never_none(server: Any) -> No
     message = "the result takes more than 16384 bytes and is not shown here"
     with pytest.raises(ValueLostError, match=message):
         run.result_in(status(phase="Succeeded", message=message), unpickle=False)
-
-
-def test_results_that_the_status_does_not_have_are_refused_in_words(server: Any) -> None:
-    plan = plan_of("a >> G", {"G": "b c"})
-    program = Program("etl", plan, {}, TaskGraph(), {})
-    seen = status(phase="Succeeded", tasks=[task("a", "Succeeded")])
-    outcome = ClusterOutcome(Run(Workflows(server), "etl", "u1"), seen, program)
-    with pytest.raises(ValueLostError, match="'a' is too large for the status"):
-        outcome.result("a")
-    with pytest.raises(ValueLostError, match="no results of groups, as 'G'"):
-        outcome.result("G")
-    assert outcome.result("nobody") is MISSING
 
 
 def test_f4_a_cancelled_run_is_one() -> None:

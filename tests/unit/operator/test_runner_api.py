@@ -410,11 +410,13 @@ async def test_who_may_not_is_told_so_before_anything_is_looked_at(api):
 SEGMENT = f"12-{'c' * 64}"
 
 
-async def test_who_may_get_a_workflow_may_read_its_history(api):
-    api.world.store.put(f"{NAMESPACE}/{api.uid}/history/{SEGMENT}.jsonl", b"{}\n")
+@pytest.mark.parametrize("part", ["history", "state"])
+async def test_who_may_get_a_workflow_may_read_its_history_and_its_state(api, part):
+    ending = ".jsonl" if part == "history" else ""
+    api.world.store.put(f"{NAMESPACE}/{api.uid}/{part}/{SEGMENT}{ending}", b"{}\n")
     api.world.cluster.users = {"alices": "alice", "bobs": "bob"}
     api.world.cluster.readers = {("alice", NAMESPACE, "run")}
-    path = f"/user/v1/namespaces/{NAMESPACE}/workflows/run/history"
+    path = f"/user/v1/namespaces/{NAMESPACE}/workflows/run/{part}"
     answers = {
         token: await api.client.get(f"{path}/{SEGMENT}", headers={"X-Graflow-Token": token})
         for token in ("alices", "bobs")
