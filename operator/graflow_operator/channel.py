@@ -37,7 +37,7 @@ from graflow_operator.snapshot import UnreadableSnapshotError
 
 Json = dict[str, Any]
 
-LONG_CHAIN = 256
+LONG_CHAIN = 1024
 LONG_CHAIN_BYTES = 2 << 20
 """When the chain begins anew, with the channel as it is."""
 
@@ -256,7 +256,8 @@ class RunChannel:
         if self._log is None:
             return self._in_status(moved=moved)
         if self._is_long(self._log):
-            return {**await self._log.save(self._state), "epoch": self._epoch}
+            part, self._state = await self._log.save(self._state)
+            return {**part, "epoch": self._epoch}
         return self._part
 
     def _first_part(self) -> Json | None:
@@ -274,7 +275,8 @@ class RunChannel:
         state = self._state.copy()
         apply(state, End(frozenset(state.known())), self._parts.clock(), channel_log.NOBODY)
         if self._log is not None:
-            return {**await self._log.save(state), "epoch": self._epoch}
+            part, _ = await self._log.save(state)
+            return {**part, "epoch": self._epoch}
         seq, text = self._part["seq"] + 1, channel_log.text_of(state)
         return {"seq": seq, "epoch": self._epoch, "state": text}
 

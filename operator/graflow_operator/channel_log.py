@@ -28,6 +28,9 @@ INLINE_CHARS = 6 * 1024
 a summary of 32."""
 
 READ_AT_ONCE = 16
+LARGE_BYTES = 64 * 1024
+"""Channels above this are packed in a thread: it would hold up the other runs."""
+
 NOBODY = Owner(Caller(0, 0), 0)
 
 
@@ -135,16 +138,22 @@ class Log:
             if None in read:
                 return found
 
-    async def save(self, state: State) -> Json:
-        """Return what a cursor says of the channel as it is now, stored first when it is large."""
-        packed = wire.pack(state)
+    async def save(self, state: State) -> tuple[Json, State]:
+        """Return what a cursor says of the channel as it is now, stored first when it is large.
+
+        Returns:
+            Also the state as it would be read again: what was added to its lists one by one takes
+            less room there.
+        """
+        large = state.size > LARGE_BYTES
+        packed, again = await asyncio.to_thread(_packed, state) if large else _packed(state)
         self.bytes = 0
         if len(packed) * 4 <= INLINE_CHARS * 3:
-            return {"seq": self.seq, "state": base64.b64encode(packed).decode()}
+            return {"seq": self.seq, "state": base64.b64encode(packed).decode()}, again
         sha256 = hashlib.sha256(packed).hexdigest()
         key = self._keys.channel(self.seq, sha256)
         await self._storage.put(key, packed)
-        return {"seq": self.seq, "key": key, "sha256": sha256, "size": len(packed)}
+        return {"seq": self.seq, "key": key, "sha256": sha256, "size": len(packed)}, again
 
     async def forget(self, old: Json, new: Json) -> None:
         """Remove what no cursor needs any more."""
@@ -168,6 +177,11 @@ class Log:
             return await self._storage.get(self._keys.segment(number))
         except ObjectMissingError:
             return None
+
+
+def _packed(state: State) -> tuple[bytes, State]:
+    packed = wire.pack(state)
+    return packed, wire.unpack(packed)
 
 
 def _until_none(read: Iterable[bytes | None]) -> Iterator[bytes]:

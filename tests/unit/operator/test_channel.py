@@ -301,6 +301,7 @@ async def test_c5_operations_of_an_attempt_that_is_over_are_refused():
 
 
 async def test_c5_what_an_attempt_asks_for_while_its_end_is_committed_is_refused():
+    refused = []
     async with World({"tasks": [script("a"), script("b", "a")]}) as world:
 
         async def work(task, order):
@@ -319,11 +320,13 @@ async def test_c5_what_an_attempt_asks_for_while_its_end_is_committed_is_refused
             await ending
             with pytest.raises(FencedError):
                 await asked
+            refused.append(task)
             return Succeeded({"json": None})
 
         world.work = work
         world.start()
         assert (await world.end())["result"] == {"json": 1}
+        assert refused == ["a"]
 
 
 @HOSTS
