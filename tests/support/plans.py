@@ -114,8 +114,12 @@ class Host:
     def fail(self, node: str, message: str = "boom") -> None:
         """Let the current attempt of a node begin and fail."""
         self.claim(node)
+        self.hear_failure(node, message)
+
+    def hear_failure(self, node: str, message: str = "boom", *, retryable: bool = True) -> None:
+        """Let the current attempt of a node fail, claimed or not."""
         activation = self.find(node)
-        error = Error("TaskFailed", message)
+        error = Error("TaskFailed", message, retryable=retryable)
         self.hear(AttemptFailed(activation.number, activation.attempt, error, 0.0))
 
     def lose(self, node: str) -> None:

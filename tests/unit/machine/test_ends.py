@@ -85,3 +85,16 @@ def test_r6_an_end_is_remembered_when_the_host_starts_anew():
 def test_r6_nodes_are_told_apart_by_their_place_in_the_plan_not_by_their_names():
     plan = Plan((TaskPlan("z"), TaskPlan("a")), (), ("z", "a"))
     assert Host(plan).go().state.value == "a#1"
+
+
+def test_r6_the_order_of_declaration_counts_before_the_round():
+    host = Host(plan_of("a; b", start=("a", "b")))
+    host.end("b")
+    host.end("a", Jump("a"))
+    assert host.go().state.value == "b#1"
+
+
+def test_r6_of_dynamic_nodes_of_one_pass_the_later_call_counts_before_the_place():
+    host = Host(plan_of("a"))
+    host.end("a", Spawn(fragment("n1; n2")), Spawn(fragment("m")))
+    assert host.go().state.value == "m#1"

@@ -1,0 +1,53 @@
+"""Tokens of several rounds on one node, the order in which they become free, and results."""
+
+from graflow.machine.directives import Jump
+from graflow.machine.results import of_run
+from support.plans import Host, plan_of
+
+
+def test_r3_tokens_wait_side_by_side_for_each_round_and_merge_within_one():
+    host = Host(plan_of("a >> b >> a; b >> sink; slow >> sink", start=("a", "slow")))
+    for node in ("a", "b", "a", "b"):
+        host.end(node)
+    assert [t.round for t in host.state.scopes[0].tokens["sink"]] == [0, 1]
+    host.end("slow")
+    assert [s.value for s in host.find("sink").sent] == ["b#1", "slow#1"]
+
+
+def test_r3_a_lower_round_that_comes_later_is_created_first():
+    host = Host(plan_of("a >> sink; slow >> sink", start=("a", "slow")))
+    host.end("a", Jump("a"))
+    host.end("a")
+    assert [t.round for t in host.state.scopes[0].tokens["sink"]] == [1]
+    host.end("slow")
+    sinks = [a.round for a in host.state.activations.values() if a.node == "sink"]
+    assert sinks == [0, 1]
+
+
+def test_r4_what_becomes_free_at_once_begins_in_the_order_of_declaration():
+    host = Host(plan_of("a >> s2; a >> s1; b >> s1; b >> s2; x", start=("a", "b")))
+    host.end("a")
+    host.end("b", Jump("x"))
+    assert host.starting() == ["x", "s2", "s1"]
+
+
+def test_g4_results_of_branches_keep_their_place_in_the_order_of_completion():
+    host = Host(plan_of("s >> G", {"G": "a b"}))
+    for node in ("s", "b", "a"):
+        host.end(node)
+    assert [*of_run(host.state)] == ["s", "b", "a", "G"]
+
+
+def test_g4_of_an_id_that_a_branch_ran_twice_the_latest_result_becomes_visible():
+    # The group H inside the branch is open when `m` runs again, so both results are kept.
+    host = Host(plan_of("G; m >> H; m >> k", {"H": "p", "G": "m"}))
+    host.end("m")
+    host.end("k", Jump("m"))
+    host.end("m")
+    host.go()
+    assert of_run(host.state)["m"].value == "m#2"
+
+
+def test_g4_results_are_kept_only_for_branches_that_may_read_them():
+    host = Host(plan_of("G", {"H": "b c", "G": "a H"}))
+    assert [host.state.scopes[n].children for n in (0, 1, 2)] == [2, 0, 2]
