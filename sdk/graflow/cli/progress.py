@@ -34,7 +34,7 @@ def tell_begun(compiled: Compiled, run: Run) -> None:
 def tell_files(compiled: Compiled) -> None:
     """Say which files travel and which do not, though no rule leaves them out."""
     bundle = compiled.bundle
-    tasks = _count(len(compiled.workflow["spec"]["tasks"]), "task")
+    tasks = _count(len(compiled.tasks), "task")
     count = _count(len(bundle.files), "file")
     files = f"{count} of {compiled.root}" if bundle.files else "no files"
     say(f"code of {tasks} and {files} ({size_text(len(bundle.data))})")
@@ -45,8 +45,8 @@ def tell_files(compiled: Compiled) -> None:
 def tell_parcel(compiled: Compiled) -> None:
     """List on stdout what would be sent."""
     tell_files(compiled)
-    for task in compiled.workflow["spec"]["tasks"]:
-        click.echo(f"task {task['name']}")
+    for task in compiled.tasks:
+        click.echo(f"task {task}")
     for file in compiled.bundle.files:
         click.echo(f"file {file}  {size_text((compiled.root / file).stat().st_size)}")
 

@@ -49,6 +49,9 @@ class Compiled:
     root: Path
     """The folder that the files are from."""
 
+    tasks: tuple[str, ...]
+    """Ids of the tasks."""
+
 
 def compile_program(
     program: Program,
@@ -87,7 +90,7 @@ def compile_program(
         Rest(image=options.image, input=initial_channel),
         bundle={"name": bundle.name, "sha256": bundle.sha256},
     )
-    return Compiled(workflow, bundle, where.root)
+    return Compiled(workflow, bundle, where.root, tuple(program.tasks))
 
 
 def _forms(program: Program) -> dict[str, object]:

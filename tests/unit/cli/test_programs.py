@@ -261,6 +261,19 @@ def test_dry_run_lists_what_would_go_and_needs_no_cluster(graflow: Shell) -> Non
     ]
 
 
+def test_dry_run_lists_a_plan_that_a_workflow_has_no_room_for(graflow: Shell) -> None:
+    graflow.put(
+        "large.py",
+        "from graflow import chain, task, workflow\n"
+        "with workflow('large') as wf:\n"
+        "    chain(*(task(lambda: None, id=f't{n}') for n in range(1200)))\n"
+        "wf.execute()\n",
+    )
+    listed = graflow("submit", "large.py", "--dry-run", "--no-files")
+    assert listed.stdout.splitlines() == [f"task t{n}" for n in range(1200)]
+    assert "code of 1200 tasks" in listed.stderr
+
+
 def test_no_files_sends_the_code_alone(graflow: Shell) -> None:
     listed = graflow("submit", "etl.py", "--dry-run", "--no-files")
     assert "file" not in listed.stdout
