@@ -22,7 +22,6 @@ def cycles(after: Edges) -> list[list[str]]:
         first = min(knot, key=order.__getitem__)
         within = {node: [n for n in after[node] if n in knot] for node in knot}
         found += _Walk(first, within).cycles()
-        del within[first]
         todo += _knots({node: [n for n in beside if n != first] for node, beside in within.items()})
     return sorted(found, key=lambda cycle: [order[node] for node in cycle])
 

@@ -124,7 +124,15 @@ def test_limits_by_id_win_over_the_tasks_own():
     assert (caught.value.cycle_count, caught.value.max_cycles) == (2, 2)
 
 
-def test_retries_by_id_win_over_the_tasks_own():
+@pytest.mark.parametrize(
+    ("limit", "tried"),
+    [
+        (lambda c: c.set_node_policy("t", RetryPolicy(max_retries=2, initial_interval=0)), 3),
+        (lambda c: c.set_node_max_retries("t", 1), 2),
+        (lambda c: c.set_node_max_retries("other", 1), 6),
+    ],
+)
+def test_retries_by_id_win_over_the_tasks_own(limit, tried):
     tries = []
 
     def fail():
@@ -134,10 +142,10 @@ def test_retries_by_id_win_over_the_tasks_own():
     graph = TaskGraph()
     graph.add_node(TaskWrapper("t", fail))
     context = ExecutionContext.create(graph, default_max_retries=5)
-    context.retry_controller.set_node_policy("t", RetryPolicy(max_retries=2, initial_interval=0))
+    limit(context.retry_controller)
     with pytest.raises(RetryLimitExceededError) as caught:
         context.execute()
-    assert (len(tries), caught.value.max_retries) == (3, 2)
+    assert (len(tries), caught.value.max_retries) == (tried, tried - 1)
 
 
 def test_a_context_shows_what_a_failed_run_left():

@@ -59,7 +59,7 @@ def prompts(folder):
 
 def test_a_text_prompt_is_found_by_folder_and_key_and_rendered(prompts):
     prompt = prompts.get_text_prompt("customer/welcome")
-    assert prompt.render(name="Ada", vip=True) == "Hello Ada! <3"
+    assert prompt.render(name="<Ada>", vip=True) == "Hello <Ada>! <3"
     assert (prompt.version, prompt.label, prompt.created_at) == (2, "production", "2026-01-05")
     assert prompt.metadata == {"owner": "sales"}
     assert prompts.get_prompt("bye").render() == "Bye"
