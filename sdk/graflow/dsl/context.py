@@ -237,6 +237,11 @@ class TaskExecutionContext:
         return TypedChannel(self.get_channel(), message_type)
 
     @property
+    def execution_context(self) -> Any:  # noqa: ANN401 - an ExecutionContext; in a pod, this context
+        """The run while it goes on; in a pod, which knows only its task, this context itself."""
+        return self._backend.provided.context()
+
+    @property
     def llm_client(self) -> "LLMClient":
         """The run's LLM client; made when a task first asks, unless the program gave one."""
         found: LLMClient = self._backend.provided.llm_client

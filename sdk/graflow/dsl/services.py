@@ -79,7 +79,7 @@ class Provided:
             context: Returns what functions that make agents are given.
         """
         self._services = services
-        self._context = context
+        self.context = context
         self._mutex = threading.RLock()  # an agent's function may ask for another agent
         self._client = services.llm_client
         self._prompts = services.prompt_manager
@@ -112,7 +112,7 @@ class Provided:
                 if name not in self._services.agents:
                     raise UnknownAgentError(name, {**self._services.agents, **self._agents})
                 given = self._services.agents[name]
-                self._agents[name] = given if is_agent(given) else given(self._context())
+                self._agents[name] = given if is_agent(given) else given(self.context())
             return self._agents[name]
 
     def register_agent(self, name: str, agent: object) -> None:

@@ -69,7 +69,8 @@ MEMBERS = {
     "graflow.core.context.TaskExecutionContext": """task_id session_id trace_id graph start_time
         cycle_count max_cycles retry_count max_retries can_iterate elapsed_time next_task
         next_iteration terminate_workflow cancel_workflow get_channel get_typed_channel get_result
-        llm_client prompt_manager get_llm_agent register_llm_agent set_local_data get_local_data""",
+        llm_client prompt_manager get_llm_agent register_llm_agent set_local_data get_local_data
+        execution_context""",
     "graflow.core.context.ExecutionContext": """create session_id trace_id steps channel
         completed_tasks llm_client prompt_manager ctrl_message execute set_result get_result
         get_channel is_completed register_llm_agent get_llm_agent""",

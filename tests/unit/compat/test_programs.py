@@ -162,6 +162,16 @@ def test_a_context_shows_what_a_failed_run_left():
     assert caught.value.context.get_result("a") == 1
 
 
+def test_a_task_can_look_at_its_run_as_a_context():
+    def look(ctx):
+        run = ctx.execution_context
+        return run.get_result("a"), run.session_id == ctx.session_id, run.is_completed()
+
+    with workflow("w") as wf:
+        TaskWrapper("a", lambda: 1) >> TaskWrapper("b", look, inject_context=True)
+        assert wf.execute() == (1, True, False)
+
+
 def test_what_a_task_said_when_it_ended_the_run_is_the_contexts_message():
     def stop(ctx):
         ctx.terminate_workflow("enough")

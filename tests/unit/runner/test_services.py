@@ -45,7 +45,7 @@ def test_an_agent_travels_by_value_and_a_function_that_makes_one_is_called_in_th
 
         @task(inject_llm_agent="made", inject_context=True)
         def ask(ctx, llm_agent):
-            same = ctx.get_llm_agent("made") is llm_agent
+            same = ctx.get_llm_agent("made") is llm_agent and ctx.execution_context is ctx
             return [llm_agent.run("hi"), ctx.get_llm_agent("given").run("ho"), same]
 
         wf.register_llm_agent("given", Echo("given"))
