@@ -62,6 +62,9 @@ Side: TypeAlias = Part | Sequence[Part]
 class Executable(Part):
     """A node: a task or a group."""
 
+    handler_type = "direct"
+    """What runs it; only tasks can say something else."""
+
     def __init__(self, task_id: str) -> None:
         self._task_id = named("a task's id", task_id)
         self.serial = next(_serials)

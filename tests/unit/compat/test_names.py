@@ -64,7 +64,7 @@ MEMBERS = {
         register_llm_agent set_redis_client get_redis_client show_info visualize_dependencies clear
         get_next_group_name""",
     "graflow.core.task.TaskWrapper": "task_id run __call__ __rshift__ __lshift__ __or__",
-    "graflow.core.task.ParallelGroup": "tasks task_id set_group_name with_execution",
+    "graflow.core.task.ParallelGroup": "tasks task_id handler_type set_group_name with_execution",
     "graflow.core.task.SequentialTask": "tasks leftmost rightmost task_id __len__ __iter__",
     "graflow.core.context.TaskExecutionContext": """task_id session_id trace_id graph start_time
         cycle_count max_cycles retry_count max_retries can_iterate elapsed_time next_task
