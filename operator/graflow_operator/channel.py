@@ -28,7 +28,7 @@ from graflow_operator.channel_calls import Batch, Calls
 from graflow_operator.channel_log import Log, TakenError
 from graflow_operator.channel_values import Values
 from graflow_operator.cluster import WORKFLOWS
-from graflow_operator.commits import SupersededError
+from graflow_operator.commits import StoreRequiredError, SupersededError
 from graflow_operator.dispatch import Dispatch
 from graflow_operator.letters import FencedError, NotYetError
 from graflow_operator.parts import Parts
@@ -188,6 +188,7 @@ class RunChannel:
 
         Raises:
             SupersededError: If the cursor is not the committed one any more.
+            StoreRequiredError: If the channel is in a store, and there is none.
             UnreadableSnapshotError: If the channel cannot be made out.
             StoreError: If the store does not give it.
         """
@@ -197,6 +198,10 @@ class RunChannel:
             self._part, self._epoch = part, secrets.token_hex(8)
             self._over = ended
             storage = self._parts.storage
+            if storage is None and part is not None and part.get("chain"):
+                raise StoreRequiredError(
+                    f"the channel of {self._run} is in a store, and this operator has none"
+                )
             self._log = Log(storage, self._parts.store_keys(self._run)) if storage else None
             try:
                 kept = await channel_log.kept(part, storage) if part else None
@@ -257,16 +262,16 @@ class RunChannel:
             return self._in_status(moved=moved)
         if self._is_long(self._log):
             part, self._state = await self._log.save(self._state)
-            return {**part, "epoch": self._epoch}
+            return {**part, "epoch": self._epoch, "chain": True}
         return self._part
 
     def _first_part(self) -> Json | None:
         if self._part is None and not self._wanted:
             return None
         part = self._part or {"seq": 0}
-        if self._log is None and "state" not in part:
-            part = {**part, "state": channel_log.text_of(self._state)}
-        return {**part, "epoch": self._epoch}
+        if self._log is not None:
+            return {**part, "epoch": self._epoch, "chain": True}
+        return {**part, "epoch": self._epoch, "state": channel_log.text_of(self._state)}
 
     async def _last_part(self) -> Json | None:
         """Return the channel as it is kept after the run: the keys, and nothing of locks."""

@@ -86,6 +86,44 @@ class TaskStatus(StatusModel):
     """Why it waits or failed, in a sentence; for a failure with the traceback."""
 
 
+class FailedMember(StatusModel):
+    """A member of a group whose branch has failed."""
+
+    name: Id
+    """Id of the member."""
+
+    task: Id
+    """Id of the task or group that its branch failed by."""
+
+    reason: str = Field(max_length=100)
+    """Why, in one word."""
+
+    message: str = Field(default="", max_length=MAX_MESSAGE)
+    """Why, in a sentence."""
+
+    failures: int = Field(default=1, ge=0)
+    """Attempts that failed; those that the infrastructure lost are none."""
+
+    max_attempts: int = Field(default=1, ge=1)
+    """Attempts that the task may have."""
+
+    iteration: int = Field(default=1, ge=0)
+    """Which run of the task it was, from 1."""
+
+
+class FailedGroup(StatusModel):
+    """The group that a run has failed by."""
+
+    name: Id
+    """Id of the group."""
+
+    failed: tuple[FailedMember, ...] = Field(default=(), max_length=100)
+    """Members whose branches failed, in the order of the members."""
+
+    succeeded: tuple[Id, ...] = Field(default=(), max_length=100)
+    """Members whose branches succeeded, in the order of the members."""
+
+
 class Waiting(StatusModel):
     """Something that the run waits for."""
 
@@ -162,10 +200,13 @@ class ChannelCursor(StatusModel):
     """Where the run's channel is. Written by the operator for itself."""
 
     seq: int = Field(ge=0)
-    """Batches of operations that are in it; later ones are in the store, in order."""
+    """Batches of operations that are in it."""
 
     epoch: str = Field(max_length=64)
     """Of the operator that may go on with it."""
+
+    chain: bool | None = None
+    """Whether later batches are in the store; without a store all are here."""
 
     state: str | None = Field(default=None, max_length=65_536)
     """The channel itself, when small: base64 of zlib of JSON."""
@@ -248,6 +289,9 @@ class WorkflowStatus(StatusModel):
     result: ValueRef | None = None
     """The run's value: {json: …} or {pickle: base64} when small, {blob: …} when it is in the
     store."""
+
+    failed_group: FailedGroup | None = None
+    """The group that the run failed by, if it did by one: its members, and why."""
 
     instance: str | None = Field(default=None, max_length=63)
     """Id of the operator installation that runs this."""

@@ -494,6 +494,45 @@ async def test_a_channel_that_outgrows_the_object_ends_the_run_with_what_to_do()
         assert "configure a store" in status["message"]
 
 
+async def test_a_run_whose_channel_is_in_a_store_waits_for_an_operator_that_has_one():
+    async with World({"tasks": [script("a")]}) as world:
+
+        async def work(task, order):
+            pod = ChannelPod(world, order)
+            await pod.add("n")
+            await world.crash()
+            store, world.storage = world.storage, None
+            world.start()
+            await world.until(lambda: world.status.get("reason") == "StoreRequired")
+            await world.crash()
+            world.storage = store
+            world.start()
+            return Succeeded({"json": await pod.add("n")})
+
+        world.work = work
+        world.start()
+        assert (await world.end())["result"] == {"json": 2}
+
+
+async def test_a_store_that_an_operator_gets_later_goes_on_with_the_channel():
+    async with World({"tasks": [script("a")]}) as world:
+
+        async def work(task, order):
+            pod = ChannelPod(world, order)
+            await pod.add("n")
+            await world.crash()
+            world.storage = store
+            world.start()
+            await pod.add("n")
+            assert channel_of(world)["chain"]
+            return Succeeded({"json": await pod.add("n")})
+
+        store, world.storage = world.storage, None
+        world.work = work
+        world.start()
+        assert (await world.end())["result"] == {"json": 3}
+
+
 async def test_a_run_that_never_asks_for_its_channel_pays_nothing_for_it():
     async with World(five()) as world:
         world.start()
