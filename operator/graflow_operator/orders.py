@@ -160,11 +160,12 @@ def _resolve(
 ) -> Json | None:
     if found := _result(state, seer, name):
         return found
-    if name in channel:
-        return {"channel": channel[name]}
     if name.endswith(RESULT_SUFFIX):
         found = _result(state, seer, name.removesuffix(RESULT_SUFFIX))
-        return found and {"channel": found["result"]}
+        if found is not None:
+            return {"channel": found["result"]}
+    if name in channel:
+        return {"channel": channel[name]}
     return {"task": True} if name in known_nodes(program.plan, state, seer.scope) else None
 
 

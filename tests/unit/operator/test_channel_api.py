@@ -216,6 +216,9 @@ async def test_c1_results_are_channel_keys_in_a_pod(api):
         return [(channel.exists(key), channel.get(key, "none")) for key in keys]
 
     assert await asyncio.to_thread(read) == [(True, {"x": 1}), (False, "none")]
+    for key in ("a.__result__", "b.__result__"):
+        await asyncio.to_thread(channel.set, key, 5)
+    assert await asyncio.to_thread(read) == [(True, {"x": 1}), (True, 5)], "a result comes first"
 
 
 async def test_c5_an_attempt_that_is_over_can_do_nothing(api):
