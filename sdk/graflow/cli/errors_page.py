@@ -67,7 +67,7 @@ def _class_of(reason: str) -> str | None:
     """Return the exception of a run that ended for a reason, where that is one of its own."""
     phase = RunPhase.CANCELLED if reason == reasons.CANCELLED else RunPhase.FAILED
     task = TaskStatus(name="task", phase="Failed", reason=reason)
-    error = failure("run", WorkflowStatus(phase=phase, reason=reason, tasks=[task]))
+    error = failure("run", WorkflowStatus(phase=phase, reason=reason, tasks=(task,)))
     return None if isinstance(error, RemoteRunError) else type(error).__name__
 
 

@@ -68,6 +68,27 @@ class ExecutionContext:
     """A graph with what a run of it needs; afterwards also what the run left.
 
     Handlers, tracers and functions that make agents are given one of the run that goes on.
+
+    Args:
+        graph: What to run.
+        start_node: Where to begin; None: at every node without a predecessor.
+        max_steps: Activations after which the run fails.
+        default_max_cycles: For tasks that say nothing.
+        default_max_retries: For tasks that say nothing.
+        steps: Activations to count as made already.
+        channel_backend: `memory` or `redis`, for programs that name one: a run's channel is
+            always that of its host.
+        config: For programs that read it again; nothing here does.
+        parent_context: Of the run that this one belongs to.
+        session_id: Id of the run; by default a new one.
+        trace_id: What the run belongs to; by default what its parent does, or itself.
+        tracer: Is told what happens in the run.
+        llm_client: For tasks with `inject_llm_client`; by default made when one asks.
+        prompt_manager: For `ctx.prompt_manager`; by default made when a task asks.
+        name: Of the workflow.
+
+    Raises:
+        ConfigError: If the channel backend is not known, or an option cannot work.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - Graflow's own signature
@@ -89,29 +110,6 @@ class ExecutionContext:
         *,
         name: str = "workflow",
     ) -> None:
-        """Take what a run needs.
-
-        Args:
-            graph: What to run.
-            start_node: Where to begin; None: at every node without a predecessor.
-            max_steps: Activations after which the run fails.
-            default_max_cycles: For tasks that say nothing.
-            default_max_retries: For tasks that say nothing.
-            steps: Activations to count as made already.
-            channel_backend: `memory` or `redis`, for programs that name one: a run's channel is
-                always that of its host.
-            config: For programs that read it again; nothing here does.
-            parent_context: Of the run that this one belongs to.
-            session_id: Id of the run; by default a new one.
-            trace_id: What the run belongs to; by default what its parent does, or itself.
-            tracer: Is told what happens in the run.
-            llm_client: For tasks with `inject_llm_client`; by default made when one asks.
-            prompt_manager: For `ctx.prompt_manager`; by default made when a task asks.
-            name: Of the workflow.
-
-        Raises:
-            ConfigError: If the channel backend is not known, or an option cannot work.
-        """
         if channel_backend not in ("memory", "redis"):
             raise ConfigError(
                 f"channel_backend {channel_backend!r} is not known; it is memory or redis"
