@@ -8,6 +8,7 @@ from itertools import pairwise
 from graflow import exceptions
 from graflow.api.workflow_status import TaskStatus, WorkflowStatus
 from graflow.cluster.failures import RemoteRunError, failure
+from graflow.exceptions import ParallelGroupError
 from graflow.machine import reasons
 from graflow.machine.state import RunPhase
 
@@ -65,6 +66,8 @@ def errors_page() -> str:
 
 def _class_of(reason: str) -> str | None:
     """Return the exception of a run that ended for a reason, where that is one of its own."""
+    if reason == reasons.PARALLEL_GROUP_FAILED:  # made of what the status says of the group
+        return ParallelGroupError.__name__
     phase = RunPhase.CANCELLED if reason == reasons.CANCELLED else RunPhase.FAILED
     task = TaskStatus(name="task", phase="Failed", reason=reason)
     error = failure("run", WorkflowStatus(phase=phase, reason=reason, tasks=(task,)))
