@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from graflow.ledger.state import Answer, Caller, End, Extend, Op, Set, State, apply, call
+from graflow.ledger.state import Answer, Caller, End, Extend, Lock, Op, Set, State, apply, call
 from graflow_operator import channel_log, metrics
 from graflow_operator.channel_log import Record
 from graflow_operator.letters import FencedError, NotYetError
@@ -15,6 +15,9 @@ MOST_CALLS = 1000
 
 MOST_BYTES = 16 << 20
 """Bytes of a channel; values of more than a few KiB are in the store, and do not count."""
+
+
+MOST_LOCKS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +106,9 @@ class Calls:
             self._holder(one.attempt, one.claim)
         except (FencedError, NotYetError) as error:
             return error, False
-        op = one.op
-        size = op.entry.size if isinstance(op, Set) else op.size if isinstance(op, Extend) else 0
-        if size and state.size + size > MOST_BYTES:
-            words = (
-                f"the channel has {state.size} bytes and may have {MOST_BYTES}: delete keys, or"
-                " hand large data on as results"
-            )
-            return Answer(error="ChannelFull", message=words), False
-        return call(state, one.by, one.number, op, now)
+        if full := _full(state, one.op):
+            return Answer(error="ChannelFull", message=full), False
+        return call(state, one.by, one.number, one.op, now)
 
     def put_back(self, batch: Batch | None) -> None:
         """Let operations wait again whose batch was not committed; they come before newer ones."""
@@ -138,3 +135,16 @@ class Calls:
                 one.answer.set_exception(reason)
                 one.answer.exception()  # whoever asked may be gone: that is no news for the log
         self._waiting.clear()
+
+
+def _full(state: State, op: Op) -> str:
+    """Return why there is no room for an operation, or nothing."""
+    if isinstance(op, Lock) and len(state.locks) >= MOST_LOCKS:
+        return f"the run holds {len(state.locks)} locks, and may hold {MOST_LOCKS}"
+    size = op.entry.size if isinstance(op, Set) else op.size if isinstance(op, Extend) else 0
+    if size and state.size + size > MOST_BYTES:
+        return (
+            f"the channel has {state.size} bytes and may have {MOST_BYTES}: delete keys, or hand"
+            " large data on as results"
+        )
+    return ""

@@ -57,7 +57,7 @@ RUNNER_REQUESTS = Counter(
 CHANNEL_OPERATIONS = Counter(
     "graflow_channel_operations_total",
     "Operations on channels that were committed and answered. op: set, delete, clear, extend"
-    " (append, prepend), add, lock, unlock.",
+    " (append, prepend), add, lock, unlock; get, exists, keys, wait (for a lock).",
     ["op"],
 )
 CHANNEL_BATCH = Histogram(

@@ -39,6 +39,9 @@ MAX_JSON_BITS = 8_000
 """Larger whole numbers travel as text: Python refuses to read more than 4 300 digits."""
 
 MAX_KEY_CHARS = 1024
+OVERHEAD_BYTES = 100
+"""What a key, or what is added to a list, takes besides its text, about."""
+
 _MAX_KIND_CHARS = 200
 
 
@@ -106,6 +109,10 @@ def _run(one: object, check: Callable[[Any], Json] | None) -> Run:
             raise BadCallError("a run of a list is an object with its count `n` and its items `of`")
 
 
+def _sized(key: str, found: Entry) -> Entry:
+    return found._replace(size=found.size + len(key) + OVERHEAD_BYTES)
+
+
 def value_of(found: Entry) -> Json:
     """Return an entry's value on the wire; what is JSON as a whole is told as such."""
     content = found.content
@@ -148,7 +155,8 @@ def op_of(  # noqa: C901, PLR0911 - a table
     match body.get("op"):
         case "set":
             kind = body.get("type", "object")
-            return Set(key_in(body), entry(body.get("value"), kind, check), _ttl(body))
+            found = entry(body.get("value"), kind, check)
+            return Set(key_in(body), _sized(key_in(body), found), _ttl(body))
         case "delete":
             return Delete(key_in(body))
         case "clear":
@@ -158,7 +166,8 @@ def op_of(  # noqa: C901, PLR0911 - a table
             runs = tuple(added.content) if isinstance(added.content, Runs) else ()
             if len(runs) != 1:
                 raise BadCallError("field `items` is one run of a list that is not empty")
-            return Extend(key_in(body), runs[0], which == "prepend", added.size, _ttl(body))
+            size = added.size + OVERHEAD_BYTES
+            return Extend(key_in(body), runs[0], which == "prepend", size, _ttl(body))
         case "add":
             amount = entry(body.get("amount")).content
             if type(amount) not in (int, float):
@@ -289,7 +298,7 @@ def unpack(data: bytes) -> State:
             raise ValueError(f"the channel has format {document['format']!r}, not {FORMAT}")
         state = State(clock=document["clock"])
         for key, value, kind, expires in document["entries"]:
-            state.entries[key] = entry(value, kind)._replace(expires=expires)
+            state.entries[key] = _sized(key, entry(value, kind))._replace(expires=expires)
         for key, owners in document["locks"]:
             state.locks[key] = tuple(Owner(Caller(a, n, s), t) for a, n, s, t in owners)
         for activation, attempt, stream, last, answer in document["seen"]:

@@ -542,7 +542,8 @@ async def test_a_run_that_never_asks_for_its_channel_pays_nothing_for_it():
 
 
 async def test_a_channel_has_bounds(monkeypatch):
-    monkeypatch.setattr(channel_calls, "MOST_BYTES", 100)
+    monkeypatch.setattr(channel_calls, "MOST_BYTES", 300)
+    monkeypatch.setattr(channel_calls, "MOST_LOCKS", 1)
     async with World({"tasks": [script("a")]}) as world:
 
         async def work(task, order):
@@ -551,6 +552,12 @@ async def test_a_channel_has_bounds(monkeypatch):
             full = await pod.set("l", "x" * 50)
             assert (full.error, await pod.get("l")) == ("ChannelFull", None)
             await pod.change("delete", "k")
+            await pod.lock("one")
+            many = await pod.change("lock", "other")
+            assert (many.error, many.message) == (
+                "ChannelFull",
+                "the run holds 1 locks, and may hold 1",
+            )
             return Succeeded({"json": await pod.set("l", "x" * 50)})
 
         world.work = work
