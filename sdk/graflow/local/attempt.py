@@ -34,6 +34,8 @@ from graflow.machine.state import Activation
 if TYPE_CHECKING:  # only `graflow run --isolated` needs cloudpickle and what compiles
     from graflow.local.isolation import Isolation
 
+_NO_LIMIT = nullcontext()
+
 
 class Attempts:
     """Makes the attempts of one run."""
@@ -83,7 +85,7 @@ class Attempts:
         before = self._captured.before(callee)
         ended: AttemptSucceeded | AttemptFailed
         try:
-            with Deadline(plan.timeout_s) if plan.timeout_s is not None else nullcontext():
+            with _NO_LIMIT if plan.timeout_s is None else Deadline(plan.timeout_s):
                 if callee.inject_llm_client or callee.inject_llm_agent is not None:
                     call = partial(call, injected=view.provided.injected(node, callee))
                 if self._handlers or task.handler_type != DIRECT:

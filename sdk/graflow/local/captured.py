@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from types import FunctionType, MethodType, ModuleType
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 from graflow.dsl.call import Callee
 from graflow.dsl.captures import Place, of_function
@@ -26,8 +25,6 @@ _CODE: Final = (ModuleType, FunctionType, type)
 
 _Seen = tuple[Place, object, bytes | None]
 """A place, its value, and the pickle of a value that can change."""
-
-_known: "WeakKeyDictionary[FunctionType, tuple[Place, ...]]" = WeakKeyDictionary()
 
 
 class CapturedValueChangedWarning(UserWarning):
@@ -46,12 +43,14 @@ class Captured:
         self._unwatched: set[tuple[int, object]] = set()
         """Places that were warned about, and those that cannot be looked at."""
         self._mutex = threading.Lock()
+        self._places: dict[FunctionType, tuple[Place, ...]] = {}
+        """Of the functions that this run has called."""
 
     def before(self, callee: Callee) -> Sequence[_Seen]:
         """Return what a callee has captured and could change; in most cases nothing."""
         if not self._watching:
             return ()
-        places = places_of(callee.func)
+        places = self._places_of(callee.func)
         if callee.bound:
             changing = [name for name, value in callee.bound.items() if type(value) not in _ATOMS]
             places = (*places, *(Place(f"its argument {n!r}", callee.bound, n) for n in changing))
@@ -62,6 +61,14 @@ class Captured:
         for place, value, data in before:
             if _has_changed(place, value, data) and self._first(place):
                 _warn(task_id, callee.func, place)
+
+    def _places_of(self, func: Callable[..., Any]) -> tuple[Place, ...]:
+        if not isinstance(func, FunctionType):
+            return places_of(func)
+        found = self._places.get(func)
+        if found is None:
+            found = self._places[func] = places_of(func)
+        return found
 
     def _seen(self, place: Place) -> _Seen | None:
         value = place.value()
@@ -89,10 +96,7 @@ def places_of(func: Callable[..., Any]) -> tuple[Place, ...]:
     function, own = _opened(func)
     if function is None:
         return own
-    found = _known.get(function)
-    if found is None:
-        found = _known[function] = tuple(_places(function))
-    return (*own, *found) if own else found
+    return (*own, *_places(function))
 
 
 def _opened(func: Callable[..., Any]) -> tuple[FunctionType | None, tuple[Place, ...]]:
