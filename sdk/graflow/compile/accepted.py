@@ -1,12 +1,17 @@
 """What programs may say that a cluster has no use for: it says so, once for each program."""
 
+import inspect
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
 
 from graflow.compile.errors import UnsupportedError
 from graflow.dsl.flow import CoordinationBackend, ParallelGroup
 from graflow.dsl.handler import DIRECT, DOCKER
 from graflow.dsl.program import Program
+
+OURS = str(Path(__file__).parents[1])
 
 
 class IgnoredOnClusterWarning(UserWarning):
@@ -26,7 +31,20 @@ def check_accepted(program: Program) -> None:
             "program runs; on a cluster leave it out, since each task has a pod"
         )
     for words in _ignored(program):
-        warnings.warn(f"ignored on a cluster: {words}", IgnoredOnClusterWarning, stacklevel=3)
+        warnings.warn(
+            f"ignored on a cluster: {words}",
+            IgnoredOnClusterWarning,
+            stacklevel=_frames_to(inspect.currentframe()),
+        )
+
+
+def _frames_to(frame: FrameType | None) -> int:
+    """Return how many frames there are up to the first that is not ours: the program's own line."""
+    frames = 1
+    while frame is not None and frame.f_code.co_filename.startswith(OURS):
+        frame = frame.f_back
+        frames += 1
+    return frames
 
 
 def _ignored(program: Program) -> Iterator[str]:

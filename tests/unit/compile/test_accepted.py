@@ -26,6 +26,7 @@ def told(program: Program, tmp_path: Path) -> list[str]:
         warnings.simplefilter("always")
         compile_program(program, Options(), where=Place(tmp_path, "w.py"))
     assert {warning.category for warning in caught} <= {IgnoredOnClusterWarning}
+    assert {warning.filename for warning in caught} <= {__file__}, "the program's own line"
     return [str(warning.message) for warning in caught]
 
 
