@@ -43,7 +43,7 @@ def note(ctx, row):
 
 
 @task(retry_policy=RetryPolicy(max_retries=2, initial_interval=0.1, retry_on=BusyError))
-def fetch(name, fails=False):
+def fetch(name, *, fails=False):
     if fails:
         raise ValueError(f"{name} is gone")
     return Row(name, frozenset({name, "fetched"}))
