@@ -47,3 +47,11 @@ def test_f3_an_attempt_that_takes_too_long_is_stopped_and_has_failed(cluster: Cl
     assert found["status"]["reason"] == "DeadlineExceeded"
     assert len(cluster.attempts()) == 2
     assert here("slow.py") == "slow 2 1\nTimeoutError True\n"
+
+
+def test_agents_reach_pods_and_what_a_cluster_ignores_is_named_once(cluster: Cluster) -> None:
+    remote = cluster.submit(PROGRAMS / "agents.py")
+    assert remote.code == 0, remote.err
+    assert remote.out == here("agents.py")
+    assert remote.err.count("ignored on a cluster: the tracer, a NoopTracer") == 1
+    assert remote.err.count("ignored on a cluster: the backend 'direct' of group 'both'") == 1

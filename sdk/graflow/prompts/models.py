@@ -44,7 +44,9 @@ class PromptVersion:
             from jinja2 import Environment, StrictUndefined, TemplateError  # noqa: PLC0415 - optional
         except ImportError as error:
             raise MissingPackageError(
-                "jinja2", "rendering a prompt", "pip install graflow[prompts]"
+                "jinja2",
+                "rendering a prompt",
+                "pip install graflow[prompts], in the task's image too",
             ) from error
         # Prompts are no web pages: nothing in them is to be escaped.
         environment = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from threading import Lock
 from typing import Any
 
-from graflow.exceptions import hint
+from graflow.exceptions import MissingPackageError, hint
 from graflow.prompts.base import DEFAULT_LABEL, PromptManager
 from graflow.prompts.exceptions import (
     PromptConfigurationError,
@@ -148,8 +148,12 @@ def _read(files: list[Path], prefix: str) -> Folder:
 
 
 def _document(file: Path) -> Mapping[str, Mapping[str, Any]]:
-    import yaml  # noqa: PLC0415 - 20 ms that only those who read need
-
+    try:
+        import yaml  # noqa: PLC0415 - 20 ms that only those who read need
+    except ImportError as error:
+        raise MissingPackageError(
+            "pyyaml", "reading prompts", "pip install graflow[prompts], in the task's image too"
+        ) from error
     try:
         found = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

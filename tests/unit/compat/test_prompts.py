@@ -168,6 +168,9 @@ def test_optional_packages_are_named_when_they_are_missing(prompts, monkeypatch)
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(MissingPackageError, match=r"pip install graflow\[prompts\]"):
         prompts.get_prompt("bye").render()
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(MissingPackageError, match="reading prompts needs pyyaml"):
+        YAMLPromptManager(prompts.prompts_dir).get_prompt("bye")
     monkeypatch.setitem(sys.modules, "langfuse", None)
     with pytest.raises(MissingPackageError, match="langfuse"):
         PromptManagerFactory.create("langfuse")
