@@ -1,5 +1,6 @@
 """Locks of a channel as user code holds them: in a `with`, and in one thread as often as wanted."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ class Locks:
     def __init__(self, acquire: Acquire, release: Release) -> None:
         self._acquire = acquire
         self._release = release
-        self._depths: dict[tuple[int, str], int] = {}
+        self._depths: dict[tuple[int, int, str], int] = {}
 
     @contextmanager
     def hold(self, key: str, timeout: float) -> Iterator[None]:
@@ -31,7 +32,7 @@ class Locks:
         Raises:
             TimeoutError: If others hold it for longer than `timeout` seconds.
         """
-        mine = (threading.get_ident(), key)
+        mine = (os.getpid(), threading.get_ident(), key)
         if mine in self._depths:
             self._depths[mine] += 1
             try:
