@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from graflow.api.groups import branches, max_attempts
 from graflow.exceptions import ParallelGroupError, RetryLimitExceededError, as_runtime_error
 from graflow.machine import reasons
-from graflow.machine.plan import GroupPlan, TaskPlan
-from graflow.machine.scopes import node_of, plan_at
+from graflow.machine.plan import GroupPlan
+from graflow.machine.scopes import node_of
 from graflow.machine.state import Activation, Error, Failure, GroupFailure, State
 from graflow_operator.program import Program
 
@@ -15,12 +16,11 @@ Json = dict[str, Any]
 def results(program: Program, state: State, group: Activation, plan: GroupPlan) -> Json:
     """Return what a policy is told of each member, in the order of the members."""
     found: Json = {}
-    for member, number in zip(plan.members, group.scopes, strict=True):
-        failure = state.scopes[number].failure
+    for member, (scope, failure) in branches(state, group, plan):
         if failure is None:
             found[member] = {"success": True, "duration": 0.0, "timestamp": group.since}
         else:
-            found[member] = {"success": False, "error": _words(program, state, number, failure)}
+            found[member] = {"success": False, "error": _words(program, state, scope, failure)}
     return found
 
 
@@ -33,10 +33,7 @@ def verdict(program: Program, state: State, group: Activation, error: Error) -> 
     kind = error.detail.get("type", "") if isinstance(error.detail, dict) else ""
     if not isinstance(plan, GroupPlan) or kind.rpartition(".")[2] != ParallelGroupError.__name__:
         return error
-    ended = [
-        (member, state.scopes[number].failure)
-        for member, number in zip(plan.members, group.scopes, strict=True)
-    ]
+    ended = [(member, failure) for member, (_, failure) in branches(state, group, plan)]
     failure = GroupFailure(
         plan.id,
         tuple((member, failed.error) for member, failed in ended if failed),
@@ -49,12 +46,10 @@ def verdict(program: Program, state: State, group: Activation, error: Error) -> 
 def _words(program: Program, state: State, scope: int, failure: Failure) -> str:
     """Return what a program on one machine reads of a member that failed so."""
     error = failure.error
-    if error.reason not in (reasons.TASK_FAILED, reasons.SYSTEM_EXIT):
-        return error.message
     kind, _, words = error.message.partition(": ")
-    cause = Exception(words or kind)
-    node = plan_at(program.plan, state, scope).by_id.get(failure.node)
-    most = node.retry.max_attempts if isinstance(node, TaskPlan) else 1
-    if failure.failures >= most > 1:
+    raised = error.reason in (reasons.TASK_FAILED, reasons.SYSTEM_EXIT)
+    cause = Exception((words or kind) if raised else error.message)
+    most = max_attempts(program.plan, state, scope, failure)
+    if failure.failures >= most > 1 and error.retryable:
         return str(RetryLimitExceededError(failure.node, failure.failures, most - 1, cause))
-    return str(as_runtime_error(cause))
+    return str(as_runtime_error(cause)) if raised else error.message

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from graflow.api import cut
 from graflow.api.conditions import conditions, failure_of
 from graflow.api.entries import ENDED, FAILED, Entry, PodNote, PodNotes, View, entries
+from graflow.api.groups import failed_group
 from graflow.api.moment import rfc3339
 from graflow.api.workflow_status import Counts, TaskStatus, Transition, Waiting, WorkflowStatus
 from graflow.machine import reasons
@@ -102,6 +103,7 @@ def _status(
             transition(moved, detail.message) for moved in state.transitions[-detail.others :]
         ),
         result=result if state.phase is RunPhase.SUCCEEDED else None,
+        failed_group=failed_group(view.plan, state, detail.message),
     )
 
 

@@ -1,14 +1,17 @@
 """From how a run ended on a cluster to the exception that a program sees."""
 
-from collections.abc import Collection, Mapping
-
-from graflow.api.workflow_status import ConditionStatus, TaskStatus, WorkflowStatus
+from graflow.api.workflow_status import (
+    ConditionStatus,
+    FailedGroup,
+    FailedMember,
+    TaskStatus,
+    WorkflowStatus,
+)
 from graflow.cluster.errors import RefusedError
 from graflow.dsl.failures import Failing, documented
 from graflow.exceptions import GraflowError, GraflowRuntimeError, ParallelGroupError
 from graflow.machine import reasons
-from graflow.machine.graph import scope_graph
-from graflow.machine.plan import GroupPlan, Plan, TaskPlan
+from graflow.machine.plan import Plan, TaskPlan
 from graflow.machine.state import RunPhase
 
 
@@ -56,7 +59,7 @@ def failure(name: str, status: WorkflowStatus, plan: Plan | None = None) -> Graf
     Args:
         name: Name of the Workflow.
         status: Its status.
-        plan: What ran, if it is known: how often tasks are tried, and who is in which group.
+        plan: What ran, if it is known: how often tasks are tried.
     """
     if (refused := refusal(status)) is not None:
         return RefusedError(f"workflow {name!r} was not accepted: {refused}")
@@ -65,12 +68,11 @@ def failure(name: str, status: WorkflowStatus, plan: Plan | None = None) -> Graf
         return None
     task = failed_task(status)
     message = explanation(status) or status.reason or phase
-    plan = plan or Plan(())
-    if phase is not RunPhase.CANCELLED and status.reason == reasons.PARALLEL_GROUP_FAILED:
-        return _group_failure(message, status, plan)
+    if phase is RunPhase.FAILED and status.failed_group is not None:
+        return _group_failure(message, status.failed_group)
     reason = reasons.CANCELLED if phase is RunPhase.CANCELLED else status.reason or ""
     cause = RemoteTaskError(task.message) if task and task.message else None
-    failing = _failing(task, plan) if task else None
+    failing = _failing(task, plan or Plan(())) if task else None
     return documented(reason, message, failing, cause) or RemoteRunError(message, cause)
 
 
@@ -94,39 +96,26 @@ def _phase(status: WorkflowStatus) -> RunPhase:
         return RunPhase.PENDING
 
 
-def _group_failure(message: str, status: WorkflowStatus, plan: Plan) -> ParallelGroupError:
-    """Return the error of the group that a run failed by: the outermost of those that failed."""
-    failed = [task for task in status.tasks if task.phase == "Failed"]
-    failed.sort(key=lambda task: task.completion_time or "9")
-    groups = [task.name for task in failed if isinstance(plan.by_id.get(task.name), GroupPlan)]
-    inner = {
-        node for group in groups for nodes in _branches(plan, group).values() for node in nodes
-    }
-    group = next((name for name in groups if name not in inner), "")
-    by_member = {
-        member: next((task for task in failed if task.name in nodes), None)
-        for member, nodes in _branches(plan, group).items()
-    }
-    members = [(m, _member_failure(task, plan)) for m, task in by_member.items() if task]
-    fine = [member for member, task in by_member.items() if task is None]
-    cause = next((RemoteTaskError(task.message or "") for task in by_member.values() if task), None)
-    return ParallelGroupError(message, group, members, fine, cause)
+def _group_failure(message: str, group: FailedGroup) -> ParallelGroupError:
+    """Return the error of the group that a run failed by, as a run on this machine has it."""
+    failed = [(member.name, _member_failure(member)) for member in group.failed]
+    cause = next((RemoteTaskError(member.message) for member in group.failed), None)
+    return ParallelGroupError(message, group.name, failed, group.succeeded, cause)
 
 
-def _branches(plan: Plan, group: str) -> Mapping[str, Collection[str]]:
-    """Return the nodes of each branch of a group, by member; those of groups inside are theirs."""
-    node = plan.by_id.get(group)
-    if not isinstance(node, GroupPlan):
-        return {}
-    return {member: scope_graph(plan, ((group, member),)).after for member in node.members}
-
-
-def _member_failure(task: TaskStatus, plan: Plan) -> str:
+def _member_failure(member: FailedMember) -> str:
     """Return what a run on this machine says of a member that failed so."""
-    told = (task.message or "").partition("\n\n")[0]
+    told = member.message
     kind, _, words = told.partition(": ")
-    raised = task.reason in (reasons.TASK_FAILED, reasons.SYSTEM_EXIT)
+    raised = member.reason in (reasons.TASK_FAILED, reasons.SYSTEM_EXIT)
     cause = RemoteTaskError((words or kind) if raised else told)
-    if failed := documented(task.reason or "", told, _failing(task, plan), cause):
+    failing = Failing(
+        task_id=member.task,
+        failures=member.failures,
+        max_attempts=member.max_attempts,
+        cycle_count=member.iteration,
+        max_cycles=member.iteration,  # a task is refused the pass after its last one
+    )
+    if failed := documented(member.reason, told, failing, cause):
         return str(failed)
     return str(GraflowRuntimeError(f"An error occurred: {cause}", cause)) if raised else told

@@ -72,7 +72,9 @@ def named_start(nodes: Sequence[NodePlan], start: str) -> tuple[str, ...] | Prob
         return Problem(
             "start", f"start node {start!r} is not in the workflow; {hint(start, known)}"
         )
-    while start in group_of:
+    seen: set[str] = set()  # a group that is a member of itself is a problem of its own
+    while start in group_of and start not in seen:
+        seen.add(start)
         start = group_of[start]
     return (start,)
 

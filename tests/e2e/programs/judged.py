@@ -46,4 +46,6 @@ if __name__ == "__main__":
     try:
         run(3)
     except ParallelGroupError as error:
-        print(error, error.group_id, error.failed_tasks, error.successful_tasks)
+        # On a cluster the tracebacks of the members come behind it.
+        said = str(error).splitlines()[0]
+        print(said, error.group_id, error.failed_tasks, error.successful_tasks)

@@ -159,6 +159,8 @@ def test_two_kinds_in_one_task_or_none_are_refused():
         (("tasks: [{name: a, script: x}]\ngroups: [{name: G, members: [a],"
          " policy: {type: Strict, members: [a]}}]"), "spec.groups[0].policy.members",
          "goes with type Critical"),
+        ("tasks: [{name: a, script: x}]\ngroups: [{name: G, members: [G]}]\nstart: [G]",
+         "spec.groups[0]", "group 'G' is a member of itself"),
         (("tasks: [{name: a, script: x}]\ngroups: [{name: G, members: [a],"
          " policy: {type: Custom}}]"), "spec.groups[0].policy.function", "goes with type Custom"),
         (("tasks: [{name: a, script: x}]\ngroups: [{name: G, members: [a],"

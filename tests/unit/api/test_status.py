@@ -357,6 +357,46 @@ def test_g5_a_group_that_waits_to_run_its_branches_again_says_when_and_why():
     assert waiting.message.startswith(f"attempt 2 starts at {at(1014)}; the last one failed:")
 
 
+def test_f4_the_group_that_a_run_failed_by_names_its_members_wherever_it_was_made():
+    nodes = (
+        TaskPlan("x", Retry(max_attempts=2)),
+        TaskPlan("y"),
+        TaskPlan("z"),
+        GroupPlan("P", ("x", "y")),
+    )
+    run = Told(chain("a", "b"))
+    run.run("a", 1, Spawn(Plan(nodes, (("y", "z"),), start=("P",))))
+    run.fail("x")
+    run.fail("x")
+    run.run("y")
+    run.run("z")
+    assert run.status.reason == reasons.PARALLEL_GROUP_FAILED
+    assert run.status.failed_group.manifest() == {
+        "name": "P",
+        "failed": [
+            {
+                "name": "x",
+                "task": "x",
+                "reason": "TaskFailed",
+                "message": "ValueError: boom",
+                "failures": 2,
+                "maxAttempts": 2,
+                "iteration": 1,
+            }
+        ],
+        "succeeded": ["y"],
+    }
+    assert run.status.message.startswith("Parallel group")
+
+
+def test_a_run_that_failed_by_no_group_names_none():
+    run = Told(group_of("a", "b", policy=BestEffort(), after=("c",)))
+    run.fail("a")
+    run.run("b")
+    run.fail("c")
+    assert run.status.failed_group is None
+
+
 def test_the_failure_of_a_task_that_was_made_names_it():
     run = Told(chain("a", "b"))
     run.run("a", 1, Spawn(Plan((TaskPlan("t1"),), start=("t1",))))
