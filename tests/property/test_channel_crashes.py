@@ -3,7 +3,7 @@
 import asyncio
 from itertools import chain, repeat
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graflow.ledger import wire
@@ -64,6 +64,7 @@ def meant(scripts):
     return got, final
 
 
+@settings(deadline=None, max_examples=40)
 @given(
     st.fixed_dictionaries(dict.fromkeys(PODS, SCRIPTS)),
     st.lists(

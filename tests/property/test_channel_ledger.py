@@ -1,6 +1,6 @@
 """C2: the operations of a channel, against a naive model of them."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graflow.ledger import wire
@@ -18,6 +18,7 @@ def same(one, other):
     return repr(one) == repr(other)  # 1 is not 1.0 is not True here
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_c2_any_sequence_of_operations_does_what_the_model_does(steps):
     model, state = Model(), State()
@@ -32,6 +33,7 @@ def test_c2_any_sequence_of_operations_does_what_the_model_does(steps):
         assert same(contents(state, model.now), model.seen())
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_c2_what_is_packed_and_unpacked_goes_on_as_it_would_have(steps):
     now, state, other = 0.0, State(), State()
@@ -46,6 +48,7 @@ def test_c2_what_is_packed_and_unpacked_goes_on_as_it_would_have(steps):
         assert same(contents(other, now), contents(state, now))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 3), OPS, st.integers(1, 3)), max_size=20))
 def test_c2_a_repeated_call_gets_the_answer_of_the_first_and_changes_nothing(steps):
     state, numbers = State(), {}
@@ -62,6 +65,7 @@ def test_c2_a_repeated_call_gets_the_answer_of_the_first_and_changes_nothing(ste
         assert wire.pack(state) == before
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_c2_a_copy_changes_nothing_of_the_state_that_it_was_taken_of(steps):
     now, state = 0.0, State()
@@ -81,6 +85,7 @@ LOCKING = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(LOCKING)
 def test_c2_a_lock_has_one_holder_the_first_of_those_who_came_and_went_not(steps):
     state, queue, tickets, ended = State(), [], {}, set()
@@ -109,6 +114,7 @@ def test_c2_a_lock_has_one_holder_the_first_of_those_who_came_and_went_not(steps
         assert ended.isdisjoint(a for a, _ in state.known())
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.booleans(), st.integers()), max_size=40))
 def test_c2_all_versions_of_a_list_stay_as_they_were(steps):
     versions = [(Runs.of(Run(1, 0)), [0])]
