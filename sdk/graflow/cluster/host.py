@@ -171,14 +171,14 @@ class ClusterOutcome:
         Raises:
             ValueLostError: If it cannot be read.
         """
+        # Small results of the newest tasks are in the status, too.
+        told = next((task.result for task in self.status.tasks if task.name == task_id), None)
         try:
             found = self._results.get(task_id)
         except ValueLostError:
-            # Small results of the newest tasks are in the status, too.
-            told = next((task.result for task in self.status.tasks if task.name == task_id), None)
             if told is None:
                 raise
-            return self.run.values().open(told, unpickle=True)
+            found = None
         if found is None:
-            return MISSING
+            return MISSING if told is None else self.run.values().open(told, unpickle=True)
         return self.run.values().open(encode_value(found.value), unpickle=True)
