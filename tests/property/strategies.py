@@ -73,21 +73,28 @@ def policies(size: int) -> st.SearchStrategy[GroupPolicy]:
 
 @st.composite
 def fragments(draw: st.DrawFn, placed: list[str]) -> Plan:
-    """Any piece of graph that a task can hand over; it may lead to nodes of the flow."""
-    names = [f"d{n}" for n in range(draw(st.integers(1, 3)))]
-    tasks: list[NodePlan] = [TaskPlan(name) for name in names]
-    if len(names) > 1 and draw(st.booleans()):
-        tasks.append(GroupPlan("D", tuple(names[:2]), draw(policies(2))))
+    """Any piece of graph that a task can hand over, groups in groups too; it may lead outside."""
+    names = [f"d{n}" for n in range(draw(st.integers(1, 4)))]
+    nodes: list[NodePlan] = [TaskPlan(name) for name in names]
+    groups = draw(st.integers(0, 2)) if len(names) > 1 else 0
+    if groups:
+        nodes.append(GroupPlan("D", tuple(names[:2]), draw(policies(2))))
+    if groups > 1 and len(names) > 2:
+        nodes.append(GroupPlan("E", ("D", names[2]), draw(policies(2))))
     exits = draw(st.lists(st.sampled_from(placed), max_size=1)) if placed else []
-    ids = [node.id for node in tasks]
-    inner = st.tuples(st.sampled_from(ids), st.sampled_from([*ids, *exits]))
+    ids = [node.id for node in nodes]
+    members = {m for node in nodes if isinstance(node, GroupPlan) for m in node.members}
+    targets = [name for name in (*ids, *exits) if name not in members]
+    inner = st.tuples(st.sampled_from(ids), st.sampled_from(targets))
     plan = Plan(
-        (*tasks, *(Exit(name) for name in exits)),
+        (*nodes, *(Exit(name) for name in exits)),
         tuple(draw(st.lists(inner, max_size=4))),
-        (draw(st.sampled_from(ids)),),
+        (draw(st.sampled_from([ids[-1], *ids])),),
     )
-    start = plan.group_of.get(plan.start[0])
-    plan = Plan(plan.nodes, plan.edges, (start or plan.start[0],))
+    start = plan.start[0]
+    while start in plan.group_of:
+        start = plan.group_of[start]
+    plan = Plan(plan.nodes, plan.edges, (start,))
     assume(not problems(plan))
     return plan
 
