@@ -65,3 +65,15 @@ def test_r3_arrivals_follow_what_appears_and_vanishes(graph, data) -> None:
 
 def rounds_at(alive, node: str) -> tuple[int, ...]:
     return tuple(sorted(r for at, r in alive if at == node))
+
+
+def test_r3_what_is_alive_at_a_node_still_supports_what_follows_when_nothing_comes_to_it() -> None:
+    names = ("s", "u", "v", "w")
+    edges = (("s", "u"), ("u", "v"), ("w", "v"))
+    plan = Plan(tuple(TaskPlan(name) for name in names), edges, ("s", "w"))
+    tracker = Tracker(scope_graph(plan, ()))
+    for node in ("s", "u", "w"):
+        tracker.appear(node, 0)
+    tracker.vanish("s", 0)
+    assert tracker.arrivals == {"v": (0, 2)}
+    assert tracker.risen == ["u"]

@@ -119,3 +119,33 @@ def test_f2_a_lost_attempt_waits_before_the_next_one():
     host = Host(plan_of("a"))
     host.hear(AttemptLost(1, 1, Error("PodLost", "gone"), 100.0))
     assert (host.find("a").phase, host.find("a").not_before) == (Phase.BACKOFF, 101.0)
+
+
+def test_r7_a_spawner_whose_other_fragment_ends_after_one_failed_does_not_go_on():
+    host = Host(plan_of("a >> b"))
+    host.end("a", Spawn(fragment("n")), Spawn(fragment("m")))
+    host.claim("m")
+    host.fail("n")
+    host.end("m")
+    assert (host.state.phase, host.find("a").phase) == (RunPhase.FAILED, Phase.HOLDING)
+    assert not host.state.scopes[0].tokens
+
+
+def test_r7_a_branch_that_failed_has_ended_though_others_still_run():
+    plan = plan_of("G >> after", {"G": "a b"}, policies={"G": BestEffort()})
+    host = Host(plan)
+    host.claim("b")
+    host.fail("a")
+    host.end("b")
+    assert host.starting() == ["after"]
+
+
+def test_r7_the_run_ends_with_its_last_attempt_though_a_sibling_never_began():
+    host = failed(plan_of("f; G", {"G": "a b"}, start=("f", "G")), "a")
+    host.end("a")
+    assert host.state.phase is RunPhase.FAILED
+    assert host.find("b").phase is Phase.PENDING
+
+
+def test_completed_tasks_are_counted_and_groups_are_not():
+    assert Host(plan_of("s >> G", {"G": "a b"})).go().state.completed == 3
