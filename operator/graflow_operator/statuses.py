@@ -145,7 +145,8 @@ def post_notes(notes: Notes, run: RunRef, before: State, after: State) -> None:
     for number in after.backoff:
         activation, known = after.activations[number], before.activations.get(number)
         if activation.error and (known is None or known.phase is not Phase.BACKOFF):
-            words = f"task {activation.node!r}: attempt {activation.attempt - 1} failed, trying"
+            what = "group" if activation.scopes else "task"
+            words = f"{what} {activation.node!r}: attempt {activation.attempt - 1} failed, trying"
             log.info("%s: %s again: %s", run, words, activation.error.reason)
             notes.post(run, "Retrying", f"{words} again: {activation.error.message}", warning=True)
     if after.phase.ended and not before.phase.ended:

@@ -12,6 +12,7 @@ from graflow.cluster.failures import is_over
 from graflow.cluster.run import Run
 from graflow.compile.bundle import size_text
 from graflow.compile.program import Compiled
+from graflow.machine import reasons
 
 SILENCE_S = 10.0
 """After this long without any news of a new run, say what may be the matter."""
@@ -77,7 +78,11 @@ class Reporter:
             if task.phase != "Pending" and self.seen.get(key) != now:
                 self.seen[key] = now
                 say(_task_line(task))
-        waits = {one.task: f"{one.reason}: {one.message}" for one in status.waiting if one.message}
+        waits = {
+            one.task: f"{one.reason}: {one.message}"
+            for one in status.waiting
+            if one.message and one.reason != reasons.HOLDING  # what holds it is told of itself
+        }
         for task_name, why in waits.items():
             if self.waiting.get(task_name) != why:
                 say(f"  {task_name} waits, {_short(why)}")
