@@ -49,11 +49,11 @@ def test_r6_of_two_passes_in_one_round_the_latest_counts():
 
 
 def test_r6_of_dynamic_nodes_the_later_pass_of_the_spawner_counts_before_the_call():
-    host = Host(plan_of("s; a", start=("s", "a")))
-    host.end("s")
-    host.end("a", Spawn(fragment("n")), Spawn(fragment("m1; m2")), Jump("a"))
+    host = Host(plan_of("a; b", start=("a", "b")))
+    host.end("a", Spawn(fragment("n")), Spawn(fragment("m1; m2")))
     for node in ("n", "m1", "m2"):
         host.end(node)
+    host.end("b", Jump("a"))
     host.end("a", Spawn(fragment("k")))
     assert host.go().state.value == "k#1"
 

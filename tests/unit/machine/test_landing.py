@@ -137,3 +137,19 @@ def test_t_a_pass_keeps_input_and_data_until_it_is_given_other_data():
     assert (again.again, [s.sender for s in again.sent]) == ("one", ["s"])
     host.end("a", Iterate("two"))
     assert host.find("a").again == "two"
+
+
+def test_t8_what_has_left_by_an_exit_is_alive_in_the_fragment_no_more():
+    host = Host(plan_of("a >> b; c", start=("a",)))
+    host.end("a", Spawn(fragment("n >> c; m", exits=("c",))))
+    host.end("n")
+    assert host.state.scopes[host.find("m").scope].tracker.alive == {"m": (0,)}
+
+
+def test_g6_a_branch_that_a_jump_has_led_further_is_as_wide_when_the_host_starts_anew():
+    host = Host(plan_of("G >> after; x >> y", {"G": "a b"}, start=("G",)))
+    host.end("a", Jump("x"))
+    host.reload()
+    host.end("x")
+    host.reload()
+    assert host.go().ran == ["a", "x", "b", "y", "after"]
