@@ -173,6 +173,19 @@ def test_t8_a_fragment_that_leads_to_a_task_of_the_flow_jumps_there(ran):
     assert ran == ["new", "finish"]
 
 
+def test_t8_a_task_of_the_flow_behind_a_member_of_a_new_group_runs_in_its_branch(ran):
+    with workflow("w") as wf:
+        finish = ran.named("finish")
+
+        @task(inject_context=True)
+        def work(ctx):
+            ctx.next_task(parallel(ran.named("new") >> finish, ran.named("other")))
+
+        work >> finish
+        assert wf.execute() == "finish"
+    assert sorted(ran) == ["finish", "finish", "new", "other"]
+
+
 def test_t8_a_task_of_the_flow_in_the_middle_of_a_fragment_is_refused(ran):
     with workflow("w") as wf:
         finish = ran.named("finish")

@@ -1,7 +1,8 @@
 """Tokens of several rounds on one node, the order in which they become free, and results."""
 
 from graflow.machine.directives import Jump
-from graflow.machine.results import of_run
+from graflow.machine.plan import Custom
+from graflow.machine.results import of_run, seen_by, visible
 from support.plans import Host, plan_of
 
 
@@ -51,3 +52,24 @@ def test_g4_of_an_id_that_a_branch_ran_twice_the_latest_result_becomes_visible()
 def test_g4_results_are_kept_only_for_branches_that_may_read_them():
     host = Host(plan_of("G", {"H": "b c", "G": "a H"}))
     assert [host.state.scopes[n].children for n in (0, 1, 2)] == [2, 0, 2]
+
+
+def test_g4_a_group_inside_a_branch_sees_the_run_as_it_was_when_the_outer_group_started():
+    host = Host(plan_of("G; a >> H; side", {"H": "b", "G": "a"}, start=("G", "side")))
+    host.end("side")
+    host.end("a")
+    scope = host.find("b").scope
+    assert visible(host.state, scope, "a").value == "a#1"
+    assert visible(host.state, scope, "side") is None
+
+
+def test_g4_of_an_id_in_several_branches_the_branch_declared_last_wins_for_the_policy_too():
+    plan = plan_of("G; x", {"G": "a b"}, start=("G",), policies={"G": Custom()})
+    host = Host(plan)
+    host.end("b", Jump("x"))
+    host.end("x", value="of b")
+    host.end("a", Jump("x"))
+    host.end("x", value="of a")
+    assert seen_by(host.state, host.find("G"), "x").value == "of b"
+    host.end("G")
+    assert of_run(host.state)["x"].value == "of b"
