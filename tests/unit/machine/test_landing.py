@@ -1,7 +1,9 @@
 """Where jumps and fragments land: scope, round and what they bring (R1, R5, T5, G6)."""
 
 from graflow.machine.directives import Iterate, Jump, Spawn
+from graflow.machine.objections import objection
 from graflow.machine.plan import Plan, TaskPlan
+from graflow.machine.scopes import groups_around
 from graflow.machine.state import GroupValue
 from support.plans import Host, fragment, plan_of
 
@@ -153,3 +155,30 @@ def test_g6_a_branch_that_a_jump_has_led_further_is_as_wide_when_the_host_starts
     host.end("x")
     host.reload()
     assert host.go().ran == ["a", "x", "b", "y", "after"]
+
+
+def test_r5_a_jump_to_what_only_a_loop_edge_leads_to_does_not_wait_for_the_join():
+    host = Host(plan_of("y >> x >> y; y >> z; slow >> z", start=("y", "slow")))
+    host.end("y")
+    host.end("x", Jump("z"))
+    assert host.starting() == ["slow", "z"]
+    assert host.find("z").round == 0
+
+
+def test_g6_no_group_around_can_be_jumped_to_however_far_out():
+    plan = plan_of("G", {"H": "b c", "G": "a H"})
+    host = Host(plan)
+    b = host.find("b")
+    assert groups_around(host.state, b.scope) == ("H", "G")
+    assert "runs in group 'G'" in objection(plan, host.state, b, [Jump("G")])
+    host.end("b", Spawn(fragment("n")))
+    assert "runs in group 'H'" in objection(plan, host.state, host.find("n"), [Jump("H")])
+
+
+def test_t8_a_task_without_edges_can_be_a_node_of_a_fragment():
+    plan = plan_of("a >> b; off", start=("a",))
+    host = Host(plan)
+    spawn = Spawn(fragment("off >> n"))
+    assert objection(plan, host.state, host.find("a"), [spawn]) is None
+    host.end("a", spawn)
+    assert host.go().ran == ["a", "off", "n", "b"]

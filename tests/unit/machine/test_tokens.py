@@ -73,3 +73,46 @@ def test_g4_of_an_id_in_several_branches_the_branch_declared_last_wins_for_the_p
     assert seen_by(host.state, host.find("G"), "x").value == "of b"
     host.end("G")
     assert of_run(host.state)["x"].value == "of b"
+
+
+def test_g4_a_policy_sees_nothing_of_branches_that_failed_and_the_latest_of_the_others():
+    plan = plan_of("G; a >> a2; m >> H; m >> k", {"H": "p", "G": "a m"}, policies={"G": Custom()})
+    host = Host(plan, failing=["a2"])
+    host.end("a")
+    host.end("a2")
+    host.end("m")
+    host.end("k", Jump("m"))
+    host.end("m")
+    while host.starting() != ["G"]:
+        host.end(host.starting()[0])
+    assert seen_by(host.state, host.find("G"), "a") is None
+    assert seen_by(host.state, host.find("G"), "m").value == "m#2"
+
+
+def test_c1_of_results_that_are_kept_for_a_branch_others_see_the_latest():
+    host = Host(plan_of("a >> b >> a; b >> G", {"G": "x"}, start=("a",)))
+    for node in ("a", "b", "a"):
+        host.end(node)
+    assert visible(host.state, 0, "a").value == "a#2"
+    assert visible(host.state, host.find("x").scope, "a").value == "a#1"
+
+
+def test_r2_the_walk_begins_at_the_start_nodes_and_not_at_what_is_declared_first():
+    host = Host(plan_of("a >> b >> a", start=("b",)))
+    host.end("b")
+    assert host.find("a").round == 0
+    host.end("a")
+    assert host.find("b").round == 1
+
+
+def test_r2_the_walk_of_a_branch_begins_at_its_member_also_when_a_jump_has_led_beyond():
+    host = Host(plan_of("k >> n >> k; m >> t; m >> n; x", {"G": "m"}, start=("G",)))
+    host.end("m")
+    host.end("t", Jump("x"))
+    host.end("n")
+    assert host.find("k").round == 0
+
+
+def test_g6_a_token_for_the_group_that_one_runs_in_is_absorbed():
+    host = Host(plan_of("G >> after; a >> t >> G", {"G": "a b"}, start=("G",)))
+    assert host.go().ran == ["a", "b", "t", "after"]
