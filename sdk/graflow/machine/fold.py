@@ -259,7 +259,7 @@ class Fold:
     def offer_end(self, scope: int, end: End) -> None:
         """Take an end of a scope for its value, if it is the best so far (R6)."""
         found = self.state.scopes[scope]
-        if found.end is None or _rank(end) >= _rank(found.end):
+        if found.end is None or end.rank >= found.end.rank:
             found.end = end
 
     def note(self, source: Activation, kind: str, target: str, reason: str) -> None:
@@ -276,7 +276,3 @@ class Fold:
 
 def _round(token: Token) -> int:
     return token.round
-
-
-def _rank(end: End) -> tuple[tuple[int, ...], int, int]:
-    return (end.order, end.round, end.iteration)

@@ -4,6 +4,7 @@ from graflow.machine.creation import next_turn, release
 from graflow.machine.failing import fail
 from graflow.machine.fold import Fold
 from graflow.machine.plan import Custom, GroupPlan
+from graflow.machine.retry import may_again
 from graflow.machine.scopes import node_of
 from graflow.machine.state import Activation, End, Error, GroupValue, Phase, Scope, Token
 from graflow.machine.verdict import verdict
@@ -51,7 +52,7 @@ def fail_verdict(step: Fold, group: Activation, error: Error) -> None:
     retry = _plan(step, group).retry
     failures = group.failures + 1
     changes = {"failures": failures, "error": error, "claim": ""}
-    if not error.retryable or failures >= retry.max_attempts:
+    if not may_again(retry, failures, retryable=error.retryable):
         fail(step, step.put(group, Phase.FAILED, **changes), error)
         return
     scopes = _reopened(step, group)

@@ -92,7 +92,7 @@ def resume(step: Fold, task: Activation) -> None:
     for fragment in fragments:
         step.merge_results(task.scope, fragment)
     ends = [fragment.end for fragment in fragments if fragment.end]
-    best = max(ends, key=lambda end: (end.order, end.round, end.iteration), default=None)
+    best = max(ends, key=lambda end: end.rank, default=None)
     step.close(task, task.scopes)
     _go_on(step, task, task.value, task.then or _NO_MORE, best)
 

@@ -28,7 +28,7 @@ from graflow.machine.events import (
 from graflow.machine.failing import end, fail, fail_scope
 from graflow.machine.fold import Fold
 from graflow.machine.plan import DEFAULT_MAX_LOSSES, Exit, GroupPlan, Plan
-from graflow.machine.retry import loss_backoff_s
+from graflow.machine.retry import loss_backoff_s, may_again
 from graflow.machine.scopes import node_of, plan_at
 from graflow.machine.state import (
     RUN_SCOPE,
@@ -140,9 +140,8 @@ def _failed(step: Fold, event: AttemptFailed) -> bool:
     if isinstance(node, GroupPlan | Exit):
         raise TypeError(f"{node.id!r} is no task and has no attempts")
     failures = activation.failures + 1
-    again = event.error.retryable and failures < node.retry.max_attempts
     changes = {"failures": failures, "error": event.error, "claim": ""}
-    if again:
+    if may_again(node.retry, failures, retryable=event.error.retryable):
         _try_again(step, activation, step.wait_s(activation, node.retry, failures), changes)
     else:
         fail(step, step.put(activation, Phase.FAILED, **changes), event.error)

@@ -8,6 +8,17 @@ _LOSS = Retry(initial_s=1.0, factor=2.0, max_s=30.0)
 """Lost attempts back off on their own: the node or the image may need a while."""
 
 
+def may_again(retry: Retry, failures: int, *, retryable: bool) -> bool:
+    """Return whether there is another attempt after so many failures.
+
+    Args:
+        retry: How often to try.
+        failures: Attempts that have failed.
+        retryable: Whether another one may help after the last error.
+    """
+    return retryable and failures < retry.max_attempts
+
+
 def backoff_s(retry: Retry, failures: int, *, salt: str = "") -> float:
     """Return the wait in seconds after so many failures (at least 1).
 

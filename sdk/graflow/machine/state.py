@@ -201,6 +201,11 @@ class End(NamedTuple):
     node: str
     value: Value
 
+    @property
+    def rank(self) -> tuple[tuple[int, ...], int, int]:
+        """What decides between two ends."""
+        return self.order, self.round, self.iteration
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
