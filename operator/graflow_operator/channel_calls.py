@@ -16,8 +16,8 @@ MOST_CALLS = 1000
 MOST_BYTES = 16 << 20
 """Bytes of a channel; values of more than a few KiB are in the store, and do not count."""
 
-
 MOST_LOCKS = 10_000
+"""Locks that the attempts of a run hold or wait for at a time, by their names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graflow.ledger import wire
-from graflow.ledger.state import Caller, Op, Owner, State, apply, call
+from graflow.ledger.state import Caller, Op, Owner, State, apply, call, put
 from graflow.store import ObjectMissingError
 from graflow.store.keys import RunKeys
 from graflow_operator.storage import Storage
@@ -95,8 +95,9 @@ def text_of(state: State) -> str:
 
 def initial(given: Mapping[str, Any]) -> State:
     """Return the channel of a run that has not begun."""
-    state = State(entries={key: wire.entry({"json": value}) for key, value in given.items()})
-    state.size = sum(found.size for found in state.entries.values())
+    state = State()
+    for key, value in given.items():
+        put(state, key, wire.entry({"json": value}))
     return state
 
 

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any
 
 from graflow.dsl.channel import checked_amount, checked_key, checked_ttl, error_of, kind_of
 from graflow.dsl.channel_locks import Locks, not_free
@@ -29,13 +29,6 @@ from graflow.ledger.state import (
     Unlock,
     apply,
 )
-
-
-class Held(Protocol):
-    """A value as a channel keeps it."""
-
-    def thaw(self) -> Any:  # noqa: ANN401 - any value
-        """Return a copy of it."""
 
 
 class _Core:
@@ -73,7 +66,7 @@ class MemoryChannel:
 
     @classmethod
     def of(cls, name: str, state: State) -> "MemoryChannel":
-        """Return a channel whose values have a `thaw` (see `Held`), whatever made them."""
+        """Return a channel whose values, whatever made them, have a `thaw()` that copies them."""
         channel = cls.__new__(cls)
         channel._bind(_Core(name, state, time.monotonic), None)  # noqa: SLF001 - of this class
         return channel

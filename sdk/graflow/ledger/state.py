@@ -219,7 +219,7 @@ def apply(state: State, op: Op, now: float, owner: Owner) -> Answer:  # noqa: PL
     _sweep(state, now)
     match op:
         case Set(key=key, entry=entry, ttl=ttl):
-            _put(state, key, entry._replace(expires=None if ttl is None else now + ttl))
+            put(state, key, entry._replace(expires=None if ttl is None else now + ttl))
             return Answer()
         case Delete(key=key):
             return Answer(value=_drop(state, key))
@@ -248,7 +248,7 @@ def _extend(state: State, op: Extend, now: float) -> Answer:
     old = old or Entry(Runs.of(), "list")
     runs = old.content.prepended(op.run) if op.front else old.content.appended(op.run)
     expires = old.expires if op.ttl is None else now + op.ttl
-    _put(state, op.key, Entry(runs, "list", old.size + op.size, expires))
+    put(state, op.key, Entry(runs, "list", old.size + op.size, expires))
     return Answer(value=runs.count)
 
 
@@ -261,7 +261,7 @@ def _add(state: State, key: str, amount: float) -> Answer:
     except OverflowError as error:
         words = f"channel key {key!r}: {amount!r} cannot be added: {error}"
         return Answer(error="OverflowError", message=words)
-    _put(state, key, old._replace(content=total, kind=type(total).__name__))
+    put(state, key, old._replace(content=total, kind=type(total).__name__))
     return Answer(value=total)
 
 
@@ -293,7 +293,8 @@ def _queue(state: State, key: str, owners: tuple[Owner, ...]) -> None:
         state.locks.pop(key, None)
 
 
-def _put(state: State, key: str, entry: Entry) -> None:
+def put(state: State, key: str, entry: Entry) -> None:
+    """Give a key its entry as it is, and count it in."""
     old = state.entries.get(key)
     state.size += entry.size - (old.size if old else 0)
     state.entries[key] = entry

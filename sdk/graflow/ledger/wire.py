@@ -27,6 +27,7 @@ from graflow.ledger.state import (
     Set,
     State,
     Unlock,
+    put,
 )
 
 Json: TypeAlias = dict[str, Any]
@@ -298,14 +299,11 @@ def unpack(data: bytes) -> State:
             raise ValueError(f"the channel has format {document['format']!r}, not {FORMAT}")
         state = State(clock=document["clock"])
         for key, value, kind, expires in document["entries"]:
-            state.entries[key] = _sized(key, entry(value, kind))._replace(expires=expires)
+            put(state, key, _sized(key, entry(value, kind))._replace(expires=expires))
         for key, owners in document["locks"]:
             state.locks[key] = tuple(Owner(Caller(a, n, s), t) for a, n, s, t in owners)
         for activation, attempt, stream, last, answer in document["seen"]:
             state.seen[Caller(activation, attempt, stream)] = (last, answer_of(answer))
     except (zlib.error, KeyError, TypeError, BadCallError) as error:
         raise ValueError(f"the channel cannot be read: {error!r}") from error
-    state.size = sum(found.size for found in state.entries.values())
-    expiring = [found.expires for found in state.entries.values() if found.expires is not None]
-    state.soonest = min(expiring, default=None)
     return state
