@@ -3,10 +3,12 @@
 import json
 
 from graflow.machine.codec import encode
-from graflow.machine.directives import Iterate, Jump, Spawn
+from graflow.machine.commands import FinishRun, StopAttempt, WakeAt
+from graflow.machine.directives import Iterate, Jump, Spawn, Terminate
 from graflow.machine.events import AttemptSucceeded, CancelRequested, RunFailed, TimerFired
-from graflow.machine.plan import BestEffort, Retry
+from graflow.machine.plan import BestEffort, Plan, Retry, TaskPlan
 from graflow.machine.reducer import reduce
+from graflow.machine.retry import backoff_s
 from graflow.machine.state import Error, Phase, RunPhase, State
 from support.plans import Host, fragment, plan_of
 
@@ -89,3 +91,24 @@ def test_transitions_of_one_fold_are_all_kept_for_the_host_to_collect():
     host = Host(plan_of("a; x", start=("a",)))
     host.end("a", *[Jump("x")] * 25)
     assert [t.number for t in host.state.transitions] == list(range(1, 26))
+
+
+def test_f1_the_host_is_to_wake_the_run_for_the_first_that_waits():
+    tasks = (TaskPlan("a", Retry(2, initial_s=9.0)), TaskPlan("b", Retry(2, initial_s=4.0)))
+    host = Host(Plan(tasks, (), ("a", "b")))
+    host.fail("a")
+    host.fail("b")
+    assert host.due() == (WakeAt(4.0),)
+
+
+def test_f1_waits_grow_up_to_the_longest():
+    patient = Retry(9, initial_s=1.0, factor=3.0, max_s=5.0)
+    assert [backoff_s(patient, n) for n in (1, 2, 3)] == [1.0, 3.0, 5.0]
+
+
+def test_t1_when_the_run_has_ended_all_that_runs_or_might_is_to_stop():
+    host = Host(plan_of("a; b; c", start=("a", "b", "c")))
+    host.claim("a")
+    host.end("b", Terminate("done"))
+    assert host.due() == (StopAttempt(1, 1), StopAttempt(2, 1), StopAttempt(3, 1), FinishRun())
+    assert host.state.value == "b#1"

@@ -182,3 +182,15 @@ def test_t8_a_task_without_edges_can_be_a_node_of_a_fragment():
     assert objection(plan, host.state, host.find("a"), [spawn]) is None
     host.end("a", spawn)
     assert host.go().ran == ["a", "off", "n", "b"]
+
+
+def test_t5_a_task_of_a_fragment_can_jump_within_it_and_out_of_it_to_what_is_known():
+    plan = plan_of("a >> b")
+    host = Host(plan)
+    host.end("a", Spawn(fragment("n >> m >> k")))
+    n = host.find("n")
+    assert objection(plan, host.state, n, [Jump("k"), Jump("b")]) is None
+    unknown = Spawn(fragment("d >> bb", exits=("bb",)))
+    assert "did you mean 'b'?" in objection(plan, host.state, n, [unknown])
+    host.end("n", Jump("k"))
+    assert host.go().ran == ["a", "n", "k", "b"]
