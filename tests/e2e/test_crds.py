@@ -90,7 +90,7 @@ def test_every_kind_of_task_is_accepted_by_the_api_server(cluster, workflow):
         ([{"name": "a"}], {}, "a task has exactly one of function, entrypoint, script"),
         ([{**TASK, "scirpt": "x"}], {}, "spec.tasks[0].scirpt: field not declared in schema"),
         ([{**TASK, "name": ""}], {}, "spec.tasks[0].name"),
-        ([], {}, "spec.tasks"),
+        ([], {}, "a workflow has tasks, or a bundle that has them"),
         (
             [TASK],
             {"groups": [{"name": "G", "members": ["a"], "policy": {"type": "AtLeast"}}]},

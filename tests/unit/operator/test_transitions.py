@@ -497,6 +497,21 @@ async def test_k1_a_crash_at_any_write_loses_nothing_of_what_was_decided_and_doe
             assert len(names) == len(set(names)), number
 
 
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_k1_a_crash_at_any_write_neither_asks_a_policy_twice_nor_runs_a_branch_too_often(
+    bundled, after
+):
+    for number in range(1, 28):
+        spec, work = judged_by(SAID_NO, returned(None), retry={"maxAttempts": 2})
+        async with bundled(spec, work=work) as world:
+            world.start(dies_at=number, dies_after=after)
+            status = await world.end(restart=True)
+            assert status["phase"] == "Succeeded", number
+            assert sorted(world.executed) == ["G", "G", "after", "x", "y", "y"], number
+            names = world.made("pods")
+            assert len(names) == len(set(names)), number
+
+
 @pytest.mark.parametrize("seed", range(15))
 async def test_k1_crashes_again_and_again_change_nothing_either(seed):
     rng = random.Random(seed)
