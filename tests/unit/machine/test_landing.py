@@ -1,5 +1,7 @@
 """Where jumps and fragments land: scope, round and what they bring (R1, R5, T5, G6)."""
 
+import pytest
+
 from graflow.machine.directives import Iterate, Jump, Spawn
 from graflow.machine.objections import objection
 from graflow.machine.plan import Plan, TaskPlan
@@ -194,3 +196,17 @@ def test_t5_a_task_of_a_fragment_can_jump_within_it_and_out_of_it_to_what_is_kno
     assert "did you mean 'b'?" in objection(plan, host.state, n, [unknown])
     host.end("n", Jump("k"))
     assert host.go().ran == ["a", "n", "k", "b"]
+
+
+@pytest.mark.parametrize("taken", ["first", "member", "G", "x"])
+def test_t7_no_id_that_has_a_place_in_the_program_can_be_given_again(taken):
+    plan = plan_of("first; G; x >> y", {"G": "member"}, start=("first", "G"))
+    host = Host(plan)
+    spawn = Spawn(Plan((TaskPlan(taken),), (), (taken,)))
+    assert "of that id already" in objection(plan, host.state, host.find("first"), [spawn])
+
+
+def test_r1_an_edge_that_is_drawn_twice_is_one_edge():
+    host = Host(Plan((TaskPlan("a"), TaskPlan("b")), (("a", "b"), ("a", "b")), ("a",)))
+    host.end("a")
+    assert [s.sender for s in host.find("b").sent] == ["a"]
