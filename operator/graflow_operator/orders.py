@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 from graflow.api import names
 from graflow.machine.objections import known_nodes
 from graflow.machine.plan import Exit, GroupPlan, Plan, TaskPlan
-from graflow.machine.results import seen_by
+from graflow.machine.results import named_by, seen_by
 from graflow.machine.scopes import groups_around, identity, outward
 from graflow.machine.state import Activation, Sent, State
 from graflow_operator import judged, keys, values
@@ -14,8 +14,6 @@ from graflow_operator.bundles import Bundle
 from graflow_operator.program import Program
 from graflow_operator.refs import AttemptRef, RunRef
 from graflow_operator.work import Work, work_of
-
-RESULT_SUFFIX = ".__result__"
 
 Json = dict[str, Any]
 Channel: TypeAlias = Mapping[str, values.ValueRef]
@@ -160,10 +158,9 @@ def _resolve(
 ) -> Json | None:
     if found := _result(state, seer, name):
         return found
-    if name.endswith(RESULT_SUFFIX):
-        found = _result(state, seer, name.removesuffix(RESULT_SUFFIX))
-        if found is not None:
-            return {"channel": found["result"]}
+    named = named_by(name)
+    if named is not None and (found := _result(state, seer, named)):
+        return {"channel": found["result"]}
     if name in channel:
         return {"channel": channel[name]}
     return {"task": True} if name in known_nodes(program.plan, state, seer.scope) else None

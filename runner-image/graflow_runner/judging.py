@@ -6,11 +6,11 @@ Imported when there is one; few groups have one.
 from collections.abc import Mapping
 from typing import Any
 
-from graflow.dsl import current, handles
 from graflow.dsl.context import TaskExecutionContext
 from graflow.dsl.handler import TaskResult
+from graflow.dsl.judging import run_judge
 from graflow.dsl.policies import GroupExecutionPolicy
-from graflow.exceptions import GraflowRuntimeError, InvalidTransitionError
+from graflow.exceptions import GraflowRuntimeError
 
 
 def judge(
@@ -30,11 +30,7 @@ def judge(
     group = call["group"]
     members = [context.graph.get_node(member) for member in call["members"]]
     results = {member: _result(member, found) for member, found in call["results"].items()}
-    context.place = current.enter_task(None, context.facts.identity)
-    handles.enter(context)
-    policy.on_group_finished(group, members, results, context)
-    if context.decisions is not None:
-        raise InvalidTransitionError(f"the policy of group {group!r} cannot decide what runs")
+    run_judge(policy, group, members, results, context)
 
 
 def _result(member: str, found: Mapping[str, Any]) -> TaskResult:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from graflow.dsl.call import Callee
 from graflow.dsl.flow import Executable, ParallelGroup
 from graflow.dsl.graph import TaskGraph
+from graflow.dsl.handler import DIRECT
 from graflow.dsl.options import PodOptions
 from graflow.dsl.task import TaskWrapper
 
@@ -67,10 +68,8 @@ class KnownTasks:
         return task_id in self._run.tasks or task_id in self._run.groups
 
     def written(self, task_id: str) -> Json | None:
-        """Return what the bundle's plan says of a task, its edges apart; None: it says nothing."""
-        if self._bundle is None or task_id not in self._run.tasks:
-            return None
-        return {name: part for name, part in self._run.tasks[task_id].items() if name != "after"}
+        """Return what the bundle's plan says of a task; None: it says nothing."""
+        return None if self._bundle is None else self._run.tasks.get(task_id)
 
     def _stand_in(self, name: str, drawn: "_Drawn") -> Executable:
         if name in drawn.groups:
@@ -181,7 +180,7 @@ def _parts(spec: Json, bundle: "Bundle") -> dict[str, Any]:
     return {
         **{f.name: getattr(callee, f.name) for f in fields(callee) if f.name != "annotations"},
         "callee": callee,
-        "handler_type": "direct",
+        "handler_type": DIRECT,
         "max_cycles": spec.get("maxIterations"),
         "max_retries": retry and retry["maxAttempts"] - 1,
         "timeout": spec.get("timeoutSeconds"),

@@ -12,6 +12,7 @@ from aiohttp import web
 from graflow.api import names
 from graflow.ledger import wire
 from graflow.ledger.state import Caller, Owner
+from graflow.machine.results import named_by
 from graflow_operator import channel_values, metrics, orders, values
 from graflow_operator.server.errors import bad, not_yet
 from graflow_operator.server.replica import replica_of
@@ -82,9 +83,9 @@ async def _read(runner: Runner, body: Json) -> Json:
 
 def _named_result(runner: Runner, key: str) -> Mapping[str, Any] | None:
     """Return the result that a key names (C1)."""
-    if not key.endswith(orders.RESULT_SUFFIX):
+    task = named_by(key)
+    if task is None:
         return None
-    task = key.removesuffix(orders.RESULT_SUFFIX)
     _, state, seer = runner.actor.holder(runner.attempt, runner.claim)
     found = orders.results(state, seer, [task])[task]
     return None if found is None else found["result"]

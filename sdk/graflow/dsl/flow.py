@@ -19,6 +19,7 @@ from typing import TypeAlias
 from graflow.dsl import current, policies
 from graflow.dsl.checks import named, whole
 from graflow.dsl.current import Surface
+from graflow.dsl.handler import DIRECT
 from graflow.exceptions import ConfigError
 from graflow.machine.plan import GroupPolicy
 
@@ -62,7 +63,7 @@ Side: TypeAlias = Part | Sequence[Part]
 class Executable(Part):
     """A node: a task or a group."""
 
-    handler_type = "direct"
+    handler_type = DIRECT
     """What runs it; only tasks can say something else."""
 
     def __init__(self, task_id: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from graflow.dsl.checks import whole
 from graflow.exceptions import ConfigError, ParallelGroupError, hint
+from graflow.machine import reasons
 from graflow.machine.plan import (
     AtLeast,
     BestEffort,
@@ -79,7 +80,7 @@ class _Closed(GroupExecutionPolicy):
 def _error_of(result: "TaskResult") -> Error | None:
     if result.success:
         return None
-    return Error("TaskFailed", result.error_message or "the branch failed")
+    return Error(reasons.TASK_FAILED, result.error_message or "the branch failed")
 
 
 class StrictGroupPolicy(_Closed):

@@ -8,6 +8,7 @@ from typing import Any, Unpack
 from graflow.dsl import current
 from graflow.dsl.call import Callee, run_alone
 from graflow.dsl.flow import Executable
+from graflow.dsl.handler import DIRECT
 from graflow.dsl.options import PodArguments, PodOptions, check_options
 from graflow.dsl.retry import RetryPolicy
 from graflow.dsl.signature import Signature
@@ -50,7 +51,7 @@ class TaskWrapper(Executable):
         self.inject_context = inject_context
         self.inject_llm_client = inject_llm_client
         self.inject_llm_agent = inject_llm_agent
-        self.handler_type = handler_type or "direct"
+        self.handler_type = handler_type or DIRECT
         self.resolve_keyword_args = resolve_keyword_args
         self.max_cycles = max_cycles
         self.max_retries = max_retries

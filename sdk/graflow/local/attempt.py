@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -134,8 +133,7 @@ class Attempts:
             cycle_count=activation.iteration,
         )
         context = TaskExecutionContext(facts, view)
-        call = partial(run_policy, self._nodes.state, activation, group, context)
-        error = copy_context().run(call)
+        error = run_policy(self._nodes.state, activation, group, context)
         number, attempt = activation.number, activation.attempt
         if error is None:
             return AttemptSucceeded(number, attempt, None, time.time())

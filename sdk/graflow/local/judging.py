@@ -2,18 +2,13 @@
 
 import time
 
-from graflow.dsl import current
 from graflow.dsl.context import TaskExecutionContext
 from graflow.dsl.failures import judge
 from graflow.dsl.flow import ParallelGroup
 from graflow.dsl.handler import TaskResult
+from graflow.dsl.judging import run_judge
 from graflow.dsl.retry import is_retryable
-from graflow.exceptions import (
-    InvalidTransitionError,
-    ParallelGroupError,
-    as_runtime_error,
-    words_of,
-)
+from graflow.exceptions import ParallelGroupError, as_runtime_error, words_of
 from graflow.local.failures import shown_error
 from graflow.machine import reasons
 from graflow.machine.state import Activation, Error, State
@@ -32,22 +27,15 @@ def run_policy(
     """
     if group.judge is None:
         raise TypeError(f"group {activation.node!r} has no policy of its own")
-    current.enter_task(None, context.facts.identity)
     results = {
         member.task_id: _result(state, scope, member.task_id)
         for member, scope in zip(group.tasks, activation.scopes, strict=True)
     }
     try:
-        group.judge.on_group_finished(activation.node, group.tasks, results, context)
-        _check_decided_nothing(activation.node, context)
+        run_judge(group.judge, activation.node, group.tasks, results, context)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - user code may raise anything
         return _verdict(activation.node, error)
     return None
-
-
-def _check_decided_nothing(group: str, context: TaskExecutionContext) -> None:
-    if context.decisions is not None:
-        raise InvalidTransitionError(f"the policy of group {group!r} cannot decide what runs")
 
 
 def _verdict(group: str, error: Exception | SystemExit) -> Error:

@@ -5,7 +5,7 @@ from graflow.dsl.graph import TaskGraph
 from graflow.dsl.program import Carrying, Program, carrying_of
 from graflow.dsl.task import TaskWrapper
 from graflow.machine.plan import Plan
-from graflow.machine.scopes import outward
+from graflow.machine.scopes import outward, plan_at
 from graflow.machine.state import RUN_SCOPE, Activation, State
 
 
@@ -20,10 +20,7 @@ class Nodes:
 
     def node(self, activation: Activation) -> Executable:
         """Return what an activation is of."""
-        home = self.state.scopes[activation.scope].home
-        if home == RUN_SCOPE:
-            return self.program.graph.get_node(activation.node)
-        plan = self.state.scopes[home].plan or self.program.plan
+        plan = plan_at(self.program.plan, self.state, activation.scope)
         return self._object(plan, activation.node)
 
     def task(self, activation: Activation) -> TaskWrapper:
@@ -77,5 +74,5 @@ class Nodes:
 
     def _object(self, plan: Plan, name: str) -> Executable:
         found = plan.payload.get(name)
-        # A branch in a fragment can have taken in a task from outside it.
+        # Those of the program are in its graph; a branch in a fragment can have taken in some.
         return found if isinstance(found, Executable) else self.program.graph.get_node(name)

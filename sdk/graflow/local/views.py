@@ -14,11 +14,8 @@ from graflow.dsl.memory_channel import MemoryChannel
 from graflow.dsl.missing import MISSING
 from graflow.dsl.services import Provided
 from graflow.local.nodes import Nodes
-from graflow.machine.results import seen_by, visible_names
+from graflow.machine.results import named_by, seen_by, visible_names
 from graflow.machine.state import Activation, GroupValue, Value
-
-RESULT_KEY = ".__result__"
-"""`<id>.__result__` is the channel's name for the result of a task (C1)."""
 
 
 def thaw(value: Value) -> Any:  # noqa: ANN401 - any value
@@ -165,6 +162,5 @@ class RunChannel:
         return ChannelHandle, ()  # what travels is a handle (C5)
 
     def _named_result(self, key: str) -> object:
-        if not key.endswith(RESULT_KEY):
-            return MISSING
-        return self._result(key.removesuffix(RESULT_KEY))
+        task = named_by(key)
+        return MISSING if task is None else self._result(task)

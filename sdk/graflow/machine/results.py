@@ -1,9 +1,21 @@
 """Which results a task may read (C1, G4)."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from graflow.machine.scopes import outward
 from graflow.machine.state import RUN_SCOPE, Activation, Result, State
+
+_SUFFIX: Final = ".__result__"
+
+
+def named_by(key: str) -> str | None:
+    """Return the id whose result a channel key names (C1); None for a key that is only a key.
+
+    >>> named_by("load.__result__"), named_by("load")
+    ('load', None)
+    """
+    return key.removesuffix(_SUFFIX) if key.endswith(_SUFFIX) else None
 
 
 def visible(state: State, scope: int, task: str) -> Result | None:
