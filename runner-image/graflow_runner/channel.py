@@ -3,8 +3,6 @@
 Imported when a task first asks for it.
 """
 
-import base64
-import hashlib
 import os
 import threading
 import time
@@ -20,6 +18,7 @@ from graflow.ledger import wire
 from graflow.ledger.runs import Runs
 from graflow.ledger.state import Answer
 from graflow_runner.calls import Operator
+from graflow_runner.outcome import Leaf
 from graflow_runner.refs import Fetch, value_of
 
 INLINE_BYTES: Final = 128 * 1024
@@ -166,15 +165,11 @@ class PodChannel:
         except values.ValueNotSerializableError as error:
             words = f"channel key {key!r}: {error}"
             raise values.ValueNotSerializableError(words) from error
-        data = encoded.data
-        if len(data) > INLINE_BYTES:
-            sha256 = hashlib.sha256(data).hexdigest()
-            self._operator.upload(data, sha256)
-            found = {"sha256": sha256, "size": len(data), "encoding": encoded.encoding}
-            return {"blob": found}
-        if encoded.encoding == "json":
-            return {"json": value}
-        return {"pickle": base64.b64encode(data).decode()}
+        leaf = Leaf(encoded)
+        if len(encoded.data) > INLINE_BYTES:
+            self._operator.upload(encoded.data, leaf.description["sha256"])
+            leaf.is_stored = True
+        return leaf.reference()
 
 
 def decoded(value: Mapping[str, Any], fetch: Fetch) -> Any:  # noqa: ANN401 - a user's value

@@ -15,7 +15,7 @@ SUCCEEDED: Final = "Succeeded"
 
 
 class Leaf:
-    """Bytes in an outcome: its value, or a part of a directive.
+    """Bytes that are told: the value of an outcome, a part of a directive, a channel's value.
 
     Args:
         value: The bytes.

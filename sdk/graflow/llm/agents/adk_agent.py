@@ -1,9 +1,9 @@
 """Agents of Google's Agent Development Kit."""
 
 import asyncio
-import threading
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -74,7 +74,7 @@ class AdkLLMAgent(LLMAgent):
             stream = self.run_async(input_text, user_id=user_id, session_id=session_id, **kwargs)
             events.extend([event async for event in stream])
 
-        _run_to_end(collect)
+        _run_to_end(collect())
         final = [event for event in events if event.is_final_response()]
         output = "".join(text for event in final[-1:] for text in _texts(event))
         return {
@@ -148,24 +148,10 @@ def _identifier(name: str) -> str:
     return text if text.isidentifier() else f"app_{text}"
 
 
-def _run_to_end(work: Callable[[], Awaitable[None]]) -> None:
-    """Run an async function in an event loop of its own, also where one runs already."""
-    errors: list[BaseException] = []
-
-    async def whole() -> None:
-        await work()
-
-    def carry() -> None:
-        try:
-            asyncio.run(whole())
-        except BaseException as error:  # noqa: BLE001 - raised again by the caller
-            errors.append(error)
-
-    thread = threading.Thread(target=carry, name="graflow agent")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
+def _run_to_end(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine in an event loop of its own, also where one runs already."""
+    with ThreadPoolExecutor(1, thread_name_prefix="graflow agent") as pool:
+        pool.submit(asyncio.run, work).result()
 
 
 def _kit() -> Any:  # noqa: ANN401 - what is used of the kit
