@@ -8,7 +8,7 @@ from graflow.api import cut
 from graflow.api.moment import rfc3339
 from graflow.api.workflow_status import TaskStatus, WorkflowStatus
 from graflow.machine import reasons
-from graflow.machine.plan import GroupPlan, Plan
+from graflow.machine.plan import GroupPlan, Plan, TaskPlan
 from graflow.machine.scopes import node_of, plan_at
 from graflow.machine.state import Activation, Error, GroupFailure, Phase, Result, State, Value
 
@@ -118,6 +118,7 @@ def _of_activation(
         activation=activation.number,
         attempt=activation.attempt,
         failures=activation.failures or None,
+        max_attempts=_max_attempts(view, activation) if phase == FAILED else None,
         pod=note.name[:_NAME] or (same.pod if same else None),
         node=note.node[:_NAME] or (same.node if same else None),
         start_time=rfc3339(since) if activation.phase is Phase.RUNNING else began,
@@ -131,6 +132,11 @@ def _of_activation(
         traceback=traceback_of(activation.error) if failed and activation.error else "",
         since=since,
     )
+
+
+def _max_attempts(view: View, activation: Activation) -> int | None:
+    node = node_of(view.plan, view.state, activation)
+    return node.retry.max_attempts if isinstance(node, TaskPlan) else None
 
 
 def _why(view: View, activation: Activation, note: PodNote) -> tuple[str, str]:

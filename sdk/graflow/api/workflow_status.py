@@ -64,6 +64,9 @@ class TaskStatus(StatusModel):
     failures: int | None = Field(default=None, ge=0)
     """Attempts that the task has failed; those that the infrastructure lost are none."""
 
+    max_attempts: int | None = Field(default=None, ge=1)
+    """Of a task that has failed: how many attempts it may have."""
+
     pod: str | None = Field(default=None, max_length=253)
     """Pod of the attempt."""
 

@@ -11,7 +11,6 @@ from graflow.cluster.errors import RefusedError
 from graflow.dsl.failures import Failing, documented
 from graflow.exceptions import GraflowError, GraflowRuntimeError, ParallelGroupError
 from graflow.machine import reasons
-from graflow.machine.plan import Plan, TaskPlan
 from graflow.machine.state import RunPhase
 
 
@@ -53,13 +52,12 @@ def failed_task(status: WorkflowStatus) -> TaskStatus | None:
     return min(failed, key=lambda task: task.completion_time or "9", default=None)
 
 
-def failure(name: str, status: WorkflowStatus, plan: Plan | None = None) -> GraflowError | None:
+def failure(name: str, status: WorkflowStatus) -> GraflowError | None:
     """Return the exception of a run that did not end well; None for one that did or goes on.
 
     Args:
         name: Name of the Workflow.
         status: Its status.
-        plan: What ran, if it is known: how often tasks are tried.
     """
     if (refused := refusal(status)) is not None:
         return RefusedError(f"workflow {name!r} was not accepted: {refused}")
@@ -72,20 +70,18 @@ def failure(name: str, status: WorkflowStatus, plan: Plan | None = None) -> Graf
         return _group_failure(message, status.failed_group)
     reason = reasons.CANCELLED if phase is RunPhase.CANCELLED else status.reason or ""
     cause = RemoteTaskError(task.message) if task and task.message else None
-    failing = _failing(task, plan or Plan(())) if task else None
+    failing = _failing(task) if task else None
     return documented(reason, message, failing, cause) or RemoteRunError(message, cause)
 
 
-def _failing(task: TaskStatus, plan: Plan) -> Failing:
-    node = plan.by_id.get(task.name)
-    if not isinstance(node, TaskPlan):
-        return Failing(task_id=task.name)
+def _failing(task: TaskStatus) -> Failing:
+    passes = task.iteration or 1
     return Failing(
         task_id=task.name,
         failures=task.failures or 1,
-        max_attempts=node.retry.max_attempts,
-        cycle_count=task.iteration or 1,
-        max_cycles=node.max_cycles,
+        max_attempts=task.max_attempts or 1,
+        cycle_count=passes,
+        max_cycles=passes,  # a task is refused the pass after its last one
     )
 
 
@@ -114,7 +110,7 @@ def _member_failure(member: FailedMember) -> str:
         failures=member.failures,
         max_attempts=member.max_attempts,
         cycle_count=member.iteration,
-        max_cycles=member.iteration,  # a task is refused the pass after its last one
+        max_cycles=member.iteration,
     )
     if failed := documented(member.reason, told, failing, cause):
         return str(failed)

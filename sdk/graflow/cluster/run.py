@@ -1,17 +1,13 @@
 """One run on a cluster, seen from this machine."""
 
-import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from graflow.api.bundle import BundleDamagedError
-from graflow.api.errors import InvalidWorkflow
 from graflow.api.workflow_status import Transition, WorkflowStatus
 from graflow.cluster import history, logs
 from graflow.cluster.errors import (
-    ClusterError,
     NotFinishedError,
     NotFoundError,
     ValueLostError,
@@ -19,11 +15,9 @@ from graflow.cluster.errors import (
 )
 from graflow.cluster.failures import failure, is_over
 from graflow.cluster.handout import Handout
-from graflow.cluster.plans import plan_in
 from graflow.cluster.values import Values
 from graflow.cluster.workflows import Object, Workflows
 from graflow.exceptions import GraflowError
-from graflow.machine.plan import Plan
 
 Progress = Callable[[WorkflowStatus], None]
 TRIES = 3
@@ -44,7 +38,6 @@ class Run:
         """Name of the Workflow resource."""
         self.uid = uid
         """Tells it from others that had this name before."""
-        self._plan: Plan | None = None
 
     @classmethod
     def named(cls, workflows: Workflows, name: str) -> "Run":
@@ -125,7 +118,7 @@ class Run:
 
     def failure(self, status: WorkflowStatus) -> GraflowError | None:
         """Return the exception of a run that did not end well, given its last status."""
-        return failure(self.name, status, self._plan)
+        return failure(self.name, status)
 
     def result_in(self, status: WorkflowStatus, *, unpickle: bool) -> Any:  # noqa: ANN401 - as above
         """Return the run's value, given its last status."""
@@ -206,7 +199,4 @@ class Run:
             raise NotFoundError(
                 f"workflow {self.name!r} was deleted; the one of that name now is another"
             )
-        if self._plan is None:
-            with contextlib.suppress(InvalidWorkflow, BundleDamagedError, ClusterError):
-                self._plan = plan_in(found, self._workflows)
         return found

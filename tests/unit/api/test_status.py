@@ -158,8 +158,10 @@ def test_a_retry_says_when_it_comes_and_why():
 def test_the_attempts_that_were_made_are_told():
     run = Told(chain("a", retry=Retry(max_attempts=2)))
     run.fail("a")
+    assert run.task("a").max_attempts is None
     run.fail("a")
     assert run.status.message == "task 'a' failed after 2 attempts: ValueError: boom"
+    assert (run.task("a").failures, run.task("a").max_attempts) == (2, 2)
     assert (run.task("a").attempt, run.task("a").failures) == (2, 2)
 
 

@@ -18,7 +18,6 @@ from graflow.exceptions import (
     ParallelGroupError,
     RetryLimitExceededError,
 )
-from graflow.machine.plan import Plan, Retry, TaskPlan
 
 TRACEBACK = (
     'Traceback (most recent call last):\n  File "/tmp/graflow/code/w.py", line 3\nValueError: no'
@@ -77,21 +76,23 @@ def test_f4_reasons_become_their_documented_exceptions(reason: str, kind: type[E
 
 
 def test_f1_a_task_that_failed_in_all_of_its_attempts_says_so_with_the_last_traceback() -> None:
-    tasks = [task("b", "Failed", attempt=5, failures=3, message=TRACEBACK)]
-    failed = status(phase="Failed", reason="TaskFailed", message="short", tasks=tasks)
-    error = failure("etl", failed, Plan((TaskPlan("b", Retry(max_attempts=3)),)))
+    tried = task("b", "Failed", attempt=5, failures=3, maxAttempts=3, message=TRACEBACK)
+    failed = status(phase="Failed", reason="TaskFailed", message="short", tasks=[tried])
+    error = failure("etl", failed)
     assert isinstance(error, RetryLimitExceededError)
     assert (error.task_id, error.max_retries) == ("b", 2)
     assert TRACEBACK in str(error)
-    patient = Plan((TaskPlan("b", Retry(max_attempts=5)),))
-    given_up = failure("etl", failed, patient)
+    tried["maxAttempts"] = 5
+    given_up = failure(
+        "etl", status(phase="Failed", reason="TaskFailed", message="short", tasks=[tried])
+    )
     assert not isinstance(given_up, RetryLimitExceededError), "lost attempts are no failures"
 
 
 def test_f1_too_many_passes_say_how_many() -> None:
     tasks = [task("b", "Failed", iteration=4, reason="CycleLimitExceeded", message="m")]
     failed = status(phase="Failed", reason="CycleLimitExceeded", message="m", tasks=tasks)
-    error = failure("etl", failed, Plan((TaskPlan("b", max_cycles=4),)))
+    error = failure("etl", failed)
     assert isinstance(error, CycleLimitExceededError)
     assert (error.task_id, error.cycle_count, error.max_cycles) == ("b", 4, 4)
 

@@ -328,7 +328,7 @@ async def test_g2_a_policy_that_says_no_fails_the_group(bundled):
         status = await world.end()
         assert (status["phase"], status["reason"]) == ("Failed", "ParallelGroupFailed")
         assert status["message"] == "too few rows"
-        error = failure("run", WorkflowStatus.model_validate(status), world.actor._program.plan)
+        error = failure("run", WorkflowStatus.model_validate(status))
         assert isinstance(error, ParallelGroupError)
         assert (error.group_id, error.successful_tasks) == ("G", ["x"])
         assert error.failed_tasks == [("y", "An error occurred: no (caused by no)")]
