@@ -40,11 +40,9 @@ def written(fragment: Fragment, known: KnownTasks, defaults: Mapping[str, int]) 
         max_retries=defaults.get("maxRetries", 0),
     )
     plan = fragment.plan(given)
-    static = {
-        node.task_id: written
-        for node in fragment.nodes
-        if node.built_at is None and (written := known.written(node.task_id)) is not None
-    }
+    # Of the program's tasks only those that no edge leads to are nodes of a fragment (T8).
+    found = {node.task_id: known.written(node.task_id) for node in fragment.nodes}
+    static = {name: spec for name, spec in found.items() if spec is not None}
     try:
         tasks, groups = _nodes(fragment, plan, static)
         code = _code(fragment, static)

@@ -204,7 +204,13 @@ async def test_the_tasks_of_a_large_workflow_come_from_its_bundle():
         assert (status["phase"], [task["name"] for task in status["tasks"]]) == ("Succeeded", ["a"])
 
 
-@pytest.mark.parametrize("data", [GOOD, zipped({"format": 2}), zipped({"format": 3})])
+LATER = zipped(
+    {"format": 3, "python": "3.11", "functions": {"0" * 64: ["f"]}},
+    **{"plan.json": json.dumps({"tasks": [{"name": "a", "function": "f"}]})},
+)
+
+
+@pytest.mark.parametrize("data", [GOOD, zipped({"format": 2}), LATER])
 async def test_a_bundle_without_the_tasks_that_it_should_have_is_refused(data):
     async with World(in_the_bundle(data)) as world:
         from graflow_operator.cluster import BUNDLES

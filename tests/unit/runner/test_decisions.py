@@ -37,7 +37,7 @@ def run(operator, runners, func, *, plan=None, manifest=None, **order):
     data, hashes = bundle(functions=forms, plan=plan or PLAN, **(manifest or {}))
     with_bundle(operator, data)
     operator.order["call"] = {"function": hashes["t"], "id": "t"}
-    operator.order["task"] |= {"identity": "t#1", "inside": []}
+    operator.order["task"] = {"identity": "t#1", "inside": [], **operator.order["task"]}
     operator.order |= order
     runner = runners.run()
     (report,) = operator.reports
@@ -73,12 +73,12 @@ def test_a_task_that_decides_nothing_reports_nothing_of_it(operator, runners):
 def test_a_jump_names_its_target_and_why(operator, runners):
     def t(ctx):
         ctx.next_task(ctx.graph.get_node("alarm"), reason="too hot")
-        ctx.next_task(ctx.graph.get_node("G"))
+        ctx.next_task(ctx.graph.get_node("G"), reason="r" * 2000)
 
     report = run(operator, runners, t)
     assert report["directives"] == [
         {"kind": "Jump", "target": "alarm", "reason": "too hot"},
-        {"kind": "Jump", "target": "G", "reason": ""},
+        {"kind": "Jump", "target": "G", "reason": "r" * 1024},
     ]
 
 
@@ -251,10 +251,15 @@ def test_t7_automatic_ids_depend_on_where_the_activation_stands(operator, runner
         step = task(lambda x: x, id="step")
         ctx.next_task(step(x=1) >> step(x=2))
 
-    (told,) = run(operator, runners, t)["directives"]
-    names = [one["name"] for one in told["fragment"]["tasks"]]
-    assert len(set(names)) == 2
-    assert all(name.startswith("step_") for name in names)
+    seen = []
+    for identity in ("t#1", "t#2", "t#2"):
+        operator.next_attempt()
+        operator.order["task"] |= {"identity": identity}
+        (told,) = run(operator, runners, t, task=operator.order["task"])["directives"]
+        seen.append([one["name"] for one in told["fragment"]["tasks"]])
+    assert all(name.startswith("step_") for name in seen[0])
+    assert len({*seen[0], *seen[1]}) == 4
+    assert seen[1] == seen[2]
 
 
 def test_t8_an_off_flow_task_in_a_fragment_keeps_what_the_program_says_of_it(operator, runners):
@@ -338,9 +343,12 @@ def test_code_in_the_store_is_fetched(operator, runners):
     assert operator.reports[0]["value"] == {"json": 3}
 
 
-def test_what_is_large_goes_to_the_store_once_and_the_rest_into_the_report(operator, runners):
+@pytest.mark.parametrize("length", [300_000, 10_000], ids=["large", "shared by many"])
+def test_what_is_large_goes_to_the_store_once_and_the_rest_into_the_report(
+    operator, runners, length
+):
     def t(ctx):
-        noise = __import__("random").Random(1).randbytes(300_000)
+        noise = __import__("random").Random(1).randbytes(length)
 
         @task
         def size(n):
@@ -350,7 +358,8 @@ def test_what_is_large_goes_to_the_store_once_and_the_rest_into_the_report(opera
 
     (told,) = run(operator, runners, t)["directives"]
     (name,) = operator.store
-    assert len(operator.store[name]) > 300_000
+    assert len(operator.store[name]) > length
+    assert operator.calls.count("POST /runner/v1/blob") == 1
     codes = [ref["group"]["code"] for ref in told["fragment"]["code"].values()]
     assert len(codes) == 50
     assert {json.dumps(code) for code in codes} == {json.dumps(codes[0])}
