@@ -1,7 +1,5 @@
 """The channel that a run has left, as a channel of this machine."""
 
-import base64
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -43,8 +41,12 @@ def left(
     """
     if cursor is None:
         return MemoryChannel("run", initial=initial)
+    if cursor.state is None and cursor.key is None:
+        raise ValueLostError(
+            f"the channel of workflow {handout.workflow!r} can be read when the run has ended"
+        )
     try:
-        kept = wire.unpack(_packed(cursor, handout))
+        kept = wire.unpack(handout.kept(cursor, "channel", "the channel"))
     except ValueError as error:
         raise ValueLostError(
             f"the channel of workflow {handout.workflow!r} cannot be read: {error}"
@@ -52,22 +54,6 @@ def left(
     values = Values(handout)
     entries = {key: _opened(entry, values) for key, entry in kept.entries.items()}
     return MemoryChannel.of("run", State(entries))
-
-
-def _packed(cursor: ChannelCursor, handout: Handout) -> bytes:
-    if cursor.state is not None:
-        return base64.b64decode(cursor.state)
-    if cursor.key is None:
-        raise ValueLostError(
-            f"the channel of workflow {handout.workflow!r} can be read when the run has ended"
-        )
-    data = handout.read(f"channel/{cursor.key.rpartition('/')[2]}", "the channel")
-    if hashlib.sha256(data).hexdigest() != cursor.sha256:
-        raise ValueLostError(
-            f"the channel of workflow {handout.workflow!r} came with other content than the run "
-            f"recorded; it was changed in the store"
-        )
-    return data
 
 
 def _opened(entry: Entry, values: Values) -> Entry:

@@ -1,10 +1,13 @@
 """What the operator hands out to users, through the API server's service proxy."""
 
+import base64
+import hashlib
 import os
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from graflow.api.names import HEADER_TOKEN, LABEL_APP_NAME, OPERATOR_APP, USER_PREFIX
+from graflow.api.workflow_status import ChannelCursor, Cursor
 from graflow.cluster.apiserver import ApiServer
 from graflow.cluster.errors import ForbiddenError, NotFoundError, ValueLostError
 
@@ -53,6 +56,31 @@ class Handout:
             raise ValueLostError(
                 f"the operator does not hand out {words} of workflow {self.workflow!r}: {error}"
             ) from error
+
+    def kept(self, cursor: Cursor | ChannelCursor, folder: str, words: str) -> bytes:
+        """Return the bytes that a cursor has in it, or names in the store.
+
+        Args:
+            cursor: What the run's status says of them.
+            folder: Where the operator has such bytes.
+            words: What they are, for people.
+
+        Raises:
+            ValueLostError: If the operator does not give them, or gives others.
+        """
+        if cursor.state is not None:
+            return base64.b64decode(cursor.state)
+        if cursor.key is None:
+            raise ValueLostError(
+                f"the status of workflow {self.workflow!r} does not say where {words} is"
+            )
+        data = self.read(f"{folder}/{cursor.key.rpartition('/')[2]}", words)
+        if hashlib.sha256(data).hexdigest() != cursor.sha256:
+            raise ValueLostError(
+                f"{words} of workflow {self.workflow!r} came with other content than the run "
+                f"recorded; it was changed in the store"
+            )
+        return data
 
     def _service(self, words: str) -> tuple[str, str]:
         """Return namespace and name of the operator's Service."""
