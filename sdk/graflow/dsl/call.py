@@ -96,7 +96,7 @@ def run_call(  # noqa: PLR0913 - hosts give what they have
         callee, context, sent=sent, names=names, given=given, injected=injected, again=again
     )
 
-    def in_task() -> Any:  # noqa: ANN401
+    def in_task() -> Any:  # noqa: ANN401 - what the function returns
         context.place = current.enter_task(workflow, context.facts.identity)
         context.func = callee.func
         handles.enter(context)
@@ -175,19 +175,19 @@ def _injected(callee: Callee, offered: Mapping[str, object]) -> dict[str, object
     return {name: offered[name] for name in wanted if name in offered}
 
 
-def _finish(value: Any) -> Any:  # noqa: ANN401
+def _finish(value: Any) -> Any:  # noqa: ANN401 - what the function returned
     """Return the value of a call, of `async def` functions too."""
     if not iscoroutine(value):
         return value
     return _await(value)
 
 
-def _await(coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401
+def _await(coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - what the function returns
     # Imported here: 30 ms that most tasks never need.
     import asyncio  # noqa: PLC0415
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
-    def run() -> Any:  # noqa: ANN401
+    def run() -> Any:  # noqa: ANN401 - what the function returns
         try:
             return asyncio.run(coroutine)
         except asyncio.CancelledError as error:

@@ -86,6 +86,6 @@ def _pickled_by_value(value: object) -> bytes | None:
 
         data: bytes = cloudpickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
         pickle.loads(data)  # noqa: S301 - made the line before
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - as above
         return None
     return data

@@ -324,7 +324,7 @@ class ExecutionContext:
         """
         return self.run_with({})
 
-    def run_with(self, handlers: Mapping[str, TaskHandler]) -> Any:  # noqa: ANN401
+    def run_with(self, handlers: Mapping[str, TaskHandler]) -> Any:  # noqa: ANN401 - the value of the run
         """Run the graph with handlers; see `execute`."""
         before = self._channel
         self.outcome = self.error = None

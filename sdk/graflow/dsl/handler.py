@@ -49,7 +49,7 @@ class DirectTaskHandler(TaskHandler):
         """Return `direct`."""
         return DIRECT
 
-    def execute_task(self, task: "TaskWrapper", context: "ExecutionContext") -> Any:  # noqa: ANN401
+    def execute_task(self, task: "TaskWrapper", context: "ExecutionContext") -> Any:  # noqa: ANN401 - any value
         """Call the function and keep its value."""
         value = task.run()
         context.set_result(task.task_id, value)
@@ -84,7 +84,7 @@ class DockerTaskHandler(TaskHandler):
             f"@task({', '.join(instead)}), and send the program to a cluster (graflow submit)"
         )
 
-    def execute_task(self, task: "TaskWrapper", context: "ExecutionContext") -> Any:  # noqa: ANN401
+    def execute_task(self, task: "TaskWrapper", context: "ExecutionContext") -> Any:  # noqa: ANN401 - any value
         """Never called: no such handler can be made."""
         raise NotImplementedError
 

@@ -66,7 +66,7 @@ class _Closed(GroupExecutionPolicy):
         group_id: str,
         tasks: "Sequence[Executable]",
         results: "Mapping[str, TaskResult]",
-        context: Any,  # noqa: ANN401
+        context: Any,  # noqa: ANN401 - as in the base class
     ) -> None:
         """Judge as the machine would: for policies of the program's own that build on this one."""
         del tasks, context

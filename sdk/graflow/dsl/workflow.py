@@ -187,7 +187,7 @@ class WorkflowContext:
     def visualize_dependencies(self) -> None:
         """Print what comes after each node."""
         text = show.dependencies(self.graph.picture())
-        print(f"=== Workflow {self.name!r} Dependencies ===\n{text}")  # noqa: T201
+        print(f"=== Workflow {self.name!r} Dependencies ===\n{text}")  # noqa: T201 - what it is for
 
     def program(self, start_node: str | None = None, max_steps: int = DEFAULT_MAX_STEPS) -> Program:
         """Return what a host would run.

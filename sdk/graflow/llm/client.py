@@ -60,7 +60,7 @@ class LLMClient:
             model=model or self.model, messages=list(messages), stream=False, **asked
         )
 
-    def completion_text(self, messages: Sequence[Message], **params: Any) -> str:  # noqa: ANN401
+    def completion_text(self, messages: Sequence[Message], **params: Any) -> str:  # noqa: ANN401 - LiteLLM's own
         """Ask a model and return its words; arguments as those of `completion`."""
         return extract_text(self.completion(messages, **params))
 

@@ -139,7 +139,7 @@ class Fold:
     def put(self, activation: Activation, phase: Phase, **changes: object) -> Activation:
         """Bring a live activation to a phase."""
         since = self.at if phase is not activation.phase else activation.since
-        changed = activation._replace(phase=phase, since=since, **changes)  # type: ignore[arg-type]
+        changed = activation._replace(phase=phase, since=since, **changes)  # type: ignore[arg-type]  # names of fields
         state, number = self.state, activation.number
         state.activations[number] = changed
         state.starting.pop(number, None)

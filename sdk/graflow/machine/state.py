@@ -379,5 +379,5 @@ KEPT_TRANSITIONS = 20
 
 def _shallow(value: Any, kind: Callable[..., Any]) -> Any:  # noqa: ANN401  both are of one class
     # `copy.copy` takes five times as long, and every pure fold pays for it.
-    names = kind.__slots__  # type: ignore[attr-defined]
+    names = kind.__slots__  # type: ignore[attr-defined]  # a dataclass with slots
     return kind(**{name: getattr(value, name) for name in names})

@@ -124,7 +124,7 @@ def _element(
             ET.SubElement(made, f"{{{_GRAPHML}}}data", key=key).text = str(fact)
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any value
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, dict):

@@ -138,12 +138,12 @@ def draw_task_graph(graph: Graph, title: str = "Task Graph") -> None:
 
 def visualize_dependencies(graph: Graph) -> None:
     """Print what comes after each node."""
-    print(f"=== Dependencies ===\n{show.dependencies(_picture(graph))}")  # noqa: T201
+    print(f"=== Dependencies ===\n{show.dependencies(_picture(graph))}")  # noqa: T201 - what it is for
 
 
 def show_graph_info(graph: Graph) -> None:
     """Print the outline of a graph, and its cycles."""
-    print(f"=== Graph Information ===\n{show.summary(_picture(graph))}")  # noqa: T201
+    print(f"=== Graph Information ===\n{show.summary(_picture(graph))}")  # noqa: T201 - what it is for
 
 
 def _picture(graph: Graph) -> Picture:

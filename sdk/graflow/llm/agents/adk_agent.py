@@ -18,7 +18,7 @@ class AdkLLMAgent(LLMAgent):
         self,
         adk_agent_or_app: Any,  # noqa: ANN401 - the kit's own types
         app_name: str | None = None,
-        session_service: Any = None,  # noqa: ANN401
+        session_service: Any = None,  # noqa: ANN401 - the kit's own types
         enable_tracing: bool = True,  # noqa: FBT001, FBT002
         enable_caching: bool = False,  # noqa: FBT001, FBT002
         user_id: str = "graflow-user",
@@ -89,7 +89,7 @@ class AdkLLMAgent(LLMAgent):
         user_id: str | None = None,
         trace_id: str | None = None,
         session_id: str | None = None,
-        **kwargs: Any,  # noqa: ANN401
+        **kwargs: Any,  # noqa: ANN401 - as those of `run`
     ) -> AsyncIterator[Any]:
         """Work on an input and yield the kit's events; arguments as those of `run`."""
         del trace_id
@@ -133,7 +133,7 @@ def _step(event: Any) -> AgentStep:  # noqa: ANN401 - an event of the kit
     }
 
 
-def _texts(event: Any) -> list[str]:  # noqa: ANN401
+def _texts(event: Any) -> list[str]:  # noqa: ANN401 - an event of the kit
     parts = getattr(event.content, "parts", None) or ()
     return [part.text for part in parts if getattr(part, "text", None)]
 
@@ -157,8 +157,8 @@ def _run_to_end(work: Coroutine[Any, Any, None]) -> None:
 def _kit() -> Any:  # noqa: ANN401 - what is used of the kit
     try:
         from google.adk import apps, runners, sessions  # noqa: PLC0415 - optional
-        from google.adk.agents import context_cache_config  # noqa: PLC0415
-        from google.genai import types  # noqa: PLC0415
+        from google.adk.agents import context_cache_config  # noqa: PLC0415 - optional
+        from google.genai import types  # noqa: PLC0415 - optional
     except ImportError as error:
         raise MissingPackageError("google-adk", "AdkLLMAgent") from error
     return SimpleNamespace(

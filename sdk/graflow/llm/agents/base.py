@@ -36,7 +36,7 @@ class LLMAgent(ABC):
             kwargs: What this kind of agent takes besides.
         """
 
-    def run_async(self, input_text: str, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: ANN401
+    def run_async(self, input_text: str, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - the agent's own
         """Work on an input and yield what happens meanwhile.
 
         Raises:

@@ -59,7 +59,7 @@ class PydanticLLMAgent(LLMAgent):
         self,
         input_text: str,
         message_history: Sequence[Any] | None = None,
-        **kwargs: Any,  # noqa: ANN401
+        **kwargs: Any,  # noqa: ANN401 - as those of `run`
     ) -> AsyncIterator[Any]:
         """Work on an input and yield Pydantic AI's events; arguments as those of `run`."""
         events = self._agent.run_stream_events(
