@@ -32,6 +32,16 @@ def test_nothing_heavy_is_imported_before_user_code():
     assert not imported("import graflow_runner.lifecycle, graflow_runner.attempt") & HEAVY
 
 
+def test_what_decides_packs_and_judges_is_not_imported_before_a_task_does_so():
+    found = imported(
+        "import graflow_runner.lifecycle, graflow_runner.attempt, graflow_runner.bundle"
+    )
+    later = ("decided", "handover", "judging", "known")
+    assert not found & {f"graflow_runner.{name}" for name in later}
+    assert not found & {f"graflow.dsl.{name}" for name in ("decisions", "flow", "graph", "task")}
+    assert not {name for name in found if name.startswith("graflow.compile")}
+
+
 def test_the_first_stage_needs_no_site_packages(operator, runners):
     runners.command = [sys.executable, "-I", "-S", graflow_runner.__path__[0] + "/__main__.py"]
     assert runners.run().process.returncode == 0
