@@ -144,11 +144,9 @@ class Actor:
         fact = of_pod(pod)
         if fact is None:
             raise FencedError("this is not the pod that was made for its attempt")
-        if fact.attempt.activation > state.steps:
-            raise NotYetError(f"nothing is known yet of attempt {fact.attempt}")
         activation = state.activations.get(fact.attempt.activation)
         if activation is None:
-            raise FencedError(f"attempt {fact.attempt} is over")
+            raise folding.absent(state, fact.attempt)
         if not is_pod_of(pod, self.run, activation.node, fact.attempt):
             raise FencedError("this is not the pod that was made for its attempt")
         self.book.seen(fact)
@@ -172,11 +170,8 @@ class Actor:
         """
         found, state = self._read_already(), self._snapshot.state
         activation = state.activations.get(attempt.activation)
-        newer = activation is not None and attempt.attempt > activation.attempt
-        if attempt.activation > state.steps or newer:
-            raise NotYetError(f"nothing is known yet of attempt {attempt}")
         if state.phase.ended or activation is None or activation.attempt != attempt.attempt:
-            raise FencedError(f"attempt {attempt} is over")
+            raise folding.absent(state, attempt)
         if activation.claim != claim:
             raise FencedError(f"another runner holds attempt {attempt}")
         return found, state, activation
@@ -271,7 +266,7 @@ class Actor:
             self.done = True
             return False
         try:
-            found = program.read(workflow, await self._code.plan(workflow))
+            found = await self._code.program_of(workflow)
         except InvalidWorkflow as error:
             await self._refuse(reasons.INVALID, error.problems)
             return False

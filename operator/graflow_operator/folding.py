@@ -23,9 +23,8 @@ from graflow_operator.facts import PodFact
 from graflow_operator.letters import Claim, FencedError, NotYetError, Report
 from graflow_operator.program import Program, wrong_python
 from graflow_operator.refs import AttemptRef
-from graflow_operator.reports import invalid
 from graflow_operator.snapshot import Snapshot
-from graflow_operator.verdicts import Failed, Lost, Succeeded, Verdict
+from graflow_operator.verdicts import Failed, Lost, Succeeded, Verdict, invalid
 from graflow_operator.work import Work, foreign, work_of
 
 
@@ -43,8 +42,17 @@ class RunFacts:
 def current(state: State) -> Iterator[tuple[AttemptRef, Activation]]:
     """Return the attempts that should be under way."""
     for activation in state.activations.values():
-        if activation.phase in (Phase.STARTING, Phase.RUNNING):
+        if activation.phase.has_attempt:
             yield AttemptRef(activation.number, activation.attempt), activation
+
+
+def absent(state: State, attempt: AttemptRef) -> FencedError | NotYetError:
+    """Return why an attempt is not the current one of its activation."""
+    known = state.activations.get(attempt.activation)
+    newer = known is not None and attempt.attempt > known.attempt
+    if attempt.activation > state.steps or newer:
+        return NotYetError(f"nothing is known yet of attempt {attempt}")
+    return FencedError(f"attempt {attempt} is over")
 
 
 class Draft:
@@ -98,12 +106,9 @@ class Draft:
     def claimed(self, letter: Claim) -> Exception | None:
         """Give an attempt to a runner; return why not, if it cannot have it."""
         attempt = letter.attempt
-        known = self.state.activations.get(attempt.activation)
-        if attempt.activation > self.state.steps or (known and attempt.attempt > known.attempt):
-            return NotYetError(f"nothing is known yet of attempt {attempt}")
         activation = self._current(attempt)
         if activation is None:
-            return FencedError(f"attempt {attempt} is over")
+            return absent(self.state, attempt)
         if activation.claim:
             if activation.claim == letter.claim:
                 return None
@@ -123,12 +128,9 @@ class Draft:
         attempt = letter.attempt
         if self._reported.get(attempt) == letter.claim:
             return None
-        known = self.state.activations.get(attempt.activation)
-        if attempt.activation > self.state.steps or (known and attempt.attempt > known.attempt):
-            return NotYetError(f"nothing is known yet of attempt {attempt}")
         activation = self._current(attempt)
         if activation is None:
-            return FencedError(f"attempt {attempt} is over")
+            return absent(self.state, attempt)
         if activation.claim != letter.claim:
             return FencedError(f"another runner holds attempt {attempt}")
         self.judged(attempt, self._explained(attempt, activation, letter.report))
@@ -191,8 +193,7 @@ class Draft:
         activation = self.state.activations.get(attempt.activation)
         if self.state.phase.ended or activation is None or activation.attempt != attempt.attempt:
             return None
-        live = activation.phase in (Phase.STARTING, Phase.RUNNING)
-        return activation if live else None
+        return activation if activation.phase.has_attempt else None
 
     def _work(self, activation: Activation) -> Work:
         return work_of(self._program, self.state, activation)

@@ -12,15 +12,13 @@ from graflow.api.directives import (
     parse_directives,
 )
 from graflow.api.errors import InvalidWorkflow, sentence
-from graflow.machine import reasons
 from graflow.machine.directives import Directive
-from graflow.machine.state import Error
 from graflow.store.keys import RunKeys
 from graflow_operator import values
 from graflow_operator.outcomes import Returned
 from graflow_operator.storage import Storage
 from graflow_operator.values import BadValueError, ValueRef
-from graflow_operator.verdicts import Failed, Succeeded
+from graflow_operator.verdicts import Failed, Succeeded, invalid
 
 AGAIN = ("data", "bound")
 """What a pass may be given: its first argument, or arguments by name."""
@@ -61,11 +59,6 @@ async def with_value(
         return invalid(words[:MOST_WORDS])
     directives = [await _directive(one, storage, keys) for one in wanted]
     return Succeeded(value, tuple(directives))
-
-
-def invalid(words: str) -> Failed:
-    """Return the verdict on an attempt that asked for what cannot be."""
-    return Failed(Error(reasons.INVALID_TRANSITION, words, retryable=False))
 
 
 async def _directive(spec: DirectiveSpec, storage: Storage | None, keys: RunKeys) -> Directive:

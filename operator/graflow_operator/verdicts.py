@@ -54,6 +54,11 @@ class Lost:
 Verdict: TypeAlias = Succeeded | Failed | Lost
 
 
+def invalid(words: str) -> Failed:
+    """Return the verdict on an attempt that asked for what cannot be."""
+    return Failed(Error(reasons.INVALID_TRANSITION, words, retryable=False))
+
+
 def gone(pod: str, *, claimed: bool) -> Lost:
     """Return the verdict on an attempt whose pod is no more, with no outcome anywhere.
 

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from graflow.machine.codec import decode, encode
 from graflow.machine.commands import FinishRun, StartAttempt, StopAttempt, WakeAt
 from graflow.machine.directives import Directive, Iterate, Jump, Spawn
-from graflow.machine.due import due, next_start
+from graflow.machine.due import due
 from graflow.machine.events import (
     AttemptClaimed,
     AttemptFailed,
@@ -260,10 +260,8 @@ def drive(
     """
     state = reduce(plan, State(), RunStarted(0.0))
     ran = []
-    while start := next_start(state):
-        if order:
-            starts = [c for c in due(plan, state) if isinstance(c, StartAttempt)]
-            start = order.draw(st.sampled_from(starts))
+    while starts := [c for c in due(plan, state) if isinstance(c, StartAttempt)]:
+        start = order.draw(st.sampled_from(starts)) if order else starts[0]
         activation = state.activations[start.activation]
         ran.append(identity(state, activation))
         decided = script(state, activation)
@@ -367,7 +365,7 @@ def test_every_acyclic_node_runs_at_most_once_in_a_scope(plan: Plan) -> None:
 @settings(deadline=None)
 def test_a_cancelled_run_stops_what_runs_and_hears_nothing_more(plan: Plan) -> None:
     state = reduce(plan, State(), RunStarted(0.0))
-    start = next_start(state)
+    start = next((c for c in due(plan, state) if isinstance(c, StartAttempt)), None)
     state = reduce(plan, state, CancelRequested("enough", 2.0))
     assert state.phase is RunPhase.CANCELLED
     assert FinishRun() in due(plan, state)

@@ -8,7 +8,7 @@ from typing import Any
 from graflow.machine.check import infer_start, problems
 from graflow.machine.codec import decode, encode
 from graflow.machine.directives import Directive
-from graflow.machine.due import due, next_start
+from graflow.machine.due import due
 from graflow.machine.events import (
     AttemptClaimed,
     AttemptFailed,
@@ -139,8 +139,8 @@ class Host:
 
     def go(self) -> "Host":
         """Run all that is due, one after the other, until nothing is."""
-        while start := next_start(self.state):
-            self.end(self.state.activations[start.activation].node)
+        while not self.state.phase.ended and (starting := self.starting()):
+            self.end(starting[0])
         return self
 
     def due(self) -> tuple[Any, ...]:

@@ -177,7 +177,7 @@ def _counts(view: View) -> Counts:
     for activation in state.activations.values():
         is_task = isinstance(node_of(view.plan, state, activation), TaskPlan)
         # A group counts where it has an attempt: while its own policy judges it.
-        if is_task or activation.phase in (Phase.STARTING, Phase.RUNNING):
+        if is_task or activation.phase.has_attempt:
             phases[activation.phase] += 1
     ended = state.phase.ended
     live = {phase: 0 if ended else count for phase, count in phases.items()}

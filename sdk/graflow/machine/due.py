@@ -5,7 +5,7 @@ A host that was restarted derives again whatever its predecessor committed and d
 
 from graflow.machine.commands import Command, FinishRun, StartAttempt, StopAttempt, WakeAt
 from graflow.machine.plan import Plan
-from graflow.machine.state import Phase, State
+from graflow.machine.state import State
 
 
 def due(plan: Plan, state: State) -> tuple[Command, ...]:
@@ -18,17 +18,9 @@ def due(plan: Plan, state: State) -> tuple[Command, ...]:
     return (*starts, *([WakeAt(min(wakes))] if wakes else ()))
 
 
-def next_start(state: State) -> StartAttempt | None:
-    """Return the first start that is due: all that a host that runs one task at a time asks."""
-    if state.phase.ended or not state.starting:
-        return None
-    number = next(iter(state.starting))
-    return StartAttempt(number, state.activations[number].attempt)
-
-
 def _stops(state: State) -> list[StopAttempt]:
     return [
         StopAttempt(activation.number, activation.attempt)
         for activation in state.activations.values()
-        if activation.phase in (Phase.STARTING, Phase.RUNNING)
+        if activation.phase.has_attempt
     ]

@@ -106,7 +106,7 @@ def _current(
     if activation is None or activation.attempt != event.attempt:
         return None
     # A Pending or waiting activation's current attempt has not begun, so nothing is known of it.
-    return activation if activation.phase in (Phase.STARTING, Phase.RUNNING) else None
+    return activation if activation.phase.has_attempt else None
 
 
 def _claimed(step: Fold, event: AttemptClaimed) -> bool:

@@ -63,6 +63,11 @@ class Phase(StrEnum):
     FAILED = "Failed"
     """Failed for good; kept until its scope has ended, for a run to be resumed."""
 
+    @property
+    def has_attempt(self) -> bool:
+        """Whether the current attempt has begun, or should begin now."""
+        return self is Phase.STARTING or self is Phase.RUNNING
+
 
 @dataclass(frozen=True, slots=True)
 class Error:
