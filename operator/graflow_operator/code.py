@@ -1,5 +1,6 @@
 """The code of one run: fetched once; and why it cannot be had, or used, in words."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from graflow.machine.state import Error
 from graflow_operator.bundles import Bundle, BundleUnusableError
 from graflow_operator.cluster_errors import NotFoundError
 from graflow_operator.parts import Parts
-from graflow_operator.program import Program, needs_plan, unfit
+from graflow_operator.program import Program, needs_plan, read, unfit
 
 
 class BundleAwaitedError(Exception):
@@ -33,18 +34,21 @@ class Code:
         """Whether the program's code is still to be had."""
         return program.spec.bundle is not None and self.bundle is None
 
-    async def plan(self, workflow: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Return the plan in the code, for a Workflow that has none of its own.
+    async def program_of(self, workflow: Mapping[str, Any]) -> Program:
+        """Return the program of a Workflow, whose plan may be in the code.
 
         Raises:
+            InvalidWorkflow: If it makes no sense.
             BundleUnusableError: If the code cannot be used.
             BundleAwaitedError: If it is not there yet.
             ClusterError: If the API server does not say whether it is there.
         """
         if not needs_plan(workflow):
-            return None
+            return read(workflow)
         ref = BundleRef.model_validate(workflow["spec"]["bundle"])
-        return (self.bundle or await self._get(ref)).plan()
+        plan = (self.bundle or await self._get(ref)).plan()
+        # Ten thousand tasks take a second; meanwhile the other runs go on.
+        return await asyncio.to_thread(read, workflow, plan)
 
     async def fetch(self, program: Program) -> None:
         """Get the code, unless that was done.
