@@ -17,8 +17,8 @@ from graflow.dsl.task import TaskWrapper
 from graflow.dsl.workflow import WorkflowContext
 from graflow.exceptions import ConfigError
 from graflow.local.captured import Captured
-from graflow.local.deadline import Deadline, TimeIsUp
-from graflow.local.failures import attempt_error, too_slow
+from graflow.local.deadline import ORDERS, Deadline
+from graflow.local.failures import attempt_error
 from graflow.local.handled import HandledTask, handler_context, missing_handler, run_handled
 from graflow.local.judging import run_policy
 from graflow.local.live import Live
@@ -62,7 +62,7 @@ class Attempts:
             begin: Called right before user code.
 
         Raises:
-            BaseException: What user code raised, if it is neither an Exception nor SystemExit.
+            BaseException: One of `ORDERS`, which end more than an attempt.
         """
         plan = node_of(self._nodes.program.plan, self._nodes.state, activation)
         if not isinstance(plan, TaskPlan):
@@ -96,10 +96,9 @@ class Attempts:
             if type(value) not in ATOMS:
                 value = freeze(value, f"task {node!r}", self._warned)
             directives = tuple(map(self._directive, decided.calls)) if decided else ()
-        except TimeIsUp as error:
-            failed = too_slow(callee, plan, activation, error)
-            ended = AttemptFailed(number, attempt, failed, time.time())
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever ends no more than a pod
+        except ORDERS:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever ends no more than a pod
             failed = attempt_error(callee, plan, activation, error)
             ended = AttemptFailed(number, attempt, failed, time.time())
         else:

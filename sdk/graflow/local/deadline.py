@@ -7,15 +7,19 @@ really stopped.
 
 import threading
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 
 class TimeIsUp(Exception):  # noqa: N818 - what it says
     """An attempt ran for too long."""
 
 
-class _Stopped(BaseException):
+class Stopped(BaseException):
     """Raised in the thread of such an attempt; programs in it that have no say pass it on."""
+
+
+ORDERS: Final = (KeyboardInterrupt, Stopped)
+"""What is no error of a task, though it leaves one: it ends more than the attempt."""
 
 
 class Deadline:
@@ -51,7 +55,7 @@ class Deadline:
         with self._mutex:
             if not self._left:
                 self._passed = True
-                _raise_in(self._thread, _Stopped)
+                _raise_in(self._thread, Stopped)
 
 
 def _raise_in(thread: int, kind: type[BaseException] | None) -> None:

@@ -22,7 +22,7 @@ def attempt_error(
     callee: Callee,
     plan: TaskPlan,
     activation: Activation,
-    error: Exception | SystemExit,
+    error: BaseException,
     reason: str | None = None,
 ) -> Error:
     """Return the machine's form of what an attempt raised; the user's form is its detail.
@@ -34,6 +34,8 @@ def attempt_error(
         error: What was raised.
         reason: Why, if the error itself does not tell.
     """
+    if isinstance(error, TimeIsUp):
+        return _too_slow(callee, plan, activation, error)
     judged = judge(error, callee.may_retry)
     reason = reason or judged.reason
     shown: GraflowRuntimeError
@@ -49,7 +51,7 @@ def attempt_error(
     return Error(reason, message, shown, retryable=judged.retryable)
 
 
-def too_slow(callee: Callee, plan: TaskPlan, activation: Activation, stopped: TimeIsUp) -> Error:
+def _too_slow(callee: Callee, plan: TaskPlan, activation: Activation, stopped: TimeIsUp) -> Error:
     """Return the machine's form of an attempt that ran longer than its task's timeout."""
     error = TimeoutError(f"task {plan.id!r} ran longer than its timeout of {plan.timeout_s} s")
     # Where it was stopped: all that tells one slow line from another.

@@ -47,8 +47,8 @@ class LocalHost:
             CaptureError: If a task captured what cannot be copied, and is to have a copy.
             ConfigError: If a task asks for a handler that this machine does not have.
             GraflowRuntimeError: If the run fails; its `context` is what the run left.
-            BaseException: What is no Exception, such as KeyboardInterrupt, abandons the run and
-                passes through. `sys.exit` in a task is a failure of that task.
+            KeyboardInterrupt: In a task it abandons the run and passes through. Whatever else a
+                task raises, `sys.exit` too, is a failure of that task.
         """
         check_handlers(program)
         session_id = program.services.session_id or os.urandom(16).hex()

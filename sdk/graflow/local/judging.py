@@ -9,6 +9,7 @@ from graflow.dsl.handler import TaskResult
 from graflow.dsl.judging import run_judge
 from graflow.dsl.retry import is_retryable
 from graflow.exceptions import ParallelGroupError, as_runtime_error, words_of
+from graflow.local.deadline import ORDERS
 from graflow.local.failures import shown_error
 from graflow.machine import reasons
 from graflow.machine.state import Activation, Error, State
@@ -33,12 +34,14 @@ def run_policy(
     }
     try:
         run_judge(group.judge, activation.node, group.tasks, results, context)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - user code may raise anything
+    except ORDERS:
+        raise
+    except BaseException as error:  # noqa: BLE001 - user code may raise anything
         return _verdict(activation.node, error)
     return None
 
 
-def _verdict(group: str, error: Exception | SystemExit) -> Error:
+def _verdict(group: str, error: BaseException) -> Error:
     if isinstance(error, ParallelGroupError):
         return Error(reasons.PARALLEL_GROUP_FAILED, words_of(error), error)
     judged = judge(error, lambda raised: is_retryable(raised, None))

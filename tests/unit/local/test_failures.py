@@ -1,5 +1,6 @@
 """F1, F4, A2 on the local host: how errors of tasks reach the program."""
 
+import asyncio
 import sys
 import threading
 import traceback
@@ -189,6 +190,23 @@ def test_f4_sys_exit_fails_the_task_as_it_does_in_a_pod():
         run(leave, task("after")(lambda: seen.append(2)))
     assert isinstance(caught.value.cause, SystemExit)
     assert seen == [1]
+
+
+@pytest.mark.parametrize(
+    "kind", [asyncio.CancelledError, GeneratorExit, type("Own", (BaseException,), {})]
+)
+def test_f4_what_is_no_exception_fails_and_retries_the_task_as_it_does_in_a_pod(kind):
+    tries = []
+
+    @task(max_retries=1)
+    def leave():
+        tries.append(1)
+        raise kind
+
+    with pytest.raises(RetryLimitExceededError) as caught:
+        run(leave)
+    assert isinstance(caught.value.cause, kind)
+    assert len(tries) == 2
 
 
 def test_sys_exit_in_a_branch_is_a_failed_member():
