@@ -5,7 +5,16 @@ from dataclasses import dataclass
 
 from graflow.api import cut
 from graflow.api.conditions import conditions, failure_of
-from graflow.api.entries import ENDED, FAILED, Entry, PodNote, PodNotes, View, entries
+from graflow.api.entries import (
+    ENDED,
+    FAILED,
+    MOST_TASKS,
+    Entry,
+    PodNote,
+    PodNotes,
+    View,
+    entries,
+)
 from graflow.api.groups import failed_group
 from graflow.api.moment import rfc3339
 from graflow.api.workflow_status import Counts, TaskStatus, Transition, Waiting, WorkflowStatus
@@ -38,8 +47,8 @@ class _Detail:
 
 
 _DETAILS = (
-    _Detail(tasks=100, others=20, message=1024, traceback=4096, result=2400),
-    _Detail(tasks=100, others=20, message=200, traceback=4096, result=120),
+    _Detail(tasks=MOST_TASKS, others=20, message=1024, traceback=4096, result=2400),
+    _Detail(tasks=MOST_TASKS, others=20, message=200, traceback=4096, result=120),
     _Detail(tasks=50, others=20, message=120, traceback=4096, result=0),
     _Detail(tasks=20, others=10, message=120, traceback=3072, result=0),
     _Detail(tasks=8, others=4, message=120, traceback=2048, result=0),
@@ -153,8 +162,7 @@ def _progress(view: View) -> str:
     there is anything of them.
     """
     plan, state = view.plan, view.state
-    in_flow = {node for edge in plan.edges for node in edge} | {*plan.start, *plan.group_of}
-    tasks = {n.id for n in plan.nodes if isinstance(n, TaskPlan) and n.id in in_flow}
+    tasks = {n.id for n in plan.nodes if isinstance(n, TaskPlan) and n.id in plan.placed}
     done: set[str] = set()
     for scope in state.scopes.values():
         done |= {

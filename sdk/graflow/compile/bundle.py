@@ -14,6 +14,7 @@ from typing import Any
 import cloudpickle
 
 from graflow.api.bundle import ARGUMENTS, FORMAT, MANIFEST, PLAN
+from graflow.api.names import API_VERSION, bundle_name
 from graflow.compile.errors import BundleTooLargeError, FilesError
 from graflow.compile.files import LeftOut, Selection
 from graflow.compile.pickles import Pickled
@@ -46,12 +47,12 @@ class Bundle:
     @property
     def name(self) -> str:
         """Name of the CodeBundle resource, the same for the same content."""
-        return f"code-{self.sha256[:40]}"
+        return bundle_name(self.sha256)
 
     def resource(self) -> dict[str, Any]:
         """Return the CodeBundle resource, without a namespace."""
         return {
-            "apiVersion": "graflow.dev/v1alpha1",
+            "apiVersion": API_VERSION,
             "kind": "CodeBundle",
             "metadata": {"name": self.name},
             "spec": {

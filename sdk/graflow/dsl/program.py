@@ -46,12 +46,6 @@ class Program:
     defaults: Defaults = field(default_factory=Defaults)
     """For what tasks build at run time, too."""
 
-    def off_flow(self) -> tuple[str, ...]:
-        """Return the tasks that no edge and no group leads to and that are no start."""
-        drawn = {node for edge in self.plan.edges for node in edge}
-        placed = drawn | set(self.plan.start) | set(self.plan.group_of)
-        return tuple(name for name in self.tasks if name not in placed)
-
 
 def freeze_program(  # noqa: PLR0913 - one keyword for each thing that a program is made of
     name: str,
