@@ -167,6 +167,9 @@ class StandIn(TaskWrapper):
         del self.__dict__["_source"]
         return getattr(self, name)
 
+    def __repr__(self) -> str:
+        return f"TaskWrapper({self.task_id!r})"
+
     def __reduce__(self) -> tuple[object, ...]:
         del self.func  # loads the code, if that is not done
         return TaskWrapper.__new__, (TaskWrapper,), self.__getstate__()

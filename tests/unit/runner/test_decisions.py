@@ -377,6 +377,7 @@ def test_the_graph_shows_nodes_members_edges_and_what_is_around(operator, runner
             "after": graph.successors("t"),
             "has": [graph.has_node("alarm"), graph.has_node("nobody")],
             "run": graph.get_node("alarm").run(n=3),
+            "shown": repr(graph.get_node("sink")),
         }
 
     around = [
@@ -393,6 +394,7 @@ def test_the_graph_shows_nodes_members_edges_and_what_is_around(operator, runner
     assert sorted(shown["edges"]) == [["F", "sink"], ["sink", "G"], ["t", "sink"]]
     assert (shown["members"], shown["after"]) == (["inner"], ["sink"])
     assert (shown["has"], shown["run"]) == ([True, False], 3)
+    assert shown["shown"] == "TaskWrapper('sink')"
 
 
 def test_a_run_without_a_bundle_has_its_graph_in_the_order(operator, runners):
