@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from graflow.dsl.channel import Channel
-from graflow.dsl.handles import ContextHandle
+from graflow.dsl.handles import ContextHandle, in_place_of
 from graflow.dsl.missing import MISSING
+from graflow.exceptions import InvalidTransitionError
 from graflow.machine.defaults import MAX_CYCLES
 
 if TYPE_CHECKING:  # what most tasks in pods do without
@@ -94,6 +95,8 @@ class TaskExecutionContext:
         """Where what the task builds is drawn; for hosts."""
         self.func: Callable[..., object] | None = None
         """The task's function; for hosts."""
+        self.over = False
+        """Whether the call of the function has ended; for hosts."""
 
     @property
     def facts(self) -> TaskFacts:
@@ -210,6 +213,14 @@ class TaskExecutionContext:
         self._deciding().cancel(message, error)
 
     def _deciding(self) -> "Decisions":
+        if self.over:
+            mine = in_place_of(self)
+            if mine is None or mine.over:
+                raise InvalidTransitionError(
+                    f"task {self.task_id!r} has ended and decides nothing more; decide before it "
+                    "returns, and wait for the threads that it begins"
+                )
+            return mine._deciding()  # noqa: SLF001 - captured: what it is in a pod (C5)
         if self.decisions is None:
             # Imported here: most tasks decide nothing, and a pod should not wait for it.
             from graflow.dsl.decisions import Decisions  # noqa: PLC0415

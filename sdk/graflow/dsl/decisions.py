@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from graflow.dsl import current
 from graflow.dsl.arguments import Again
 from graflow.dsl.flow import Executable, SequentialTask, Side
 from graflow.dsl.fragment import Fragment, Known, fragment_of
@@ -31,6 +32,12 @@ class Handover:
 
 
 Call: TypeAlias = Jump | Handover | Iterate | Terminate | Cancel
+
+
+_STRAY = (
+    "what a thread or a `with workflow` inside a task builds is not what the task builds (begin a "
+    "thread with contextvars.copy_context().run); "
+)
 
 
 class Decider(Protocol):
@@ -113,7 +120,10 @@ class Decisions:
         known = self._decider.known
         if not known.graph.has_node(target):
             nearest = hint(target, known.graph.nodes)
-            raise InvalidTransitionError(f"task {target!r} is not in the workflow; {nearest}")
+            stray = "" if current.place() is self._decider.place else _STRAY
+            raise InvalidTransitionError(
+                f"task {target!r} is not in the workflow; {stray}{nearest}"
+            )
         facts = self._decider.facts
         if target in facts.inside:
             raise InvalidTransitionError(

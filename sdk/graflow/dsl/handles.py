@@ -16,13 +16,21 @@ task's, and in a pod there is only one that it can belong to."""
 
 def enter(context: "TaskExecutionContext") -> None:
     """Make a context that of the task that runs here."""
+    context.over = False
     _mine.set(context)
     _all.append(context)
 
 
 def leave(context: "TaskExecutionContext") -> None:
     """Take note that the task of a context has ended."""
+    context.over = True
     _all.remove(context)
+
+
+def in_place_of(context: "TaskExecutionContext") -> "TaskExecutionContext | None":
+    """Return the context of the task that runs here, where that is another one's; else None."""
+    mine = _mine.get()
+    return None if mine is context else mine
 
 
 def running() -> "TaskExecutionContext":

@@ -1,11 +1,16 @@
 """Transitions that tasks decide at run time (section 4), on the local host."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+
 import pytest
 
 from graflow.core.context import TaskExecutionContext
 from graflow.core.decorators import task
 from graflow.core.task import chain, parallel
 from graflow.core.workflow import workflow
+from graflow.dsl.copies import UncopyableValueWarning
 from graflow.exceptions import (
     CycleLimitExceededError,
     DuplicateTaskError,
@@ -519,3 +524,72 @@ def test_edges_drawn_at_run_time_never_change_the_graph(ran):
         assert wf.execute() == "after"
         assert wf.graph.edges == [("start", "after")]
     assert ran == ["after"]
+
+
+def test_c5_a_captured_context_decides_for_the_task_that_runs_as_it_does_in_a_pod(ran):
+    with workflow("w") as wf:
+        ran.named("far", "far")
+
+        @task(inject_context=True)
+        def build(ctx):
+            far = ctx.graph.get_node("far")
+
+            @task
+            def inner():
+                ctx.next_task(far)
+
+            ctx.next_task(inner)
+
+        build >> ran.named("end")
+        wf.execute()
+    assert ran == ["far", "end"]
+
+
+def test_t1_a_task_that_has_ended_decides_nothing_more():
+    late, told = threading.Event(), []
+
+    def decide(ctx):
+        late.wait()
+        with pytest.raises(InvalidTransitionError, match="task 'start' has ended") as caught:
+            ctx.terminate_workflow("too late")
+        told.append(caught.value)
+
+    with workflow("w") as wf:
+
+        @task(inject_context=True)
+        def start(ctx):
+            thread = threading.Thread(target=decide, args=(ctx,))
+            thread.start()
+            return thread
+
+        @task
+        def end(start):
+            late.set()
+            start.join()
+            return "end"
+
+        start >> end
+        with pytest.warns(UncopyableValueWarning):
+            assert wf.execute() == "end"
+    assert len(told) == 1
+
+
+def test_t7_what_a_thread_builds_is_refused_with_the_way_out():
+    def build(ctx):
+        @task
+        def stray():
+            return 1
+
+        with pytest.raises(InvalidTransitionError, match=r"'stray'.*copy_context\(\)\.run"):
+            ctx.next_task(stray)
+
+    with workflow("w") as wf:
+
+        @task(inject_context=True)
+        def start(ctx):
+            with ThreadPoolExecutor() as pool:
+                pool.submit(build, ctx).result()
+                pool.submit(copy_context().run, ctx.next_task, task("seen")(lambda: 2)).result()
+
+        start >> task("end")(lambda seen: seen)
+        assert wf.execute() == 2
