@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
+from heapq import nlargest
 from typing import TypeAlias
 
 from graflow.api import cut
@@ -15,6 +16,9 @@ from graflow.machine.state import Activation, Error, GroupFailure, Phase, Result
 PENDING, RUNNING, WAITING = "Pending", "Running", "Waiting"
 SUCCEEDED, FAILED, CANCELLED = "Succeeded", "Failed", "Cancelled"
 ENDED = frozenset({SUCCEEDED, FAILED, CANCELLED})
+MOST_TASKS = 100
+"""Of a status."""
+
 _SHOWN = {
     Phase.PENDING: PENDING,
     Phase.STARTING: PENDING,
@@ -73,7 +77,11 @@ class View:
 
 
 def entries(view: View) -> tuple[Entry, ...]:
-    """Return all entries: live and failed ones by number, then the others, the newest first."""
+    """Return the entries: live and failed ones by number, then the others, the newest first.
+
+    Of those that succeeded, the ones that can have no place in a status are left out: a run may
+    have many thousands of them, and a status is made with each commit.
+    """
     live = [*_live(view)]
     named = {entry.status.name for entry in live}
     known = {task.name: task for task in view.previous.tasks if task.name not in named}
@@ -194,18 +202,20 @@ def traceback_of(error: Error, deep: int = _GROUPS_DEEP) -> str:
 def _succeeded(
     view: View, known: Mapping[str, TaskStatus], *, besides: Container[str]
 ) -> tuple[Entry, ...]:
-    """Return an entry for each task and group that has a result, the newest first."""
+    """Return entries of the tasks and groups with a result: the newest, then those told before."""
     last_seq = view.previous.cursor.seq if view.previous.cursor else 0
     latest: dict[str, tuple[Result, int]] = {}
     for scope in view.state.scopes.values():
         for name, results in scope.results.items():
             if name not in latest or latest[name][0].completed <= results[-1].completed:
                 latest[name] = (results[-1], scope.counts.get(name, 0))
-    newest = sorted(latest.items(), key=lambda item: -item[1][0].completed)
+    others = (name for name in latest if name not in besides)
+    newest = dict.fromkeys(nlargest(MOST_TASKS, others, key=lambda n: latest[n][0].completed))
+    told = dict.fromkeys(name for name in known if name in latest)
     return tuple(
         _success(view, name, result, iteration, known.get(name), is_new=result.seq > last_seq)
-        for name, (result, iteration) in newest
-        if name not in besides
+        for name in newest | told
+        for result, iteration in (latest[name],)
     )
 
 

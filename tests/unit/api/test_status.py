@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from graflow.api import cut
 from graflow.api.conditions import refused
+from graflow.api.entries import MOST_TASKS, View, entries
 from graflow.api.status import MAX_SUMMARY_BYTES, PodNote, summarize
-from graflow.api.workflow_status import Cursor, WorkflowStatus
+from graflow.api.workflow_status import Cursor, TaskStatus, WorkflowStatus
 from graflow.machine import reasons
 from graflow.machine.check import Problem
 from graflow.machine.directives import Cancel, Iterate, Jump, Spawn, Terminate
@@ -245,6 +246,17 @@ def test_active_and_failed_tasks_come_before_the_newest():
     assert shown[0] == "t149"
     assert shown[1:] == [f"t{n}" for n in range(148, 49, -1)]
     assert run.status.progress == "149/150"
+
+
+def test_no_more_is_made_of_the_results_of_a_long_run_than_can_be_told():
+    names = tuple(f"t{n}" for n in range(MOST_TASKS * 2))
+    run = Told(chain(*names))
+    for name in names:
+        run.run(name)
+    told = WorkflowStatus(tasks=(TaskStatus(name="t3", phase="Running", iteration=1),))
+    found = entries(View(run.plan, run.state, told, {}, run.now))
+    assert [entry.status.name for entry in found] == [*reversed(names[MOST_TASKS:]), "t3"]
+    assert found[-1].status.phase == "Succeeded"
 
 
 FRAGMENT = Plan(
