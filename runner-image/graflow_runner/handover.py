@@ -6,7 +6,7 @@ Imported when a task hands something over: packing code is nothing that a pod do
 from collections.abc import Mapping
 from typing import Any
 
-from graflow.compile.errors import CompileError
+from graflow.compile.errors import CaptureError, UnsupportedError
 from graflow.compile.pickles import pickled
 from graflow.compile.written import group_fields, task_fields
 from graflow.dsl.flow import ParallelGroup
@@ -46,8 +46,10 @@ def written(fragment: Fragment, known: KnownTasks, defaults: Mapping[str, int]) 
     try:
         tasks, groups = _nodes(fragment, plan, static)
         code = _code(fragment, static)
-    except CompileError as error:
+    except CaptureError as error:
         raise AttemptError(reasons.VALUE_NOT_SERIALIZABLE, str(error)) from error
+    except UnsupportedError as error:
+        raise AttemptError(reasons.INVALID, str(error)) from error
     return {
         "tasks": tasks,
         "groups": groups,

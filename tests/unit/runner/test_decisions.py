@@ -308,6 +308,15 @@ def test_what_cannot_travel_fails_the_attempt_with_task_and_variable(operator, r
     assert "task 'guard' uses the variable 'lock'" in error["message"]
 
 
+def test_a_new_task_that_a_pod_cannot_run_as_it_asks_fails_the_attempt(operator, runners):
+    def t(ctx):
+        ctx.next_task(task(lambda: 1, id="new", handler="here"))
+
+    error = run(operator, runners, t)["error"]
+    assert (error["reason"], error["retryable"]) == ("Invalid", False)
+    assert "task 'new' asks for the handler 'here'" in error["message"]
+
+
 def test_c5_a_context_in_what_a_task_builds_is_that_of_the_task_that_runs_there(operator, runners):
     def t(ctx):
         ctx.next_task(task(lambda: [ctx.task_id, ctx.get_result("r")], id="new"))
