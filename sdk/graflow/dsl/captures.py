@@ -14,8 +14,8 @@ _CELL_STORES: Final = frozenset({"STORE_DEREF", "DELETE_DEREF"})
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a captured value is."""
+class Capture:
+    """A captured value, by where it is."""
 
     words: str
     """What it is, for people: `the variable 'rows'`."""
@@ -39,23 +39,23 @@ class Place:
             return MISSING
 
 
-def of_function(function: FunctionType) -> Iterator[Place]:
+def of_function(function: FunctionType) -> Iterator[Capture]:
     """Yield what a function captures: globals, closures, defaults, attributes."""
     code = function.__code__
     stored = _names(code, _STORES)
     for name in sorted(_names(code, _READS) | stored):
         if name in stored or name in function.__globals__:
-            yield Place(_variable(name), function.__globals__, name, name in stored)
+            yield Capture(_variable(name), function.__globals__, name, name in stored)
     stored = _names(code, _CELL_STORES)
     for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-        yield Place(_variable(name), cell, stored=name in stored)
+        yield Capture(_variable(name), cell, stored=name in stored)
     where = f"of function {function.__name__!r}"
     for holder in (function.__defaults__ or (), function.__kwdefaults__ or {}):
         keys = holder if isinstance(holder, dict) else range(len(holder))
         for key in keys:
-            yield Place(f"a default {where}", holder, key)
+            yield Capture(f"a default {where}", holder, key)
     for name in vars(function):
-        yield Place(f"the attribute {name!r} {where}", vars(function), name)
+        yield Capture(f"the attribute {name!r} {where}", vars(function), name)
 
 
 def _variable(name: str) -> str:

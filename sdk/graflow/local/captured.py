@@ -14,7 +14,7 @@ from types import FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 from graflow.dsl.call import Callee
-from graflow.dsl.captures import Place, of_function
+from graflow.dsl.captures import Capture, of_function
 from graflow.dsl.missing import MISSING
 
 MAX_BYTES: Final = 1 << 20
@@ -23,7 +23,7 @@ MAX_BYTES: Final = 1 << 20
 _ATOMS: Final = frozenset({type(None), bool, int, float, complex, str, bytes, range, slice})
 _CODE: Final = (ModuleType, FunctionType, type)
 
-_Seen = tuple[Place, object, bytes | None]
+_Seen = tuple[Capture, object, bytes | None]
 """A place, its value, and the pickle of a value that can change."""
 
 
@@ -43,7 +43,7 @@ class Captured:
         self._unwatched: set[tuple[int, object]] = set()
         """Places that were warned about, and those that cannot be looked at."""
         self._mutex = threading.Lock()
-        self._places: dict[FunctionType, tuple[Place, ...]] = {}
+        self._places: dict[FunctionType, tuple[Capture, ...]] = {}
         """Of the functions that this run has called."""
 
     def before(self, callee: Callee) -> Sequence[_Seen]:
@@ -53,7 +53,7 @@ class Captured:
         places = self._places_of(callee.func)
         if callee.bound:
             changing = [name for name, value in callee.bound.items() if type(value) not in _ATOMS]
-            places = (*places, *(Place(f"its argument {n!r}", callee.bound, n) for n in changing))
+            places = (*places, *(Capture(f"its argument {n!r}", callee.bound, n) for n in changing))
         return [seen for place in places if (seen := self._seen(place)) is not None]
 
     def after(self, task_id: str, callee: Callee, before: Sequence[_Seen]) -> None:
@@ -62,7 +62,7 @@ class Captured:
             if _has_changed(place, value, data) and self._first(place):
                 _warn(task_id, callee.func, place)
 
-    def _places_of(self, func: Callable[..., Any]) -> tuple[Place, ...]:
+    def _places_of(self, func: Callable[..., Any]) -> tuple[Capture, ...]:
         if not isinstance(func, FunctionType):
             return places_of(func)
         found = self._places.get(func)
@@ -70,7 +70,7 @@ class Captured:
             found = self._places[func] = places_of(func)
         return found
 
-    def _seen(self, place: Place) -> _Seen | None:
+    def _seen(self, place: Capture) -> _Seen | None:
         value = place.value()
         if type(value) in _ATOMS or value is MISSING:
             watched = place.stored and _identity(place) not in self._unwatched
@@ -83,7 +83,7 @@ class Captured:
             return None
         return place, value, data
 
-    def _first(self, place: Place) -> bool:
+    def _first(self, place: Capture) -> bool:
         """Return whether the place is watched, and watch it no more."""
         with self._mutex:
             is_first = _identity(place) not in self._unwatched
@@ -91,7 +91,7 @@ class Captured:
             return is_first
 
 
-def places_of(func: Callable[..., Any]) -> tuple[Place, ...]:
+def places_of(func: Callable[..., Any]) -> tuple[Capture, ...]:
     """Return where the captured values of what a task calls are."""
     function, own = _opened(func)
     if function is None:
@@ -99,23 +99,24 @@ def places_of(func: Callable[..., Any]) -> tuple[Place, ...]:
     return (*own, *_places(function))
 
 
-def _opened(func: Callable[..., Any]) -> tuple[FunctionType | None, tuple[Place, ...]]:
+def _opened(func: Callable[..., Any]) -> tuple[FunctionType | None, tuple[Capture, ...]]:
     """Return the function behind what a task calls, and where the rest of it keeps values."""
     if isinstance(func, FunctionType):
         return func, ()
     if isinstance(func, partial):
         function, own = _opened(func.func)
         holders = ((func.args,), (func.keywords,))
-        return function, (*(Place("an argument of its partial", h, 0) for h in holders), *own)
+        return function, (*(Capture("an argument of its partial", h, 0) for h in holders), *own)
     if isinstance(func, MethodType):
-        return _opened(func.__func__)[0], (Place("the object of its method", (func.__self__,), 0),)
+        owner = Capture("the object of its method", (func.__self__,), 0)
+        return _opened(func.__func__)[0], (owner,)
     call = getattr(type(func), "__call__", None)  # noqa: B004 - the function is wanted
     if not isinstance(call, FunctionType):
         return None, ()
-    return call, (Place("the object that it calls", (func,), 0),)
+    return call, (Capture("the object that it calls", (func,), 0),)
 
 
-def _places(func: FunctionType) -> Iterator[Place]:
+def _places(func: FunctionType) -> Iterator[Capture]:
     """Yield the places of a function and of those beside it that it calls, code apart."""
     waiting, seen = [func], set()
     while waiting:
@@ -137,12 +138,12 @@ def _is_code(value: object) -> bool:
     return isinstance(value, _CODE) or type(value).__module__.partition(".")[0] == "graflow"
 
 
-def _identity(place: Place) -> tuple[int, object]:
+def _identity(place: Capture) -> tuple[int, object]:
     holder = place.holder
     return id(holder[place.key] if type(holder) is tuple else holder), place.key
 
 
-def _has_changed(place: Place, before: object, data: bytes | None) -> bool:
+def _has_changed(place: Capture, before: object, data: bytes | None) -> bool:
     now = place.value()
     if type(now) is not type(before):
         return True
@@ -176,7 +177,7 @@ def _pickled(value: object) -> bytes | None:
     return buffer.getvalue()
 
 
-def _warn(task_id: str, func: Callable[..., Any], place: Place) -> None:
+def _warn(task_id: str, func: Callable[..., Any], place: Capture) -> None:
     """Warn at the line where the task's function is written."""
     message = (
         f"{place.words} was changed while task {task_id!r} ran. On a cluster every attempt has a "

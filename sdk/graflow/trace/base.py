@@ -119,10 +119,7 @@ class Tracer(ABC):
 
     def on_task_start(self, task: Task, context: Context) -> None:
         """Note that an attempt begins; `context.current_task_id` is the group it is in."""
-        facts = {
-            "task_type": type(task).__name__,
-            "handler_type": getattr(task, "handler_type", "direct"),
-        }
+        facts = {"task_type": type(task).__name__, "handler_type": task.handler_type}
         self.span_start(task.task_id, context.current_task_id, facts)
 
     def on_task_end(

@@ -10,7 +10,7 @@ from support.world import World, returned
 FLOW = {"tasks": [{"name": "a", "script": "return 1", "maxIterations": 1000}]}
 
 
-def passes(number, work="a"):
+def passes(number):
     """A task that asks for so many more passes, and says how many are left."""
     left = list(range(number, -1, -1))
 
