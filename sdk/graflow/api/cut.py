@@ -1,6 +1,7 @@
 """Making texts and values fit into a status, whose size is counted in bytes of JSON."""
 
 import json
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,13 +61,14 @@ def value_ref(value: Value, limit: int) -> dict[str, Any] | None:
     """Return a value of the machine as a ValueRef, or None when it takes more than `limit` bytes.
 
     On a cluster the machine's values are ValueRefs, and groups of them. One that an API server
-    would change is written a second time, as text in `exact`; where both are too much, only there.
+    would change is written a second time, as text in `exact`; where both are too much, or an API
+    server would refuse the value for a number, only there.
     """
     found = _ref(value, _MAX_DEPTH)
     if found is None or "exact" in found or is_kept(found):
         return found if found is not None and size_of(found) <= limit else None
     exact = {"exact": _JSON.encode(found)}
-    forms = ({**found, **exact}, exact)
+    forms = ({**found, **exact}, exact) if _is_taken(found) else (exact,)
     return next((form for form in forms if size_of(form) <= limit), None)
 
 
@@ -94,6 +96,19 @@ def is_kept(value: object) -> bool:
             case _:
                 pass
     return True
+
+
+def _is_taken(value: object) -> bool:
+    """Return whether an API server reads a JSON value: no number may be too large for a float."""
+    match value:
+        case Mapping():
+            return all(map(_is_taken, value.values()))
+        case list():
+            return all(map(_is_taken, value))
+        case int():
+            return value.bit_length() < sys.float_info.max_exp
+        case _:
+            return True
 
 
 def _ref(value: Value, depth: int) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
 """What a status tells of a run, and that it stays small whatever the run does."""
 
 import itertools
+import json
 
 import pytest
 from hypothesis import given, settings
@@ -482,3 +483,15 @@ def test_a_value_of_nested_groups_becomes_nested_refs():
         "group": {"G": {"group": {"a": {"json": 1}}}, "b": {"json": None}}
     }
     assert cut.value_ref(value, 10) is None
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_number_that_an_api_server_refuses_is_in_a_status_as_text_alone(sign):
+    largest, refused = sign * (2**1023), sign * 10**400
+    value = {"json": {"a": [largest]}}
+    assert cut.value_ref(value, 1000) == {
+        **value,
+        "exact": json.dumps(value, separators=(",", ":")),
+    }
+    value = {"json": {"a": [refused]}}
+    assert cut.value_ref(value, 1000) == {"exact": json.dumps(value, separators=(",", ":"))}
