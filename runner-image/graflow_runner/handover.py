@@ -14,7 +14,8 @@ from graflow.dsl.fragment import Fragment
 from graflow.dsl.plans import Defaults
 from graflow.dsl.task import TaskWrapper
 from graflow.machine import reasons
-from graflow.machine.plan import DEFAULT_MAX_CYCLES, GroupPlan, Plan, TaskPlan
+from graflow.machine.defaults import DEFAULT_MAX_CYCLES
+from graflow.machine.plan import GroupPlan, Plan, TaskPlan
 from graflow.values import EncodedValue
 from graflow_runner.bundle import PYTHON
 from graflow_runner.errors import AttemptError

@@ -23,7 +23,7 @@ from graflow.api.workflow_status import (
     Waiting,
     WorkflowStatus,
 )
-from graflow.machine.plan import DEFAULT_MAX_CYCLES, DEFAULT_MAX_STEPS
+from graflow.machine.defaults import DEFAULT_MAX_CYCLES, DEFAULT_MAX_STEPS
 
 __all__ = [
     "BundleRef",

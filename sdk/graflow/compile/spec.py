@@ -11,7 +11,8 @@ from graflow.compile.errors import UnsupportedError
 from graflow.compile.written import Fields, plan_fields
 from graflow.dsl.program import Program
 from graflow.exceptions import GraphCompilationError
-from graflow.machine.plan import DEFAULT_MAX_STEPS, Plan
+from graflow.machine.defaults import DEFAULT_MAX_STEPS
+from graflow.machine.plan import Plan
 from graflow.values import is_json
 
 NO_BUNDLE = {"name": "none", "sha256": 64 * "0"}

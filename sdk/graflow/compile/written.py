@@ -8,8 +8,8 @@ from graflow.dsl.handler import DIRECT, DOCKER
 from graflow.dsl.options import PodOptions
 from graflow.dsl.task import TaskWrapper
 from graflow.machine.check import infer_start
+from graflow.machine.defaults import DEFAULT_MAX_CYCLES
 from graflow.machine.plan import (
-    DEFAULT_MAX_CYCLES,
     AtLeast,
     BestEffort,
     Critical,

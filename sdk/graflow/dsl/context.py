@@ -8,7 +8,7 @@ from graflow.dsl.channel import Channel
 from graflow.dsl.handles import ContextHandle, in_place_of
 from graflow.dsl.missing import MISSING
 from graflow.exceptions import InvalidTransitionError
-from graflow.machine.defaults import MAX_CYCLES
+from graflow.machine.defaults import DEFAULT_MAX_CYCLES
 
 if TYPE_CHECKING:  # what most tasks in pods do without
     from collections.abc import Callable
@@ -40,7 +40,7 @@ class TaskFacts:
     cycle_count: int = 1
     """Activations of this task in its scope, this one included (T2)."""
 
-    max_cycles: int = MAX_CYCLES
+    max_cycles: int = DEFAULT_MAX_CYCLES
     retry_count: int = 0
     """Attempts of this activation that failed before this one."""
 

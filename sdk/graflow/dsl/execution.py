@@ -16,7 +16,7 @@ from graflow.dsl.plans import Defaults
 from graflow.dsl.program import Program, freeze_program
 from graflow.dsl.services import Provided, Services
 from graflow.exceptions import ConfigError, GraflowRuntimeError
-from graflow.machine.plan import DEFAULT_MAX_CYCLES, DEFAULT_MAX_STEPS
+from graflow.machine.defaults import DEFAULT_MAX_CYCLES, DEFAULT_MAX_STEPS
 
 if TYPE_CHECKING:  # packages above this layer, some of them optional
     from graflow.llm.agents.base import LLMAgent

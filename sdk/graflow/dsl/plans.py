@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from graflow.dsl.flow import Executable, ParallelGroup
 from graflow.dsl.retry import RetryPolicy, plan_retry
 from graflow.dsl.task import TaskWrapper
-from graflow.machine.plan import DEFAULT_MAX_CYCLES, GroupPlan, NodePlan, TaskPlan
+from graflow.machine.defaults import DEFAULT_MAX_CYCLES
+from graflow.machine.plan import GroupPlan, NodePlan, TaskPlan
 
 
 @dataclass(frozen=True)

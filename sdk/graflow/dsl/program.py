@@ -13,7 +13,8 @@ from graflow.dsl.services import Services
 from graflow.dsl.task import TaskWrapper
 from graflow.exceptions import ConfigError, GraphCompilationError, hint
 from graflow.machine.check import Problem, infer_start, named_start, problems
-from graflow.machine.plan import DEFAULT_MAX_STEPS, Plan
+from graflow.machine.defaults import DEFAULT_MAX_STEPS
+from graflow.machine.plan import Plan
 
 
 @dataclass(frozen=True)

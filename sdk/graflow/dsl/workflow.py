@@ -16,7 +16,7 @@ from graflow.dsl.graph import TaskGraph
 from graflow.dsl.host import current_host, submit_to_cluster
 from graflow.dsl.program import Program, freeze_program
 from graflow.dsl.services import Services, checked_provider
-from graflow.machine.plan import DEFAULT_MAX_STEPS
+from graflow.machine.defaults import DEFAULT_MAX_STEPS
 
 if TYPE_CHECKING:  # packages above this layer, some of them optional
     from graflow.llm.agents.base import LLMAgent

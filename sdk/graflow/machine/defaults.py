@@ -2,6 +2,6 @@
 
 from typing import Final
 
-MAX_STEPS: Final = 10_000
-MAX_CYCLES: Final = 10
-MAX_LOSSES: Final = 5
+DEFAULT_MAX_STEPS: Final = 10_000
+DEFAULT_MAX_CYCLES: Final = 10
+DEFAULT_MAX_LOSSES: Final = 5

@@ -5,11 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
 
-from graflow.machine import defaults
-
-DEFAULT_MAX_STEPS = defaults.MAX_STEPS
-DEFAULT_MAX_CYCLES = defaults.MAX_CYCLES
-DEFAULT_MAX_LOSSES = defaults.MAX_LOSSES
+from graflow.machine.defaults import DEFAULT_MAX_CYCLES, DEFAULT_MAX_LOSSES, DEFAULT_MAX_STEPS
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import assert_never
 
 from graflow.machine import groups, moves, reasons
 from graflow.machine.creation import activate, create, may_create
+from graflow.machine.defaults import DEFAULT_MAX_LOSSES
 from graflow.machine.events import (
     AttemptClaimed,
     AttemptFailed,
@@ -27,7 +28,7 @@ from graflow.machine.events import (
 )
 from graflow.machine.failing import end, fail, fail_scope
 from graflow.machine.fold import Fold
-from graflow.machine.plan import DEFAULT_MAX_LOSSES, Exit, GroupPlan, Plan
+from graflow.machine.plan import Exit, GroupPlan, Plan
 from graflow.machine.retry import loss_backoff_s, may_again
 from graflow.machine.scopes import node_of, plan_at
 from graflow.machine.state import (
