@@ -66,7 +66,10 @@ def failure_of(plan: Plan, state: State) -> tuple[str, str]:
     if failure is None:
         return state.message, ""
     message = failure.error.message
-    if failure.attempt and not _is_group(plan, state, failure.node):
+    if failure.attempt and _is_group(plan, state, failure.node):
+        if failure.error.reason != reasons.PARALLEL_GROUP_FAILED:
+            message = f"the policy of group {failure.node!r} failed: {message}"
+    elif failure.attempt:
         tries = f" after {failure.attempt} attempts" if failure.attempt > 1 else ""
         message = f"task {failure.node!r} failed{tries}: {message}"
     return message, traceback_of(failure.error)

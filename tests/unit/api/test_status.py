@@ -361,6 +361,13 @@ def test_g2_a_group_whose_policy_is_asked_is_told_with_its_pod():
     )
 
 
+def test_f4_what_a_policy_raised_is_told_with_its_group():
+    run = Told(group_of("a", policy=Custom(), after=("c",)))
+    run.run("a")
+    run.fail("G")
+    assert run.status.message == "the policy of group 'G' failed: ValueError: boom"
+
+
 def test_g5_a_group_that_waits_to_run_its_branches_again_says_when_and_why():
     retry = Retry(max_attempts=2, initial_s=10)
     nodes = (TaskPlan("a"), TaskPlan("b"), GroupPlan("G", ("a", "b"), retry=retry))
