@@ -349,7 +349,8 @@ async def test_g2_a_policy_that_breaks_fails_the_group_with_what_it_raised(bundl
     async with bundled(spec, work=work) as world:
         world.start()
         status = await world.end()
-        assert (status["reason"], status["message"]) == ("TaskFailed", "KeyError: 'z'")
+        assert status["reason"] == "TaskFailed"
+        assert status["message"] == "the policy of group 'G' failed: KeyError: 'z'"
 
 
 async def test_g2_a_policy_whose_pod_is_lost_is_asked_again(bundled):
