@@ -1,6 +1,7 @@
 """Making texts and values fit into a status, whose size is counted in bytes of JSON."""
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -8,14 +9,21 @@ from typing import Any
 from graflow.machine.state import GroupValue, Value
 
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_ASCII = json.JSONEncoder(separators=(",", ":"))
+_HALF = re.compile("[\ud800-\udfff]")
 _MAX_DEPTH = 30
+"""Of groups in groups."""
+
+_MAX_NESTED = 100
+"""Of what is in a value: models refuse to write what is nested some 250 deep."""
+
 _GLUE = 6
 """Bytes of two line ends and two quotes."""
 
 
 def size_of(value: object) -> int:
     """Return the bytes that a JSON value takes in an object that is sent or stored."""
-    return len(_JSON.encode(value).encode())
+    return len(_JSON.encode(value).encode(errors="surrogatepass"))
 
 
 def cut(text: str, limit: int) -> str:
@@ -62,33 +70,45 @@ def value_ref(value: Value, limit: int) -> dict[str, Any] | None:
 
     On a cluster the machine's values are ValueRefs, and groups of them. One that an API server
     would change is written a second time, as text in `exact`; where both are too much, or an API
-    server would refuse the value for a number, only there.
+    server would refuse the value for a number or its depth, only there.
     """
     found = _ref(value, _MAX_DEPTH)
     if found is None or "exact" in found or is_kept(found):
         return found if found is not None and size_of(found) <= limit else None
-    exact = {"exact": _JSON.encode(found)}
+    exact = {"exact": _text(found)}
     forms = ({**found, **exact}, exact) if _is_taken(found) else (exact,)
     return next((form for form in forms if size_of(form) <= limit), None)
+
+
+def _text(value: object) -> str:
+    """Return a value as JSON that can be sent: half characters are written as escapes."""
+    text = _JSON.encode(value)
+    return _ASCII.encode(value) if _HALF.search(text) else text
 
 
 def is_kept(value: object) -> bool:
     """Return whether an API server gives a JSON value back as it got it.
 
-    It sorts the keys of objects, writes 1.0 as 1, and rounds numbers beyond 64 bits.
+    It sorts the keys of objects, writes 1.0 as 1, rounds numbers beyond 64 bits, and has no half
+    characters. What is nested very deeply is not even sent to it.
 
     >>> [is_kept(value) for value in ({"a": 1, "b": 1.5}, {"b": 1, "a": 1}, [1.0], -(2**63) - 1)]
     [True, False, False, False]
     """
-    todo = [value]
+    todo = [(value, _MAX_NESTED)]
     while todo:
-        match todo.pop():
+        found, depth = todo.pop()
+        match found:
+            case Mapping() | list() if not depth:
+                return False
             case Mapping() as item:
-                if list(item) != sorted(item):
+                if list(item) != sorted(item) or any(map(_HALF.search, item)):
                     return False
-                todo.extend(item.values())
+                todo.extend((inner, depth - 1) for inner in item.values())
             case list() as items:
-                todo.extend(items)
+                todo.extend((inner, depth - 1) for inner in items)
+            case str() as text if _HALF.search(text):
+                return False
             case int() as number if not -(2**63) <= number < 2**63:
                 return False
             case float() as number if number.is_integer():
@@ -98,15 +118,20 @@ def is_kept(value: object) -> bool:
     return True
 
 
-def _is_taken(value: object) -> bool:
-    """Return whether an API server reads a JSON value: no number may be too large for a float."""
+def _is_taken(value: object, depth: int = _MAX_NESTED) -> bool:
+    """Return whether an API server reads a JSON value: its numbers, characters and depth."""
     match value:
+        case Mapping() | list() if not depth:
+            return False
         case Mapping():
-            return all(map(_is_taken, value.values()))
+            parts = (*value, *value.values())
+            return all(_is_taken(part, depth - 1) for part in parts)
         case list():
-            return all(map(_is_taken, value))
+            return all(_is_taken(part, depth - 1) for part in value)
         case int():
             return value.bit_length() < sys.float_info.max_exp
+        case str():
+            return not _HALF.search(value)
         case _:
             return True
 

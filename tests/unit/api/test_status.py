@@ -502,3 +502,20 @@ def test_a_number_that_an_api_server_refuses_is_in_a_status_as_text_alone(sign):
     }
     value = {"json": {"a": [refused]}}
     assert cut.value_ref(value, 1000) == {"exact": json.dumps(value, separators=(",", ":"))}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param({"json": "\ud800 and \u4e2d"}, id="half a character"),
+        pytest.param({"json": {"a": {"\udfff": 1}}}, id="half a character in a key"),
+        pytest.param({"json": json.loads("[" * 300 + "]" * 300)}, id="300 deep"),
+    ],
+)
+def test_a_value_that_no_api_server_takes_is_told_as_text_alone(value):
+    run = Told(chain("a"))
+    run.run("a", value["json"])
+    told = run.status.manifest()
+    assert json.loads(told["result"]["exact"]) == value
+    assert set(told["result"]) == set(told["tasks"][0]["result"]) == {"exact"}
+    json.dumps(told, ensure_ascii=False).encode()
