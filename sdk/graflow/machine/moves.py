@@ -37,11 +37,12 @@ def succeed(step: Fold, task: Activation, value: Value, directives: tuple[Direct
     for directive in directives:
         if isinstance(directive, Cancel):
             step.note(task, Kind.CANCELLATION, "", directive.message)
-            end(step, RunPhase.CANCELLED, reasons.CANCELLED, directive.message)
+            _end_run(step, RunPhase.CANCELLED, reasons.CANCELLED, directive.message)
             return
     for directive in directives:
         if isinstance(directive, Terminate):
-            _terminate(step, task, value, directive)
+            step.note(task, Kind.TERMINATION, "", directive.message)
+            _end_run(step, RunPhase.SUCCEEDED, reasons.TERMINATED, directive.message, value)
             return
     spawns = [directive for directive in directives if isinstance(directive, Spawn)]
     then = _continuation(directives)
@@ -58,15 +59,15 @@ def _continuation(directives: tuple[Directive, ...]) -> Continuation:
     return Continuation(jumps, passes[-1] if passes else None, skip)
 
 
-def _terminate(step: Fold, task: Activation, value: Value, directive: Terminate) -> None:
-    step.note(task, Kind.TERMINATION, "", directive.message)
+def _end_run(step: Fold, phase: RunPhase, reason: str, message: str, value: Value = None) -> None:
+    """End the run because a task says so; one that has failed has only waited for the others."""
     failure = step.state.scopes[RUN_SCOPE].failure
-    if failure:  # the run has failed, and only waited for what still ran
+    if failure:
         step.state.failure = failure
         end(step, RunPhase.FAILED, failure.error.reason, failure.error.message)
         return
     step.state.value = value
-    end(step, RunPhase.SUCCEEDED, reasons.TERMINATED, directive.message)
+    end(step, phase, reason, message)
 
 
 def _spawn(

@@ -1,6 +1,8 @@
 """What still happens in a scope that has failed (R7): what runs may end, and nothing begins."""
 
-from graflow.machine.directives import Jump, Spawn, Terminate
+import pytest
+
+from graflow.machine.directives import Cancel, Jump, Spawn, Terminate
 from graflow.machine.events import AttemptLost
 from graflow.machine.plan import BestEffort, Custom, Plan, Retry, TaskPlan
 from graflow.machine.state import Error, Phase, RunPhase
@@ -55,10 +57,12 @@ def test_r7_a_jump_and_an_edge_to_one_node_stay_two_tokens():
     ]
 
 
-def test_r7_to_terminate_a_run_that_has_failed_does_not_make_it_a_success():
+@pytest.mark.parametrize("ending", [Terminate("done"), Cancel("enough")])
+def test_r7_what_ends_a_run_that_has_failed_does_not_hide_its_failure(ending):
     host = failed(plan_of("a; f", start=("a", "f")), "a")
-    host.end("a", Terminate("done"))
+    host.end("a", ending)
     assert (host.state.phase, host.state.failure.node) == (RunPhase.FAILED, "f")
+    assert host.state.value is None
 
 
 def test_r7_what_waits_for_another_attempt_in_a_branch_that_failed_waits_no_longer():
