@@ -7,6 +7,9 @@ from difflib import get_close_matches
 from graflow.machine.graph import reached
 from graflow.machine.plan import AtLeast, Critical, Exit, GroupPlan, NodePlan, Plan
 
+MAX_NESTED = 100
+"""Groups in groups, one in the other: a branch begins inside the one around it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -179,6 +182,13 @@ def _nested_in_itself(owner: dict[str, str]) -> Iterator[Problem]:
             outer = owner.get(outer)
         if outer == member:
             yield Problem("groups", f"group {member!r} is a member of itself; take it out")
+        elif outer is None and len(seen) - 1 > MAX_NESTED:
+            yield Problem(
+                "groups",
+                f"{member!r} is inside of {len(seen) - 1} groups, one in the other, and may be in"
+                f" {MAX_NESTED}; make the inner ones members of the outer ones",
+            )
+            return
 
 
 def _edges_into_members(plan: Plan) -> Iterator[Problem]:

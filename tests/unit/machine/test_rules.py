@@ -1,5 +1,7 @@
 """The rules of running (R) and of groups (G), each by its number in docs/concepts."""
 
+import itertools
+
 import pytest
 
 from graflow.machine import reasons
@@ -423,6 +425,15 @@ def test_b7_a_start_that_is_a_member_starts_its_group_and_an_unknown_one_names_t
 )
 def test_a_plan_that_cannot_run_is_refused_with_words(plan, words):
     assert any(words in problem.message for problem in problems(plan))
+
+
+@pytest.mark.parametrize(("depth", "words"), [(100, []), (101, ["'a' is inside of 101 groups"])])
+def test_groups_in_groups_are_refused_before_they_are_too_deep_to_begin(depth, words):
+    inner = ("a", *(f"G{number}" for number in range(depth)))
+    groups = tuple(GroupPlan(name, (member,)) for member, name in itertools.pairwise(inner))
+    plan = Plan((TaskPlan("a"), *groups), (), inner[-1:])
+    assert [problem.message.partition(",")[0] for problem in problems(plan)] == words
+    assert reduce(plan, State(), RunStarted(0.0)).starting, "what may be does begin"
 
 
 def test_strict_is_what_a_group_has_when_nothing_is_said():
