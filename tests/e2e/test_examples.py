@@ -33,14 +33,16 @@ def test_the_same_file_gives_the_same_result_here_and_with_one_pod_for_each_task
     # Tasks that are declared and never reached, as the bare `sample` of the fan-out, get none;
     # neither do groups, unless a policy of the program's own judges them.
     reached = {task["name"] for run in runs for task in run["status"]["tasks"]}
-    groups = {task["name"] for run in runs for task in run["status"]["tasks"] if is_group(task)}
+    groups = {name for run in runs for name in groups_of(run)}
     pods = cluster.get("pods")["items"]
     tasks = {pod["metadata"]["annotations"]["graflow.dev/task-id"] for pod in pods}
     assert reached - groups <= tasks <= reached
 
 
-def is_group(task: dict[str, Any]) -> bool:
-    return "group" in task.get("result", {})
+def groups_of(run: dict[str, Any]) -> set[str]:
+    """Return the groups of a run: those of its program, and those that its tasks have made."""
+    made = (t["name"] for t in run["status"]["tasks"] if "group" in t.get("result", {}))
+    return {*made, *(group["name"] for group in run["spec"].get("groups", ()))}
 
 
 def had_failures(run: dict[str, Any]) -> bool:
