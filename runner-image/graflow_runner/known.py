@@ -171,8 +171,8 @@ class StandIn(TaskWrapper):
         return f"TaskWrapper({self.task_id!r})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        del self.func  # loads the code, if that is not done
-        return TaskWrapper.__new__, (TaskWrapper,), self.__getstate__()
+        func = self.func  # loads the rest too, if that is not done
+        return TaskWrapper.__new__, (TaskWrapper,), {**self.__getstate__(), "func": func}
 
 
 def _parts(spec: Json, bundle: "Bundle") -> dict[str, Any]:

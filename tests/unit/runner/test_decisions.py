@@ -331,6 +331,21 @@ def test_c5_a_context_in_what_a_task_builds_is_that_of_the_task_that_runs_there(
     assert operator.reports[0]["value"] == {"json": ["new", 5]}
 
 
+def test_t3_a_task_of_the_program_in_what_a_task_builds_travels_with_it(operator, runners):
+    def t(ctx):
+        sink = ctx.graph.get_node("sink")
+        ctx.next_task(task(lambda: [ctx.next_task(sink), sink.run(n=3)], id="new"))
+
+    (told,) = run(operator, runners, t)["directives"]
+    operator.next_attempt()
+    operator.order |= {"call": {"code": told["fragment"]["code"]["new"]}, "again": None}
+    operator.order["task"] |= {"id": "new"}
+    runners.run()
+    (report,) = operator.reports
+    assert report["value"] == {"json": ["sink", 3]}
+    assert report["directives"] == [{"kind": "Jump", "target": "sink", "reason": ""}]
+
+
 def test_code_of_another_python_is_refused_before_it_is_read(operator, runners):
     code = {"group": {"python": {"json": "2.7"}, "code": {"pickle": "AAAA"}}}
     operator.order["call"] = {"code": code}
