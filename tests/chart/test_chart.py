@@ -1,12 +1,14 @@
 """The chart as it comes, with everything, and with mistakes in its values."""
 
 import os
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 import yaml
 
 from graflow.api import names
+from graflow.api.parse import parse_runner_profile
 from graflow_operator import settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,6 +62,7 @@ def test_lint_finds_nothing(helm):
         ("replica=2", "additional properties 'replica' not allowed"),
         ("store.buckett=x", "additional properties 'buckett' not allowed"),
         ("replicas=two", "want integer"),
+        ("profiles[0].name=GPU,profiles[0].spec.image=x", "does not match pattern"),
         ("log.level=debug", "value must be one of 'DEBUG', 'INFO', 'WARNING', 'ERROR'"),
         ("store.endpoint=s3.example.com", "does not match pattern"),
     ],
@@ -86,7 +89,9 @@ def test_the_definitions_are_the_generated_ones_and_stay_after_uninstall(render)
         for thing in render()
         if thing["kind"] == "CustomResourceDefinition"
     }
-    assert set(made) == {"workflows.graflow.dev", "codebundles.graflow.dev"}
+    assert set(made) == {
+        f"{kind}.graflow.dev" for kind in ("workflows", "codebundles", "runnerprofiles")
+    }
     for name, thing in made.items():
         assert thing["spec"] == yaml.safe_load((ROOT / "crds" / f"{name}.yaml").read_text())["spec"]
         assert thing["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
@@ -96,7 +101,7 @@ def test_the_definitions_can_be_left_out_or_let_go(render):
     kinds = {thing["kind"] for thing in render("--set", "crds.install=false")}
     assert "CustomResourceDefinition" not in kinds
     crds = [t for t in render("--set", "crds.keep=false") if t["kind"].startswith("CustomRes")]
-    assert [thing["metadata"].get("annotations") for thing in crds] == [None, None]
+    assert [thing["metadata"].get("annotations") for thing in crds] == [None] * 3
 
 
 def test_no_role_has_a_wildcard_and_secrets_are_never_listed(render):
@@ -113,7 +118,35 @@ def test_people_who_edit_cannot_write_a_status(render):
         for thing in render()
         if "rbac.authorization.k8s.io/aggregate-to-edit" in thing["metadata"].get("labels", {})
     )
-    assert [rule["resources"] for rule in edit["rules"]] == [["workflows", "codebundles"]]
+    [rule] = edit["rules"]
+    assert rule["resources"] == ["workflows", "codebundles", "runnerprofiles"]
+
+
+def profiles_of(objects):
+    return [thing for thing in objects if thing["kind"] == "RunnerProfile"]
+
+
+def test_profiles_are_made_in_each_of_their_namespaces_and_are_such_as_the_operator_reads(render):
+    made = profiles_of(render(*EVERYTHING))
+    assert [(t["metadata"]["name"], t["metadata"]["namespace"]) for t in made] == [
+        ("gpu", "team-a"),
+        ("gpu", "team-b"),
+        ("plain", "graflow-system"),
+    ]
+    assert {t["metadata"]["annotations"]["helm.sh/hook"] for t in made} == {
+        "post-install,post-upgrade"
+    }
+    assert parse_runner_profile(made[0]).spec.resources == {"limits": {"nvidia.com/gpu": 1}}
+
+
+def test_the_examples_of_profiles_in_the_comments_can_be_used_as_they_are(render, tmp_path):
+    lines = (CHART / "values.yaml").read_text().splitlines()
+    begin = lines.index("profiles: []") + 1
+    examples = takewhile(lambda line: line.startswith("# "), lines[begin:])
+    text = "\n".join(["profiles:", *(line.removeprefix("# ") for line in examples)])
+    (tmp_path / "values.yaml").write_text(text)
+    made = profiles_of(render("--values", str(tmp_path / "values.yaml")))
+    assert [parse_runner_profile(thing).metadata.name for thing in made] == ["gpu", "high-memory"]
 
 
 def test_nodes_are_asked_for_one_by_one_where_the_whole_cluster_is_served(render):

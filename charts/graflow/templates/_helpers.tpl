@@ -64,7 +64,7 @@ Service's address into the environment of pods in its namespace; no DNS is neede
   resources: [workflows/status]
   verbs: [patch]
 - apiGroups: [graflow.dev]
-  resources: [codebundles]
+  resources: [codebundles, runnerprofiles]
   verbs: [get]
 - apiGroups: [""]
   resources: [pods]

@@ -14,6 +14,7 @@ import yaml
 from graflow.api import names, reference
 from graflow.api.bundle import CodeBundle
 from graflow.api.model import ResourceModel
+from graflow.api.profile import RunnerProfile
 from graflow.api.schema import Schema, structural
 from graflow.api.workflow import Workflow
 
@@ -44,6 +45,11 @@ _BUNDLE_COLUMNS = (
     _column("Size", ".spec.size", kind="integer", text="Bytes of the zip."),
     _AGE,
 )
+_PROFILE_COLUMNS = (
+    _column("Image", ".spec.image", text="Image of the pods."),
+    _column("Account", ".spec.serviceAccountName", wide=True, text="Service account of the pods."),
+    _AGE,
+)
 
 
 def workflow_crd() -> Manifest:
@@ -54,6 +60,11 @@ def workflow_crd() -> Manifest:
 def code_bundle_crd() -> Manifest:
     """Return the CustomResourceDefinition of `CodeBundle`."""
     return _crd(CodeBundle, plural=names.CODE_BUNDLES, short=None, columns=_BUNDLE_COLUMNS)
+
+
+def runner_profile_crd() -> Manifest:
+    """Return the CustomResourceDefinition of `RunnerProfile`."""
+    return _crd(RunnerProfile, plural=names.RUNNER_PROFILES, short=None, columns=_PROFILE_COLUMNS)
 
 
 def _crd(
@@ -106,7 +117,7 @@ class _Dumper(yaml.SafeDumper):
 def outputs() -> dict[Path, str]:
     """Return every generated file, by its path from the root of the repository."""
     found: dict[Path, str] = {}
-    crds = (workflow_crd(), code_bundle_crd())
+    crds = (workflow_crd(), code_bundle_crd(), runner_profile_crd())
     for crd in crds:
         text = _HEADER + yaml.dump(crd, Dumper=_Dumper, sort_keys=False, width=100)
         if len(text.encode()) > MAX_BYTES:

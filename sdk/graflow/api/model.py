@@ -47,8 +47,15 @@ class StatusModel(SpecModel):
 Id: TypeAlias = Annotated[str, Field(min_length=1, max_length=200)]
 """Id of a task or a group: any text."""
 
-ObjectName: TypeAlias = Annotated[str, Field(min_length=1, max_length=253)]
-"""Name of a Kubernetes object."""
+ObjectName: TypeAlias = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+    ),
+]
+"""Name of a Kubernetes object. It becomes part of a path: what is no name must not get there."""
 
 Sha256: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", max_length=64)]
 """SHA-256 in lower-case hex."""

@@ -14,6 +14,7 @@ API_VERSION = f"{GROUP}/{VERSION}"
 WORKFLOW_KIND = "Workflow"
 WORKFLOWS = "workflows"
 CODE_BUNDLES = "codebundles"
+RUNNER_PROFILES = "runnerprofiles"
 CATEGORY = "graflow"
 
 # Labels of runner pods and of all else that belongs to a run.

@@ -14,6 +14,7 @@ from graflow.api.bundle import CodeBundle
 from graflow.api.errors import InvalidWorkflow
 from graflow.api.large import PLAN_FIELDS, LargeWorkflow
 from graflow.api.model import ResourceModel, SpecModel
+from graflow.api.profile import RunnerProfile
 from graflow.api.schema import Schema, structural
 from graflow.api.workflow import Workflow
 from graflow.machine.check import Problem
@@ -57,6 +58,15 @@ def parse_code_bundle(raw: object) -> CodeBundle:
         InvalidWorkflow: If it describes none; with every problem found.
     """
     return _parse(CodeBundle, raw)
+
+
+def parse_runner_profile(raw: object) -> RunnerProfile:
+    """Return the RunnerProfile that a JSON-like object describes.
+
+    Raises:
+        InvalidWorkflow: If it describes none; with every problem found.
+    """
+    return _parse(RunnerProfile, raw)
 
 
 def _parse(kind: type[_Kind], raw: object) -> _Kind:

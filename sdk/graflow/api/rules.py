@@ -23,6 +23,7 @@ FIXED = (
     "start",
     "input",
     "pod",
+    "profile",
     "maxSteps",
     "operator",
 )

@@ -51,7 +51,7 @@ def shape_problems(spec: WorkflowSpec) -> Iterator[Problem]:
             asks = f"group {group.name!r} is judged by"
             yield _no_bundle(f"spec.groups[{number}].policy", asks, function)
     if spec.pod:
-        yield from _pod(spec.pod, "spec.pod")
+        yield from pod_problems(spec.pod, "spec.pod")
 
 
 def _no_bundle(field: str, asks: str, function: str) -> Problem:
@@ -69,7 +69,7 @@ def task_problems(task: TaskSpec, field: str) -> Iterator[Problem]:
         has = f"has {' and '.join(given)}" if given else "has none of them"
         yield Problem(field, f"{EXACTLY_ONE_KIND['message']}; task {task.name!r} {has}")
     if task.pod:
-        yield from _pod(task.pod, f"{field}.pod")
+        yield from pod_problems(task.pod, f"{field}.pod")
     if task.container:
         yield from _env(task.container.env or (), f"{field}.container.env")
         if task.pod and task.pod.image:
@@ -94,7 +94,8 @@ def _policy(policy: GroupPolicySpec, field: str) -> Iterator[Problem]:
         yield Problem(f"{field}.function", str(POLICY_FUNCTION["message"]))
 
 
-def _pod(pod: PodSettings, field: str) -> Iterator[Problem]:
+def pod_problems(pod: PodSettings, field: str) -> Iterator[Problem]:
+    """Yield what is wrong with pod settings, wherever they are written."""
     yield from _env(pod.env or (), f"{field}.env")
     for kind, mapping in (("labels", pod.labels), ("annotations", pod.annotations)):
         for key in mapping or {}:

@@ -114,9 +114,12 @@ class TaskSpec(SpecModel):
     max_iterations: int = Field(default=DEFAULT_MAX_CYCLES, ge=1, le=1_000_000)
     """Passes after which the task may not ask for one more iteration of itself."""
 
+    profile: ObjectName | None = None
+    """Name of the RunnerProfile that the task's pods are made from. When not given, the
+    workflow's."""
+
     pod: PodSettings | None = None
-    """Pod settings of this task; each one replaces the workflow's, but `env`, `labels`,
-    `annotations` and `nodeSelector` are added to it."""
+    """Pod settings of this task; what they say goes before what its profile says."""
 
 
 class PolicyType(StrEnum):
@@ -214,8 +217,12 @@ class WorkflowSpec(SpecModel):
     the keys n, y, no, yes, off and on in quotes: without them YAML takes them for false and
     true."""
 
+    profile: ObjectName | None = None
+    """Name of the RunnerProfile of tasks that name none. It is in the same namespace; while it is
+    missing, its tasks wait."""
+
     pod: PodSettings | None = None
-    """Pod settings of all tasks."""
+    """Pod settings of all tasks; what profiles and tasks say goes before them."""
 
     parallelism: int | None = Field(default=None, ge=1, le=100_000)
     """Most pods at one time. When not given, no limit."""
