@@ -39,6 +39,8 @@ from graflow_operator.letters import (
     Json,
     Letter,
     NotYetError,
+    ProfileAwaited,
+    ProfileFound,
     Refused,
     Report,
     Unstartable,
@@ -355,6 +357,10 @@ class Actor:
         match letter:
             case Refused(attempt=attempt, message=message):
                 self._refused.add(attempt, message, self.parts.clock())
+            case ProfileAwaited(attempt=attempt, error=error):
+                self._refused.await_profile(attempt, error)
+            case ProfileFound(attempt=attempt):
+                self._refused.profile_found(attempt)
             case Unstartable(attempt=attempt, error=error):
                 draft.judged(attempt, Failed(error))
             case Claim():
@@ -409,7 +415,7 @@ class Actor:
         if self._code.is_needed(found) and not state.phase.ended:
             wakes.append(now + BUNDLE_S)
         wakes += self.channel.wakes()
-        later = [*self._hands.wakes(), *(refusal.until for refusal in self._refused.values())]
+        later = [*self._hands.wakes(), *self._refused.wakes()]
         # What is over already was looked at just now, and is waited for no more.
         self._wakes = [*wakes, *(wake for wake in later if wake > now)]
 

@@ -45,6 +45,7 @@ class Kind:
 
 WORKFLOWS = Kind("workflows", "graflow.dev", "v1alpha1")
 BUNDLES = Kind("codebundles", "graflow.dev", "v1alpha1")
+PROFILES = Kind("runnerprofiles", "graflow.dev", "v1alpha1")
 PODS = Kind("pods")
 NODES = Kind("nodes")
 SECRETS = Kind("secrets")

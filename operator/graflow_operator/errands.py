@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from graflow.api import names
+from graflow.api.pod import PodSettings
 from graflow.api.workflow import TaskSpec
 from graflow.machine import reasons
 from graflow.machine.state import Error
@@ -26,9 +27,17 @@ from graflow_operator.cluster_errors import (
     UnavailableError,
 )
 from graflow_operator.facts import PodFact, of_pod
-from graflow_operator.letters import Judged, Letter, Refused, Unstartable
+from graflow_operator.letters import (
+    Judged,
+    Letter,
+    ProfileAwaited,
+    ProfileFound,
+    Refused,
+    Unstartable,
+)
 from graflow_operator.outcomes import TOMBSTONE, Outcome, Returned
 from graflow_operator.parts import Parts
+from graflow_operator.profiles import FRESH_S, ProfileUnusableError
 from graflow_operator.refs import AttemptRef, RunRef, is_pod_of, pod_name
 from graflow_operator.verdicts import Failed, Lost, Succeeded, Verdict
 
@@ -98,6 +107,33 @@ class Errands:
                 return
             await self.parts.sleep(pause)
             pause = min(pause * 2, MOST_RETRY_S)
+
+    async def profile(
+        self, attempt: AttemptRef, name: str, wanted: Callable[[], bool]
+    ) -> PodSettings | None:
+        """Return a profile if it is there; else say so, wait for it, say that it came: None.
+
+        An attempt whose profile is missing gives its turn away, so its pod is not to be made
+        before a commit lets it go once more.
+        """
+        told: Error | None = None
+        while wanted():
+            try:
+                found = await self.parts.profiles.get(self.run.namespace, name)
+            except ProfileUnusableError as error:
+                if error.error != told:
+                    told = error.error
+                    self.deliver(ProfileAwaited(attempt, told))
+                await self.parts.sleep(FRESH_S)
+            except ForbiddenError as error:
+                self.deliver(Refused(attempt, f"RunnerProfile {name!r}: {error}"))
+                return None
+            else:
+                if told is None:
+                    return found
+                self.deliver(ProfileFound(attempt))
+                return None
+        return None
 
     async def _adopt(self, attempt: AttemptRef, task: TaskSpec) -> bool:
         """Look at the pod that has the attempt's name; return whether that settled the matter."""

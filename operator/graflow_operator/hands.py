@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Callable, Collection
 from functools import partial
 
+from graflow.api.placement import laid_over, profile_of
+from graflow.api.pod import PodSettings
 from graflow.machine import reasons
 from graflow.machine.commands import StartAttempt
 from graflow.machine.due import due
@@ -125,13 +127,20 @@ class Hands:
             return
         task = work_of(program, state, activation).task
         inputs: dict[str, str] = {}
+        profile: PodSettings | None = None
+        if name := profile_of(task, program.spec):
+            wanted = partial(self._is_wanted, attempt)
+            profile = await self._errands.profile(attempt, name, wanted)
+            if profile is None:
+                return
         try:
             if task.container is not None:
                 asked = orders.inputs(program, state, activation, self._channel())
                 inputs = await self._errands.inputs(asked)
             else:
                 await self._make_secret()
-            body = pods.build(self._runner(), task, attempt, program.spec.pod, inputs)
+            below = laid_over(profile, program.spec.pod)
+            body = pods.build(self._runner(), task, attempt, below, inputs)
         except (BadInputError, pods.UnknownInputError) as error:
             words = f"task {task.name!r}: {error}"
             broken = Error(reasons.INPUT_UNUSABLE, words, retryable=False)

@@ -58,6 +58,21 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class ProfileAwaited:
+    """There is no profile yet that the attempt's pod can be made from; there is no pod."""
+
+    attempt: AttemptRef
+    error: Error
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileFound:
+    """There is one now."""
+
+    attempt: AttemptRef
+
+
+@dataclass(frozen=True, slots=True)
 class Unstartable:
     """No pod of this attempt can be made, whenever one tries."""
 
@@ -65,4 +80,4 @@ class Unstartable:
     error: Error
 
 
-Letter: TypeAlias = Claim | Report | Judged | Refused | Unstartable
+Letter: TypeAlias = Claim | Report | Judged | Refused | ProfileAwaited | ProfileFound | Unstartable

@@ -12,6 +12,7 @@ from graflow_operator.cluster import BUNDLES, SECRETS, Cluster
 from graflow_operator.cluster_errors import AlreadyExistsError
 from graflow_operator.keys import MasterKey, run_secret
 from graflow_operator.notes import Notes
+from graflow_operator.profiles import Profiles
 from graflow_operator.refs import RunRef
 from graflow_operator.settings import Settings
 from graflow_operator.storage import Storage
@@ -32,6 +33,11 @@ class Parts:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     bundles: Cache = field(default_factory=Cache)
+    profiles: Profiles = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make what stands on the other parts."""
+        self.profiles = Profiles(self.cluster, self.clock)
 
     def run_key(self, run: RunRef) -> bytes:
         """Return the key of a run."""

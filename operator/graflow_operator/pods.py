@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graflow.api import names
+from graflow.api.placement import laid_over
 from graflow.api.pod import ContainerSpec, EnvVar, PodSettings
 from graflow.api.workflow import TaskSpec
 from graflow_operator.refs import AttemptRef, RunRef, pod_name
@@ -17,6 +18,23 @@ RUNNER_USER = 65532
 GRACE_S = 30
 """Time between SIGTERM and SIGKILL, in seconds."""
 
+_DEFAULTS = PodSettings(
+    termination_grace_period_seconds=GRACE_S,
+    security_context={
+        "runAsNonRoot": True,
+        "runAsUser": RUNNER_USER,
+        "runAsGroup": RUNNER_USER,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    },
+)
+_OF_THE_CONTAINER = frozenset({"image_pull_policy", "resources", "env_from", "volume_mounts"})
+_OF_THE_METADATA = frozenset({"labels", "annotations"})
+_OF_THE_POD = (
+    frozenset(PodSettings.model_fields)
+    - _OF_THE_CONTAINER
+    - _OF_THE_METADATA
+    - {"image", "env", "init_containers"}
+)
 _WHOLE_INPUT = re.compile(r"^\$\(inputs\.(?P<name>[^()]+)\)$")
 
 
@@ -45,7 +63,7 @@ def build(
     runner: Runner,
     task: TaskSpec,
     attempt: AttemptRef,
-    common: PodSettings | None = None,
+    below: PodSettings | None = None,
     inputs: Mapping[str, str] | None = None,
 ) -> Object:
     """Return the pod of one attempt.
@@ -54,13 +72,13 @@ def build(
         runner: What all pods of the run share.
         task: The task as written.
         attempt: Which attempt of it.
-        common: Pod settings of the whole workflow.
+        below: Pod settings of its profile and of the workflow, which its own go before.
         inputs: Texts by name, for a container task.
 
     Raises:
         UnknownInputError: If an argument of a container task names no input.
     """
-    settings = merged(common or PodSettings(), task.pod or PodSettings())
+    settings = laid_over(task.pod, below, _DEFAULTS)
     container = (
         _runner_container(runner, settings)
         if task.container is None
@@ -70,16 +88,11 @@ def build(
         "restartPolicy": "Never",
         "enableServiceLinks": False,
         "automountServiceAccountToken": settings.service_account_name is not None,
-        "terminationGracePeriodSeconds": GRACE_S,
-        "securityContext": _pod_security(),
+        **_said(settings, _OF_THE_POD),
         "containers": [container],
     }
-    if settings.service_account_name is not None:
-        spec["serviceAccountName"] = settings.service_account_name
-    if settings.node_selector:
-        spec["nodeSelector"] = settings.node_selector
-    if settings.tolerations:
-        spec["tolerations"] = list(settings.tolerations)
+    if settings.init_containers:
+        spec["initContainers"] = [_hardened(one) for one in settings.init_containers]
     if task.timeout_seconds is not None:
         spec["activeDeadlineSeconds"] = max(1, math.ceil(task.timeout_seconds))
     return {
@@ -88,21 +101,6 @@ def build(
         "metadata": _metadata(runner, task, attempt, settings),
         "spec": spec,
     }
-
-
-def merged(common: PodSettings, own: PodSettings) -> PodSettings:
-    """Return a task's pod settings laid over the workflow's: maps and `env` are added to."""
-    update: dict[str, Any] = {
-        field: value
-        for field in PodSettings.model_fields
-        if (value := getattr(own, field)) is not None
-    }
-    for field in ("node_selector", "labels", "annotations"):
-        both = {**(getattr(common, field) or {}), **(getattr(own, field) or {})}
-        update[field] = both or None
-    variables = {variable.name: variable for variable in (*(common.env or ()), *(own.env or ()))}
-    update["env"] = tuple(variables.values()) or None
-    return common.model_copy(update=update)
 
 
 def _metadata(runner: Runner, task: TaskSpec, attempt: AttemptRef, settings: PodSettings) -> Object:
@@ -136,13 +134,10 @@ def _metadata(runner: Runner, task: TaskSpec, attempt: AttemptRef, settings: Pod
     return metadata
 
 
-def _pod_security() -> Object:
-    return {
-        "runAsNonRoot": True,
-        "runAsUser": RUNNER_USER,
-        "runAsGroup": RUNNER_USER,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
+def _said(settings: PodSettings, fields: frozenset[str]) -> Object:
+    """Return those of the fields that say something, in Kubernetes' form."""
+    said = settings.model_dump(mode="json", by_alias=True, exclude_none=True, include=set(fields))
+    return {name: value for name, value in said.items() if value not in ([], {})}
 
 
 def _container(image: str, settings: PodSettings) -> Object:
@@ -150,16 +145,16 @@ def _container(image: str, settings: PodSettings) -> Object:
         "name": names.TASK_CONTAINER,
         "image": image,
         "terminationMessagePolicy": "File",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-        },
     }
-    if settings.image_pull_policy is not None:
-        container["imagePullPolicy"] = settings.image_pull_policy.value
-    if settings.resources:
-        container["resources"] = settings.resources
-    return container
+    return _hardened(container | _said(settings, _OF_THE_CONTAINER))
+
+
+def _hardened(container: Object) -> Object:
+    """Return a container as namespaces that enforce restricted Pod Security want it."""
+    usual = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    own = container.get("securityContext") or {}
+    # What is no context at all is for the API server to refuse, in its own words.
+    return {**container, "securityContext": {**usual, **own} if isinstance(own, Mapping) else own}
 
 
 def _runner_container(runner: Runner, settings: PodSettings) -> Object:
@@ -176,6 +171,9 @@ def _runner_container(runner: Runner, settings: PodSettings) -> Object:
         *(_from_field(name, path) for name, path in fields.items()),
         {"name": names.ENV_KEY, "valueFrom": {"secretKeyRef": key}},
     ]
+    if settings.termination_grace_period_seconds != GRACE_S:
+        grace_s = str(settings.termination_grace_period_seconds)
+        own.append({"name": names.ENV_GRACE, "value": grace_s})
     if runner.ca:
         own.append({"name": names.ENV_CA, "value": runner.ca})
     taken = {variable["name"] for variable in own}

@@ -6,6 +6,7 @@ from typing import Any
 
 from graflow.api.convert import plan_of
 from graflow.api.parse import parse_large_workflow, parse_workflow
+from graflow.api.placement import profile_of
 from graflow.api.workflow import TaskSpec, WorkflowSpec
 from graflow.machine import reasons
 from graflow.machine.plan import Plan
@@ -63,8 +64,8 @@ def unfit(program: Program, bundle: Bundle, pythons: tuple[str, ...]) -> Error |
     Args:
         program: What is to run.
         bundle: Its code.
-        pythons: Minor versions that the runner image has. Images that users name are not known
-            here; their runners say theirs when they claim.
+        pythons: Minor versions that the runner image has. Images that users name, and profiles,
+            are not known here; their runners say theirs when they claim.
     """
     using = [task for task in program.tasks.values() if task.function is not None]
     asked = {task.name: task.function for task in using} | {**program.policies}
@@ -73,11 +74,15 @@ def unfit(program: Program, bundle: Bundle, pythons: tuple[str, ...]) -> Error |
         known = ", ".join(sorted(bundle.functions)) or "none"
         words = f"task {missing[0]!r}: its function is not in the bundle, which has {known}"
         return Error(reasons.BUNDLE_CORRUPT, words, retryable=False)
-    common = program.spec.pod.image if program.spec.pod else None
-    default = [t for t in using if not ((t.pod.image if t.pod else None) or common)]
+    default = [task for task in using if not _may_name_an_image(task, program.spec)]
     if default and bundle.python not in pythons:
         return wrong_python(bundle.python, " or ".join(pythons))
     return None
+
+
+def _may_name_an_image(task: TaskSpec, spec: WorkflowSpec) -> bool:
+    named = any(pod and pod.image for pod in (task.pod, spec.pod))
+    return named or profile_of(task, spec) is not None
 
 
 def wrong_python(made_with: str, runs_on: str) -> Error:

@@ -1,8 +1,14 @@
-"""Pods that the API server refuses for now (quota, admission, rights), and when to ask again."""
+"""Pods that cannot be made for now, and when to try again.
 
+The API server refuses them (quota, admission, rights), or their profile is missing.
+"""
+
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from graflow.machine import reasons
+from graflow.machine.state import Error
 from graflow_operator.refs import AttemptRef
 
 FIRST_S = 5.0
@@ -11,14 +17,16 @@ MOST_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The API server refused an attempt's pod."""
+    """An attempt's pod cannot be made."""
 
     until: float
-    """When to try again, in seconds since the epoch."""
+    """When to try again, in seconds since the epoch; infinite where somebody will tell."""
 
     delay_s: float
     message: str
-    """In the API server's words."""
+    """In the API server's words, where it is the one that refuses."""
+
+    reason: str = reasons.POD_REFUSED
 
 
 class Refusals(dict[AttemptRef, Refusal]):
@@ -29,6 +37,18 @@ class Refusals(dict[AttemptRef, Refusal]):
         known = self.get(attempt)
         delay = min(known.delay_s * 2, MOST_S) if known else FIRST_S
         self[attempt] = Refusal(now + delay, delay, message)
+
+    def await_profile(self, attempt: AttemptRef, error: Error) -> None:
+        """Note that nothing is to be tried before the profile is there."""
+        self[attempt] = Refusal(math.inf, 0.0, error.message, error.reason)
+
+    def profile_found(self, attempt: AttemptRef) -> None:
+        """Note that the profile is there."""
+        self.pop(attempt, None)
+
+    def wakes(self) -> list[float]:
+        """Return when to try again, in seconds since the epoch."""
+        return [refusal.until for refusal in self.values() if math.isfinite(refusal.until)]
 
     def keep(self, attempts: Collection[AttemptRef]) -> None:
         """Forget all but these: the others have a pod now, or need none any more."""

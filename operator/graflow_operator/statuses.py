@@ -53,7 +53,7 @@ def waits(
     for attempt in starting:
         fact = pods.get(attempt)
         if attempt in refusals:
-            found[attempt] = Wait(reasons.POD_REFUSED, refusals[attempt].message)
+            found[attempt] = Wait(refusals[attempt].reason, refusals[attempt].message)
         elif attempt in held and limits.suspend:
             found[attempt] = Wait(reasons.SUSPENDED, "spec.suspend is true")
         elif attempt in held:

@@ -110,6 +110,15 @@ UNSCHEDULABLE: Final = "Unschedulable"
 IMAGE_PULL: Final = "ImagePull"
 """The container's image cannot be pulled."""
 
+SCHEDULING_GATED: Final = "SchedulingGated"
+"""The pod has scheduling gates, which a queue such as Kueue has to take off."""
+
+PROFILE_MISSING: Final = "ProfileMissing"
+"""The RunnerProfile that the task names does not exist yet."""
+
+PROFILE_INVALID: Final = "ProfileInvalid"
+"""The RunnerProfile that the task names makes no sense; the task goes on when it is mended."""
+
 POD_REFUSED: Final = "PodRefused"
 """The API server refuses to create the pod: quota, admission or permissions."""
 

@@ -90,6 +90,20 @@ def test_a_container_that_the_kubelet_lost_sight_of_has_no_exit_code():
             "0/3 nodes",
         ),
         (
+            {
+                "conditions": [
+                    {
+                        "type": "PodScheduled",
+                        "status": "False",
+                        "reason": "SchedulingGated",
+                        "message": "Scheduling is blocked due to non-empty scheduling gates",
+                    }
+                ]
+            },
+            reasons.SCHEDULING_GATED,
+            "blocked",
+        ),
+        (
             container(waiting={"reason": "ImagePullBackOff", "message": "no such image"}),
             reasons.IMAGE_PULL,
             "no such image",
@@ -102,7 +116,7 @@ def test_a_container_that_the_kubelet_lost_sight_of_has_no_exit_code():
         (container(waiting={"reason": "ContainerCreating"}), reasons.POD_PENDING, "Creating"),
         ({}, reasons.POD_PENDING, "not started"),
     ],
-    ids=["unschedulable", "image", "config", "creating", "nothing"],
+    ids=["unschedulable", "gated", "image", "config", "creating", "nothing"],
 )
 def test_why_a_pod_does_not_run_yet_is_told_in_the_words_of_whoever_knows(status, reason, words):
     pending = of_pod(pod(status)).pending

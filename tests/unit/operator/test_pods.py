@@ -4,7 +4,6 @@ import pytest
 
 from graflow.api.pod import PodSettings
 from graflow.api.workflow import TaskSpec
-from graflow_operator import pods
 from graflow_operator.pods import Runner, UnknownInputError, build
 from graflow_operator.refs import AttemptRef, RunRef, is_pod_of, pod_name
 
@@ -84,21 +83,69 @@ def test_a_service_account_brings_its_token():
     assert spec["automountServiceAccountToken"] is True
 
 
-def test_a_tasks_settings_replace_the_workflows_but_maps_and_env_are_added_to():
-    common = PodSettings.model_validate(
-        {
-            "image": "common:1",
-            "nodeSelector": {"a": "1", "b": "1"},
-            "env": [{"name": "X", "value": "1"}, {"name": "Y", "value": "1"}],
-        }
-    )
-    own = PodSettings.model_validate(
-        {"image": "own:1", "nodeSelector": {"b": "2"}, "env": [{"name": "Y", "value": "2"}]}
-    )
-    both = pods.merged(common, own)
-    assert both.image == "own:1"
-    assert both.node_selector == {"a": "1", "b": "2"}
-    assert {v.name: v.value for v in both.env} == {"X": "1", "Y": "2"}
+OF_THE_POD = {
+    "imagePullSecrets": [{"name": "registry"}],
+    "nodeSelector": {"accelerator": "nvidia"},
+    "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+    "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {}}},
+    "topologySpreadConstraints": [{"maxSkew": 1}],
+    "volumes": [{"name": "data", "emptyDir": {}}],
+    "serviceAccountName": "robot",
+    "automountServiceAccountToken": False,
+    "terminationGracePeriodSeconds": 120,
+    "priorityClassName": "low",
+    "runtimeClassName": "nvidia",
+    "schedulerName": "volcano",
+    "schedulingGates": [{"name": "example.com/quota"}],
+}
+OF_THE_CONTAINER = {
+    "imagePullPolicy": "Never",
+    "resources": {"limits": {"nvidia.com/gpu": 1}},
+    "envFrom": [{"secretRef": {"name": "keys"}}],
+    "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+}
+
+
+def test_every_setting_of_a_profile_gets_to_its_place_in_the_pod():
+    init = {"name": "fetch", "image": "fetch:1", "securityContext": {"privileged": False}}
+    others = {
+        "image": "gpu:1",
+        "env": [{"name": "A", "value": "1"}],
+        "labels": {"kueue.x-k8s.io/queue-name": "gpus"},
+        "annotations": {"a": "b"},
+        "initContainers": [init],
+        "securityContext": {"fsGroup": 7, "runAsUser": 1000},
+    }
+    profile = PodSettings.model_validate({**OF_THE_POD, **OF_THE_CONTAINER, **others})
+    assert all(getattr(profile, field) is not None for field in PodSettings.model_fields)
+    pod = build(RUNNER, task(), FIRST, profile)
+    spec, container = pod["spec"], container_of(pod)
+    assert {name: spec[name] for name in OF_THE_POD} == OF_THE_POD
+    assert {name: container[name] for name in OF_THE_CONTAINER} == OF_THE_CONTAINER
+    assert container["image"] == "gpu:1"
+    assert env_of(pod)["A"] == "1"
+    assert pod["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpus"
+    assert pod["metadata"]["annotations"]["a"] == "b"
+    assert (spec["securityContext"]["fsGroup"], spec["securityContext"]["runAsUser"]) == (7, 1000)
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    [first] = spec["initContainers"]
+    assert first["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert first["securityContext"]["privileged"] is False
+
+
+def test_a_tasks_own_settings_go_before_those_of_its_profile():
+    profile = PodSettings(image="gpu:1", node_selector={"a": "1", "b": "1"})
+    pod = build(RUNNER, task(pod={"image": "own:1", "nodeSelector": {"b": "2"}}), FIRST, profile)
+    assert container_of(pod)["image"] == "own:1"
+    assert pod["spec"]["nodeSelector"] == {"a": "1", "b": "2"}
+
+
+def test_the_runner_knows_its_grace_period_where_it_is_not_the_usual_one():
+    grace = {"terminationGracePeriodSeconds": 120}
+    assert env_of(build(RUNNER, task(pod=grace), FIRST))["GRAFLOW_GRACE_SECONDS"] == "120"
+    pod = build(RUNNER, task(), FIRST)
+    assert pod["spec"]["terminationGracePeriodSeconds"] == 30
+    assert "GRAFLOW_GRACE_SECONDS" not in env_of(pod)
 
 
 def test_f3_a_time_limit_becomes_the_pods_deadline_rounded_up():
