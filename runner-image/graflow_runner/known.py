@@ -187,12 +187,13 @@ def _parts(spec: Json, bundle: "Bundle") -> dict[str, Any]:
         "max_cycles": spec.get("maxIterations"),
         "max_retries": retry and retry["maxAttempts"] - 1,
         "timeout": spec.get("timeoutSeconds"),
-        "pod": _pod(spec.get("pod", {})),
+        "pod": _pod(spec.get("profile"), spec.get("pod", {})),
     }
 
 
-def _pod(pod: Json) -> PodOptions:
+def _pod(profile: str | None, pod: Json) -> PodOptions:
     return PodOptions(
+        profile=profile,
         image=pod.get("image"),
         resources=pod.get("resources", {}),
         node_selector=pod.get("nodeSelector", {}),

@@ -115,8 +115,8 @@ class TaskSpec(SpecModel):
     """Passes after which the task may not ask for one more iteration of itself."""
 
     profile: ObjectName | None = None
-    """Name of the RunnerProfile that the task's pods are made from. When not given, the
-    workflow's."""
+    """Name of the RunnerProfile that the task's pods are made from: lower-case letters, digits,
+    `-` and `.`. When not given, the workflow's."""
 
     pod: PodSettings | None = None
     """Pod settings of this task; what they say goes before what its profile says."""
@@ -218,8 +218,8 @@ class WorkflowSpec(SpecModel):
     true."""
 
     profile: ObjectName | None = None
-    """Name of the RunnerProfile of tasks that name none. It is in the same namespace; while it is
-    missing, its tasks wait."""
+    """Name of the RunnerProfile of tasks that name none: lower-case letters, digits, `-` and `.`.
+    It is in the same namespace; while it is missing, its tasks wait."""
 
     pod: PodSettings | None = None
     """Pod settings of all tasks; what profiles and tasks say goes before them."""

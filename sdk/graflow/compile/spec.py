@@ -73,6 +73,8 @@ def workflow_of(
     spec: Fields = {"bundle": dict(bundle)}
     if rest.input:
         spec["input"] = _input(rest.input)
+    if program.profile:
+        spec["profile"] = program.profile
     if rest.image:
         spec["pod"] = {"image": rest.image}
     if program.plan.max_steps != DEFAULT_MAX_STEPS:

@@ -65,11 +65,6 @@ def task_fields(node: TaskPlan, task: TaskWrapper, plan: Plan) -> Fields:
     Raises:
         UnsupportedError: If it asks for what is not there on a cluster.
     """
-    if task.pod.profile is not None:
-        raise UnsupportedError(
-            f"task {node.id!r} asks for the profile {task.pod.profile!r}, and there are no runner "
-            f"profiles yet; give image, resources, node_selector, tolerations and env instead"
-        )
     if task.handler_type not in (DIRECT, DOCKER):
         raise UnsupportedError(
             f"task {node.id!r} asks for the handler {task.handler_type!r}, which runs tasks where "
@@ -84,6 +79,8 @@ def task_fields(node: TaskPlan, task: TaskWrapper, plan: Plan) -> Fields:
         fields["timeoutSeconds"] = node.timeout_s
     if node.max_cycles != DEFAULT_MAX_CYCLES:
         fields["maxIterations"] = node.max_cycles
+    if task.pod.profile is not None:
+        fields["profile"] = task.pod.profile
     if pod := _pod(task.pod):
         fields["pod"] = pod
     return fields

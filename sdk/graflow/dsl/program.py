@@ -47,6 +47,9 @@ class Program:
     defaults: Defaults = field(default_factory=Defaults)
     """For what tasks build at run time, too."""
 
+    profile: str | None = None
+    """RunnerProfile of tasks that name none; the local host has no use for it."""
+
 
 def freeze_program(  # noqa: PLR0913 - one keyword for each thing that a program is made of
     name: str,
@@ -56,6 +59,7 @@ def freeze_program(  # noqa: PLR0913 - one keyword for each thing that a program
     max_steps: int = DEFAULT_MAX_STEPS,
     defaults: Defaults | None = None,
     services: Services | None = None,
+    profile: str | None = None,
 ) -> Program:
     """Make the program of a workflow.
 
@@ -66,6 +70,7 @@ def freeze_program(  # noqa: PLR0913 - one keyword for each thing that a program
         max_steps: Activations after which a run fails.
         defaults: For tasks that say nothing.
         services: What its runs are given besides.
+        profile: RunnerProfile of tasks that name none.
 
     Raises:
         GraphCompilationError: If the workflow cannot run; says what to draw.
@@ -100,7 +105,7 @@ def freeze_program(  # noqa: PLR0913 - one keyword for each thing that a program
     services = services or Services()
     for key, node in tasks.items():
         _check_handler(key, node, services.handlers)
-    return Program(name, plan, tasks, whole, carrying, services, defaults)
+    return Program(name, plan, tasks, whole, carrying, services, defaults, profile)
 
 
 def _in_order(graph: TaskGraph) -> list[tuple[str, Executable]]:

@@ -32,6 +32,8 @@ class WorkflowContext:
         name: str,
         tracer: "Tracer | None" = None,
         prompt_manager: "PromptManager | None" = None,
+        *,
+        profile: str | None = None,
     ) -> None:
         """Take what every run of the workflow is given.
 
@@ -39,11 +41,13 @@ class WorkflowContext:
             name: Of the workflow.
             tracer: Is told what happens in its runs.
             prompt_manager: For `ctx.prompt_manager`; by default one for `./prompts`.
+            profile: RunnerProfile of tasks that name none, on a cluster.
         """
         self.name = named("a workflow's name", name)
         self.graph = TaskGraph()
         self._tracer = tracer
         self._prompt_manager = prompt_manager
+        self._profile = None if profile is None else named("profile", profile)
         self._agents: dict[str, Any] = {}
         self._redis_client: Any = None
         self._mark = ""
@@ -202,7 +206,12 @@ class WorkflowContext:
             local=() if self._redis_client is None else ("set_redis_client(…)",),
         )
         return freeze_program(
-            self.name, self.graph, start_node=start_node, max_steps=max_steps, services=services
+            self.name,
+            self.graph,
+            start_node=start_node,
+            max_steps=max_steps,
+            services=services,
+            profile=self._profile,
         )
 
     def execute(
@@ -254,9 +263,11 @@ def workflow(
     name: str,
     tracer: "Tracer | None" = None,
     prompt_manager: "PromptManager | None" = None,
+    *,
+    profile: str | None = None,
 ) -> WorkflowContext:
     """Make a workflow: what is made and drawn in its `with` belongs to it."""
-    return WorkflowContext(name, tracer, prompt_manager)
+    return WorkflowContext(name, tracer, prompt_manager, profile=profile)
 
 
 def current_workflow_context() -> WorkflowContext:

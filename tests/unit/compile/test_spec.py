@@ -196,10 +196,34 @@ def test_an_initial_key_that_json_or_an_api_server_changes_is_refused_by_name(
         resource(wf, tmp_path, initial_channel={"key": value})
 
 
-def test_a_profile_is_refused_with_what_to_use_instead(tmp_path: Path) -> None:
-    with workflow("w") as wf:
-        named("a", profile="gpu")
-    with pytest.raises(UnsupportedError, match=r"task 'a' asks for the profile 'gpu'.*resources"):
+def test_profiles_of_tasks_and_of_the_workflow_are_written_beside_what_tasks_ask_for(
+    tmp_path: Path,
+) -> None:
+    with workflow("w", profile="plain") as wf:
+        a, b = *named("a", profile="gpu", resources={"memory": "64Gi"}), *named("b")
+        a >> b
+    spec = resource(wf, tmp_path)["spec"]
+    assert spec["profile"] == "plain"
+    both = {"requests": {"memory": "64Gi"}, "limits": {"memory": "64Gi"}}
+    assert (spec["tasks"][0]["profile"], spec["tasks"][0]["pod"]) == ("gpu", {"resources": both})
+    assert "profile" not in spec["tasks"][1]
+
+
+def test_the_profile_of_a_workflow_whose_plan_is_in_the_bundle_is_in_the_resource(
+    tmp_path: Path,
+) -> None:
+    with workflow("w", profile="plain") as wf:
+        chain(*named(*(f"t{n}" for n in range(1001))))
+    assert resource(wf, tmp_path)["spec"]["profile"] == "plain"
+
+
+@pytest.mark.parametrize("where", ["task", "workflow"])
+def test_what_cannot_be_the_name_of_a_profile_is_refused_before_anything_is_sent(
+    where: str, tmp_path: Path
+) -> None:
+    with workflow("w", profile="GPU" if where == "workflow" else None) as wf:
+        named("a", profile="GPU" if where == "task" else None)
+    with pytest.raises(GraphCompilationError, match=r"profile"):
         resource(wf, tmp_path)
 
 

@@ -134,6 +134,15 @@ def test_b3_an_ambient_workflow_can_be_run_and_be_set():
     assert mine.graph.nodes == ["t"]
 
 
+def test_a_workflow_keeps_the_profile_of_tasks_that_name_none_for_clusters():
+    with workflow("w", profile="plain") as wf:
+        task(lambda: 1, id="a")
+    assert wf.program().profile == "plain"
+    assert wf.execute() == 1
+    with pytest.raises(ConfigError, match="profile is ''"):
+        workflow("w", profile="")
+
+
 def test_b5_two_tasks_with_one_id_are_refused_inside_the_with():
     with workflow("w"):
         Task("a")

@@ -20,7 +20,13 @@ PLAN = {
         {"name": "t", "function": "t"},
         {"name": "sink", "after": ["t"], "function": "sink"},
         {"name": "inner", "function": "inner"},
-        {"name": "alarm", "function": "alarm", "params": ["n"], "timeoutSeconds": 5},
+        {
+            "name": "alarm",
+            "function": "alarm",
+            "params": ["n"],
+            "timeoutSeconds": 5,
+            "profile": "gpu",
+        },
     ],
     "groups": [{"name": "G", "members": ["inner"], "after": ["sink"]}],
 }
@@ -182,7 +188,7 @@ def test_t3_what_a_task_builds_is_handed_over_whole_with_its_code(operator, runn
     def t(ctx):
         factor = 3
 
-        @task(timeout=7, max_retries=2, image="me/runner:1")
+        @task(timeout=7, max_retries=2, image="me/runner:1", profile="gpu")
         def scale(x):
             return x * factor
 
@@ -200,7 +206,7 @@ def test_t3_what_a_task_builds_is_handed_over_whole_with_its_code(operator, runn
     assert (fragment["start"], fragment["exits"]) == (["both"], [])
     one = {"name": "scale_1", "function": "scale_1", "params": ["x"], "timeoutSeconds": 7}
     one["retry"] = {"maxAttempts": 3, "initialSeconds": 0.0, "factor": 2.0, "maxSeconds": 60.0}
-    one["pod"] = {"image": "me/runner:1"}
+    one |= {"pod": {"image": "me/runner:1"}, "profile": "gpu"}
     join = {"name": "join", "function": "join", "params": ["scale_1", "scale_2"]}
     assert fragment["tasks"] == [join, one, {**one, "name": "scale_2", "function": "scale_2"}]
     assert fragment["groups"] == [
@@ -283,7 +289,8 @@ def test_an_instance_of_a_task_of_the_program_has_its_code_and_options(operator,
 
     (told,) = run(operator, runners, t)["directives"]
     (spec,) = told["fragment"]["tasks"]
-    assert spec == {"name": "again", "function": "again", "params": ["n"], "timeoutSeconds": 5}
+    said = {"params": ["n"], "timeoutSeconds": 5, "profile": "gpu"}
+    assert spec == {"name": "again", "function": "again", **said}
     form = loaded(told["fragment"]["code"]["again"])
     assert form["func"](**form["bound"]) == 4
 
