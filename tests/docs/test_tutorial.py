@@ -1,4 +1,4 @@
-"""What the README, the tutorial and the page of the rules show runs, and prints what they show."""
+"""What the README, tutorial, how-to guides and the page of rules show runs and prints just that."""
 
 import re
 import subprocess
@@ -11,11 +11,14 @@ import pytest
 import yaml
 
 from graflow.api.convert import plan_of
-from graflow.api.parse import parse_workflow
+from graflow.api.parse import parse_runner_profile, parse_workflow
+from graflow.api.shape import pod_problems
 
 ROOT = Path(__file__).parents[2]
-MEANING = ROOT / "docs" / "concepts" / "state-machine.md"
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "tutorial").glob("*.md")), MEANING]
+DOCS = ROOT / "docs"
+MEANING = DOCS / "concepts" / "state-machine.md"
+GUIDES = sorted(page for kind in ("tutorial", "how-to") for page in (DOCS / kind).glob("*.md"))
+PAGES = [ROOT / "README.md", *GUIDES, MEANING]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 MAIN = 'if __name__ == "__main__":\n'
 NEEDS_NO_CLUSTER = re.compile(r"(\S*python|(?P<graph>graflow graph)) \S+\.py$")
@@ -68,13 +71,13 @@ def outputs(console: str) -> Iterator[tuple[list[str], str]]:
             yield (["-m", "graflow", "graph"] if match["graph"] else []), printed
 
 
-def manifests() -> Iterator[tuple[str, object]]:
-    """Yield every Workflow in YAML with its place."""
+def manifests(kind: str) -> Iterator[tuple[str, object]]:
+    """Yield every object of a kind in YAML with its place."""
     for page in PAGES:
         for line, language, text in blocks(page):
             if language == "yaml":
                 for document in yaml.safe_load_all(text):
-                    if document.get("kind") == "Workflow":
+                    if document.get("kind") == kind:
                         yield f"{page.name}:{line}", document
 
 
@@ -94,16 +97,26 @@ def test_a_program_of_the_docs_prints_what_the_docs_show(shown: Shown, tmp_path:
 
 
 @pytest.mark.parametrize(
-    "document", [pytest.param(document, id=place) for place, document in manifests()]
+    "document", [pytest.param(document, id=place) for place, document in manifests("Workflow")]
 )
 def test_a_workflow_of_the_docs_is_one_that_can_run(document: object) -> None:
     assert plan_of(parse_workflow(document).spec).start
 
 
+@pytest.mark.parametrize(
+    "document",
+    [pytest.param(document, id=place) for place, document in manifests("RunnerProfile")],
+)
+def test_a_profile_of_the_docs_is_one_that_pods_can_be_made_from(document: object) -> None:
+    spec = parse_runner_profile(document).spec
+    assert not [*pod_problems(spec, "spec")]
+    assert spec.manifest()
+
+
 def test_the_docs_show_programs_and_workflows() -> None:
-    showing = {"README.md", "01-first-workflow.md", MEANING.name}
+    showing = {"README.md", "01-first-workflow.md", "use-a-gpu-profile.md", MEANING.name}
     assert {shown.page.name for shown in programs()} == showing
-    assert list(manifests())
+    assert list(manifests("Workflow"))
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,13 @@ def defined(plural, part):
 
 
 @pytest.mark.parametrize(
-    ("plural", "part"), [("workflows", "spec"), ("workflows", "status"), ("codebundles", "spec")]
+    ("plural", "part"),
+    [
+        ("workflows", "spec"),
+        ("workflows", "status"),
+        ("codebundles", "spec"),
+        ("runnerprofiles", "spec"),
+    ],
 )
 def test_kubectl_explains_every_field(plural, part, cluster):
     silent = []
