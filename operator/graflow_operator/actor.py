@@ -193,6 +193,10 @@ class Actor:
         try:
             while not (self.done or self.stopped):
                 await self._round()
+        except Exception as error:
+            words = f"the operator fails at this run ({type(error).__name__}) and tries again"
+            await self._record.say(Error(reasons.OPERATOR_FAILED, f"{words}; its log says why"))
+            raise
         finally:
             self._dispatch.close()
             reason = FencedError("the run is over") if self.done else None
