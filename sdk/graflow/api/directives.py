@@ -160,12 +160,33 @@ def _of_fragment(fragment: FragmentSpec, field: str) -> Iterator[Problem]:
     for number, task in enumerate(fragment.tasks):
         yield from _no_after(task, f"{field}.tasks[{number}]")
         yield from task_problems(task, f"{field}.tasks[{number}]")
+        yield from _borrowed(task, f"{field}.tasks[{number}]")
     for number, group in enumerate(fragment.groups):
         yield from _no_after(group, f"{field}.groups[{number}]")
         yield from group_problems(group, f"{field}.groups[{number}]")
     known = {one.name for one in fragment.tasks} | {one.name for one in fragment.groups}
     for node_id in fragment.code.keys() - known:
         yield Problem(f"{field}.code", f"{node_id!r} is no task and no group of the fragment")
+
+
+def _borrowed(task: TaskSpec, field: str) -> Iterator[Problem]:
+    """Yield what only whoever creates the Workflow may give: what its code asks for nobody admits.
+
+    Admission sees the Workflow, and never what a task makes while it runs.
+    """
+    words = (
+        "cannot be given at run time, since nobody admits what a task makes; name it in spec.pod"
+        " of the Workflow"
+    )
+    if task.pod and task.pod.service_account_name:
+        yield Problem(f"{field}.pod.serviceAccountName", words)
+    for owner, env in (
+        ("pod", task.pod.env if task.pod else None),
+        ("container", task.container.env if task.container else None),
+    ):
+        for number, variable in enumerate(env or ()):
+            if variable.value_from is not None:
+                yield Problem(f"{field}.{owner}.env[{number}].valueFrom", words)
 
 
 def _no_after(node: TaskSpec | GroupSpec, field: str) -> Iterator[Problem]:

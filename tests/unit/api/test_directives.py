@@ -147,3 +147,27 @@ def test_the_environment_of_a_made_task_is_checked_as_that_of_every_task():
     )
     assert field == "directives[0].fragment.tasks[0].pod.env[0].name"
     assert "'GRAFLOW_KEY'" in words
+
+
+@pytest.mark.parametrize(
+    ("task", "field"),
+    [
+        ({"pod": {"serviceAccountName": "admin"}}, "pod.serviceAccountName"),
+        (
+            {"pod": {"env": [{"name": "K", "valueFrom": {"secretKeyRef": {"name": "s"}}}]}},
+            "pod.env[0].valueFrom",
+        ),
+    ],
+)
+def test_a_made_task_borrows_no_account_and_no_secret_of_its_namespace(task, field):
+    made = {"name": "t1", "function": "t1", **task}
+    [(at, words)] = refusal(spawn(tasks=[made], code={}))
+    assert at == f"directives[0].fragment.tasks[0].{field}"
+    assert "spec.pod of the Workflow" in words
+
+
+def test_a_made_container_borrows_no_secret_either():
+    env = [{"name": "K", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]
+    made = {"name": "t1", "container": {"image": "i", "env": env}}
+    [(at, _)] = refusal(spawn(tasks=[made], code={}))
+    assert at == "directives[0].fragment.tasks[0].container.env[0].valueFrom"
