@@ -4,7 +4,6 @@ from typing import TypedDict
 
 from graflow import task, workflow
 
-
 START = {"n": 3, "exact": {"b": 1.0, "a": [1e20, -0.0, 2**70]}, "kind": (1, {2})}
 """The second of them is changed by an API server, the third is nothing that JSON has."""
 
