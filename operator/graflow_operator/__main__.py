@@ -12,6 +12,10 @@ from graflow_operator.process import Process
 
 EXIT_USAGE = 2
 EXIT_FAILED = 1
+RECURSION = 25_000
+"""Deep enough to read any object that an API server keeps, which is nested 10 000 deep at most:
+one that could not be read would hide all others of its list. JSON that deep takes 4 MB of stack."""
+
 log = logging.getLogger("graflow_operator")
 
 
@@ -26,6 +30,7 @@ def main() -> int:
         sys.stderr.write(f"graflow_operator: {error}\n")
         return EXIT_USAGE
     logs.set_up(chosen.log_format, chosen.log_level)
+    sys.setrecursionlimit(RECURSION)
     try:
         asyncio.run(_run(chosen, found))
     except (StoreError, BadMasterKeyError) as error:

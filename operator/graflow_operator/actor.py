@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from graflow.api import names
 from graflow.api.errors import InvalidWorkflow
+from graflow.api.inputs import channel_keys
 from graflow.machine import reasons
 from graflow.machine.check import Problem
 from graflow.machine.commands import WakeAt
@@ -195,6 +196,10 @@ class Actor:
         try:
             while not (self.done or self.stopped):
                 await self._round()
+        except Exception as error:
+            words = f"the operator fails at this run ({type(error).__name__}) and tries again"
+            await self._record.say(Error(reasons.OPERATOR_FAILED, f"{words}; its log says why"))
+            raise
         finally:
             self._dispatch.close()
             reason = FencedError("the run is over") if self.done else None
@@ -280,7 +285,7 @@ class Actor:
         if committed is not None:
             await self._recover()
         ended = self._snapshot.state.phase.ended
-        await self.channel.recover(self._record.channel, found.spec.input or {}, ended=ended)
+        await self.channel.recover(self._record.channel, channel_keys(found.spec), ended=ended)
         # Only now may runners be answered: before, nothing is known of their attempts.
         self._program, self._generation = found, self._record.generation
         self._fatal = None

@@ -93,11 +93,11 @@ def text_of(state: State) -> str:
     return base64.b64encode(wire.pack(state)).decode()
 
 
-def initial(given: Mapping[str, Any]) -> State:
-    """Return the channel of a run that has not begun."""
+def initial(given: Mapping[str, Mapping[str, Any]]) -> State:
+    """Return the channel of a run that has not begun: ValueRefs by key."""
     state = State()
-    for key, value in given.items():
-        put(state, key, wire.entry({"json": value}))
+    for key, ref in given.items():
+        put(state, key, wire.entry(ref))
     return state
 
 

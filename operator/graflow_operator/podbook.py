@@ -13,12 +13,17 @@ class PodBook:
     def __init__(self, ring: Callable[[], None]) -> None:
         self._ring = ring
         self.facts: dict[AttemptRef, PodFact] = {}
+        self._over: set[str] = set()
+        """Uids of pods that have ended and that nothing more is to be done about."""
+
         self.missing: set[AttemptRef] = set()
         """Attempts whose pods were seen once, or may have been made by a predecessor, and are not
         there any more as far as is known. To be believed only after the API server was asked."""
 
     def seen(self, fact: PodFact) -> None:
         """Take note of a pod; news older than what is known is dropped, an end never undone."""
+        if fact.uid in self._over and not fact.ended:
+            return  # a list that was asked for earlier: the pod would seem to run again
         known = self.facts.get(fact.attempt)
         if known and known.uid == fact.uid:
             if fact.version < known.version:
@@ -31,6 +36,7 @@ class PodBook:
 
     def gone(self, attempt: AttemptRef, uid: str) -> None:
         """Take note that a pod exists no more; how it ended, if that is known, stays known."""
+        self._over.discard(uid)
         known = self.facts.get(attempt)
         if known is None or known.uid != uid:
             return
@@ -58,8 +64,9 @@ class PodBook:
                 self.gone(attempt, fact.uid)
 
     def forget(self, attempt: AttemptRef) -> None:
-        """Forget a pod that nothing more is to be done about."""
-        self.facts.pop(attempt, None)
+        """Forget a pod that has ended, and that nothing more is to be done about."""
+        if fact := self.facts.pop(attempt, None):
+            self._over.add(fact.uid)
 
     def uids(self) -> tuple[str, ...]:
         """Return the uids of the pods that are known."""

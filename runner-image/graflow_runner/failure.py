@@ -62,6 +62,8 @@ def report_of(error: BaseException, may_retry: Callable[[BaseException], bool]) 
     if type(error).__module__ not in ("builtins", "__main__"):
         kind = f"{type(error).__module__}.{kind}"
     text = trace(error)
+    if text == f"{kind}: {message}\n":  # no line of the program: nothing that is not said already
+        text = ""
     return failed(judged.reason, kind, message, text=text, retryable=judged.retryable)
 
 

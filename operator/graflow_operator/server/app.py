@@ -103,6 +103,8 @@ async def _leader_only(request: web.Request, handler: Handler) -> web.StreamResp
 async def _limit_bytes(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Keep the bodies that are held at one time within bounds."""
     in_flight, size = request.app[_IN_FLIGHT], request.content_length or 0
+    if size > MAX_BODY_BYTES:  # not even waited for: to come again would never help
+        raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, size)
     if in_flight["bytes"] + size > MAX_IN_FLIGHT_BYTES:
         raise Refusal(
             HTTPStatus.TOO_MANY_REQUESTS, "TooManyBytes", "too many bytes are in flight; try again"

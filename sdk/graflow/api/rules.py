@@ -22,6 +22,7 @@ FIXED = (
     "bundle",
     "start",
     "input",
+    "exactInput",
     "pod",
     "profile",
     "maxSteps",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from graflow.api.cut import size_of
+from graflow.api.inputs import input_problems
 from graflow.api.large import LargeSpec
 from graflow.api.pod import EnvVar, PodSettings
 from graflow.api.rules import (
@@ -33,13 +34,7 @@ def shape_problems(spec: WorkflowSpec) -> Iterator[Problem]:
             f"takes {size} bytes and may take {MAX_SPEC_BYTES}, since the cluster keeps it again"
             " with every change of the status; move scripts and data into the image or a bundle",
         )
-    for key in ("true", "false"):
-        if key in (spec.input or {}):
-            yield Problem(
-                f"spec.input.{key}",
-                f"{key!r} is how kubectl reads the keys y, n, yes, no, on and off;"
-                " write the key in quotes, or choose another",
-            )
+    yield from input_problems(spec)
     for number, task in enumerate(spec.tasks):
         yield from task_problems(task, f"spec.tasks[{number}]")
         if task.function is not None and spec.bundle is None:

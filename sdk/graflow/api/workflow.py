@@ -5,7 +5,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from graflow.api.model import PRESERVE, RULES, Id, ObjectName, ResourceModel, Sha256, SpecModel
+from graflow.api.model import (
+    PRESERVE,
+    RULES,
+    AnyObject,
+    Id,
+    ObjectName,
+    ResourceModel,
+    Sha256,
+    SpecModel,
+)
 from graflow.api.pod import ContainerSpec, EnvVar, PodSettings, PullPolicy
 from graflow.api.rules import (
     EXACTLY_ONE_KIND,
@@ -216,6 +225,11 @@ class WorkflowSpec(SpecModel):
     """Keys of the workflow's channel that are set before the start, with any JSON as value. Write
     the keys n, y, no, yes, off and on in quotes: without them YAML takes them for false and
     true."""
+
+    exact_input: dict[str, AnyObject] | None = Field(default=None, max_length=10_000)
+    """More such keys: those whose values an API server would change, such as 1.0 or a dict whose
+    keys are in no order, as {exact: the text of their JSON}, and those that JSON cannot tell, as
+    {pickle: base64}. The SDK writes this."""
 
     profile: ObjectName | None = None
     """Name of the RunnerProfile of tasks that name none: lower-case letters, digits, `-` and `.`.

@@ -80,8 +80,14 @@ class ApiServer:
         """
         data = None if body is None else json.dumps(body).encode()
         with self.stream(method, path, query=query, body=data, content_type=content_type) as reply:
-            found = json.loads(reply.read())
-        return dict(found)
+            content = reply.read()
+        try:
+            return dict(json.loads(content))
+        except RecursionError:
+            raise ClusterError(
+                f"{path}: something in the answer is nested too deeply to be read here; kubectl"
+                " reads it. A run that is refused as nested too deeply can be deleted"
+            ) from None
 
     @contextmanager
     def stream(  # noqa: PLR0913 - one keyword for each part of a request

@@ -81,7 +81,7 @@ class ClusterHost:
             return value
         return value, ExecutionContext.of_run(
             program,
-            ClusterOutcome(run, status, program, compiled.workflow["spec"].get("input", {})),
+            ClusterOutcome(run, status, program, initial_channel or {}),
         )
 
 

@@ -1,9 +1,12 @@
 """The Workflow resource of a program."""
 
+import json
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from graflow.api.convert import plan_of
+from graflow.api.cut import is_kept
 from graflow.api.errors import InvalidWorkflow
 from graflow.api.names import API_VERSION, WORKFLOW_KIND
 from graflow.api.parse import parse_large_workflow, parse_workflow
@@ -13,7 +16,7 @@ from graflow.dsl.program import Program
 from graflow.exceptions import GraphCompilationError
 from graflow.machine.defaults import DEFAULT_MAX_STEPS
 from graflow.machine.plan import Plan
-from graflow.values import is_json
+from graflow.values import ValueNotSerializableError, encode, is_json
 
 NO_BUNDLE = {"name": "none", "sha256": 64 * "0"}
 
@@ -71,8 +74,7 @@ def workflow_of(
         GraphCompilationError: If it cannot run.
     """
     spec: Fields = {"bundle": dict(bundle)}
-    if rest.input:
-        spec["input"] = _input(rest.input)
+    spec |= _input(rest.input or {})
     if program.profile:
         spec["profile"] = program.profile
     if rest.image:
@@ -106,23 +108,19 @@ def _seen(fields: Fields) -> Plan:
 
 
 def _input(given: Mapping[str, object]) -> Fields:
-    for key, value in given.items():
-        if not is_json(value):
-            raise UnsupportedError(
-                f"initial_channel[{key!r}] is {value!r}, which JSON does not keep as it is; on a "
-                f"cluster, start with texts, numbers, lists and dicts with texts as keys"
-            )
-        if (number := _beyond_64_bits(value)) is not None:
-            raise UnsupportedError(
-                f"initial_channel[{key!r}] has the number {number}, which an API server would "
-                f"round; it keeps whole numbers of 64 bits, so start with it as a text"
-            )
-    return dict(given)
+    """Return the channel keys of the start, those in JSON that an API server would change apart."""
+    plain = {key: value for key, value in given.items() if is_json(value) and is_kept(value)}
+    exact = {key: _exact(key, value) for key, value in given.items() if key not in plain}
+    return {**({"input": plain} if plain else {}), **({"exactInput": exact} if exact else {})}
 
 
-def _beyond_64_bits(value: object) -> int | None:
-    """Return the first whole number that does not fit into 64 bits."""
-    if isinstance(value, int):
-        return None if -(2**63) <= value < 2**63 else value
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return next((n for item in inner if (n := _beyond_64_bits(item)) is not None), None)
+def _exact(key: str, value: object) -> dict[str, str]:
+    try:
+        encoded = encode(value)
+    except ValueNotSerializableError as error:
+        raise UnsupportedError(
+            f"initial_channel[{key!r}] cannot go to a cluster: {error}"
+        ) from error
+    if encoded.encoding == "json":
+        return {"exact": json.dumps(value)}  # ASCII: half a character is no UTF-8
+    return {"pickle": b64encode(encoded.data).decode()}

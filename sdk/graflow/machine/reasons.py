@@ -130,3 +130,6 @@ INPUT_UNUSABLE: Final = "InputUnusable"
 
 STATE_UNREADABLE: Final = "StateUnreadable"
 """The run's state was written by another version, or is damaged; the operator cannot go on."""
+
+OPERATOR_FAILED: Final = "OperatorFailed"
+"""The operator meets an error of its own whenever it drives the run; its log says which."""

@@ -4,6 +4,9 @@ from typing import TypedDict
 
 from graflow import task, workflow
 
+START = {"n": 3, "exact": {"b": 1.0, "a": [1e20, -0.0, 2**70]}, "kind": (1, {2})}
+"""The second of them is changed by an API server, the third is nothing that JSON has."""
+
 
 class Score(TypedDict):
     name: str
@@ -35,6 +38,7 @@ def read(ctx, n, write):
     channel = ctx.get_channel()
     found = channel.get("list")
     print(channel.keys(), n, write == channel.get("write.__result__"))
+    print(channel.get("exact"), channel.get("kind"))
     print(channel.get("number"), channel.get("tuple"), len(channel.get("large")))
     print(len(found), len(found[0]), found[1], found[-1], channel.get("new"))
     print(ctx.get_typed_channel(Score).receive("score"), channel.exists("short"))
@@ -45,6 +49,6 @@ def read(ctx, n, write):
 if __name__ == "__main__":
     with workflow("channel-values") as wf:
         _ = write >> read
-        value, context = wf.execute(ret_context=True, initial_channel={"n": 3})
+        value, context = wf.execute(ret_context=True, initial_channel=START)
         channel = context.get_channel()
         print(value, len(channel.get("large")), channel.get("list")[-2:], channel.get("tuple"))

@@ -178,6 +178,12 @@ def test_two_kinds_in_one_task_or_none_are_refused():
          "spec.tasks[0].pod.image", "is not used for a container task"),
         ("tasks: [{name: a, script: x}]\ninput: {'false': 3}", "spec.input.false",
          "'false' is how kubectl reads the keys y, n, yes, no, on and off"),
+        ("tasks: [{name: a, script: x}]\nexactInput: {k: {exact: '{'}}", "spec.exactInput.k",
+         "is neither {exact: the text of its JSON} nor {pickle: base64}"),
+        ("tasks: [{name: a, script: x}]\nexactInput: {k: {pickle: '%'}}", "spec.exactInput.k",
+         "is neither {exact: the text of its JSON} nor {pickle: base64}"),
+        ("tasks: [{name: a, script: x}]\ninput: {k: 1}\nexactInput: {k: {exact: '1'}}",
+         "spec.exactInput.k", "is in spec.input too"),
     ],
     ids=lambda value: value if value.startswith("spec") else "",
 )  # fmt: skip

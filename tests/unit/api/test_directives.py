@@ -147,3 +147,47 @@ def test_the_environment_of_a_made_task_is_checked_as_that_of_every_task():
     )
     assert field == "directives[0].fragment.tasks[0].pod.env[0].name"
     assert "'GRAFLOW_KEY'" in words
+
+
+@pytest.mark.parametrize(
+    ("task", "field"),
+    [
+        ({"pod": {"serviceAccountName": "admin"}}, "pod.serviceAccountName"),
+        (
+            {"pod": {"env": [{"name": "K", "valueFrom": {"secretKeyRef": {"name": "s"}}}]}},
+            "pod.env[0].valueFrom",
+        ),
+        ({"pod": {"envFrom": [{"secretRef": {"name": "s"}}]}}, "pod.envFrom"),
+        ({"pod": {"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}}, "pod.volumes"),
+        ({"pod": {"initContainers": [{"name": "i", "image": "i"}]}}, "pod.initContainers"),
+        ({"pod": {"imagePullSecrets": [{"name": "s"}]}}, "pod.imagePullSecrets"),
+        ({"pod": {"securityContext": {"runAsUser": 0}}}, "pod.securityContext"),
+        ({"pod": {"priorityClassName": "high"}}, "pod.priorityClassName"),
+    ],
+)
+def test_a_made_task_borrows_no_account_and_no_secret_of_its_namespace(task, field):
+    made = {"name": "t1", "function": "t1", **task}
+    [(at, words)] = refusal(spawn(tasks=[made], code={}))
+    assert at == f"directives[0].fragment.tasks[0].{field}"
+    assert "spec.pod of the Workflow" in words
+
+
+def test_a_made_task_says_where_it_runs_and_names_a_profile():
+    pod = {
+        "image": "me/gpu:1",
+        "resources": {"limits": {"nvidia.com/gpu": 1}},
+        "nodeSelector": {"accelerator": "nvidia"},
+        "tolerations": [{"operator": "Exists"}],
+        "env": [{"name": "A", "value": "1"}],
+        "labels": {"team": "x"},
+    }
+    made = {"name": "t1", "function": "t1", "profile": "gpu", "pod": pod}
+    (told,) = parse_directives(spawn(tasks=[made], code={}))
+    assert told.fragment.tasks[0].profile == "gpu"
+
+
+def test_a_made_container_borrows_no_secret_either():
+    env = [{"name": "K", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]
+    made = {"name": "t1", "container": {"image": "i", "env": env}}
+    [(at, _)] = refusal(spawn(tasks=[made], code={}))
+    assert at == "directives[0].fragment.tasks[0].container.env[0].valueFrom"

@@ -8,6 +8,7 @@ from graflow.cluster import apiserver
 from graflow.cluster import workflows as module
 from graflow.cluster.apiserver import ApiServer
 from graflow.cluster.errors import (
+    ClusterError,
     ConflictError,
     ForbiddenError,
     NotFoundError,
@@ -69,6 +70,14 @@ def test_a_server_that_does_not_answer_is_unreachable(fake: Any, workflows: Work
     fake.answers = [(0, None)]
     with pytest.raises(UnreachableError, match=r"cannot be reached.*KUBECONFIG"):
         workflows.create({})
+
+
+def test_what_is_nested_too_deeply_to_be_read_is_an_error_in_words(
+    fake: Any, workflows: Workflows
+) -> None:
+    fake.answers = [b'{"items": [' + b'{"a":' * 9_000 + b"1" + b"}" * 9_000 + b"]}"]
+    with pytest.raises(ClusterError, match="nested too deeply"):
+        workflows.all()
 
 
 def test_the_token_travels_in_its_header_and_names_in_the_path(

@@ -1,5 +1,8 @@
 """From a program to the Workflow resource."""
 
+import pickle
+import threading
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,7 @@ import pytest
 from graflow import chain, parallel, task, workflow
 from graflow.api.bundle import PLAN, read_json
 from graflow.api.convert import plan_of
+from graflow.api.inputs import channel_keys
 from graflow.api.parse import parse_large_workflow, parse_workflow
 from graflow.compile.errors import UnsupportedError
 from graflow.compile.place import Place
@@ -16,6 +20,8 @@ from graflow.core.handlers.group_policy import AtLeastNGroupPolicy, CriticalGrou
 from graflow.dsl.retry import RetryPolicy
 from graflow.dsl.workflow import WorkflowContext
 from graflow.exceptions import GraphCompilationError
+
+WORKFLOW = {"apiVersion": "graflow.dev/v1alpha1", "kind": "Workflow", "metadata": {"name": "w"}}
 
 
 def named(*names: str, **options: Any) -> list[Any]:
@@ -186,14 +192,32 @@ def test_name_image_input_and_steps_are_written_when_given(tmp_path: Path) -> No
     assert written["spec"]["maxSteps"] == 5
 
 
-@pytest.mark.parametrize("value", [{1, 2}, (1, 2), float("nan"), {1: 2}, object(), [{"n": 2**63}]])
-def test_an_initial_key_that_json_or_an_api_server_changes_is_refused_by_name(
+@pytest.mark.parametrize("value", [1.0, -0.0, {"b": 1, "a": 2}, [{"n": 2**63}]])
+def test_c4_an_initial_key_that_an_api_server_would_change_is_written_as_text(
     tmp_path: Path, value: Any
 ) -> None:
     with workflow("w") as wf:
         named("a")
+    written = resource(wf, tmp_path, initial_channel={"key": value, "plain": [1]})["spec"]
+    assert written["input"] == {"plain": [1]}
+    back = channel_keys(parse_workflow({**WORKFLOW, "spec": written}).spec)["key"]["json"]
+    assert repr(back) == repr(value)
+
+
+@pytest.mark.parametrize("value", [{1, 2}, (1, 2), float("inf"), {1: 2}])
+def test_c4_an_initial_key_that_json_does_not_keep_is_pickled(tmp_path: Path, value: Any) -> None:
+    with workflow("w") as wf:
+        named("a")
+    written = resource(wf, tmp_path, initial_channel={"key": value})["spec"]
+    ref = channel_keys(parse_workflow({**WORKFLOW, "spec": written}).spec)["key"]
+    assert pickle.loads(b64decode(ref["pickle"])) == value
+
+
+def test_an_initial_key_that_cannot_be_pickled_is_refused_by_name(tmp_path: Path) -> None:
+    with workflow("w") as wf:
+        named("a")
     with pytest.raises(UnsupportedError, match=r"initial_channel\['key'\]"):
-        resource(wf, tmp_path, initial_channel={"key": value})
+        resource(wf, tmp_path, initial_channel={"key": threading.Lock()})
 
 
 def test_profiles_of_tasks_and_of_the_workflow_are_written_beside_what_tasks_ask_for(

@@ -1,12 +1,14 @@
 """The client of the API server: every answer has its type, every request its limit."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
+from graflow_operator.__main__ import RECURSION
 from graflow_operator.cluster import LEASES, PODS, WORKFLOWS, ApiServer
 from graflow_operator.cluster_errors import (
     AlreadyExistsError,
@@ -113,6 +115,17 @@ async def test_a_deletion_names_the_object_it_means(server):
     [(request, body)] = server.requests
     assert request.method == "DELETE"
     assert body["preconditions"] == {"uid": "u1"}
+
+
+async def test_an_object_nested_as_deep_as_any_may_be_does_not_hide_the_others(server):
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(RECURSION)
+    try:
+        deep = json.loads('{"a":' * 9_990 + "1" + "}" * 9_990)
+        server.answers.append((200, {"items": [{"spec": deep}, {}]}, {}))
+        assert len(await server.client.find(WORKFLOWS, None)) == 2
+    finally:
+        sys.setrecursionlimit(before)
 
 
 async def test_every_request_carries_the_token(server):

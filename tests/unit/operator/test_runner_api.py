@@ -352,10 +352,11 @@ async def test_a_failure_is_told_with_its_traceback(api):
     assert "Traceback: line 1" in succeeded["message"]
 
 
-async def test_a_body_over_the_limit_is_refused_with_the_way_out(api):
+@pytest.mark.parametrize("size", [5_000_000, 70_000_000])
+async def test_a_body_over_the_limit_is_refused_with_the_way_out(api, size):
     pod = await api.pod()
     order = await (await api.claim(pod)).json()
-    report = {"outcome": "Succeeded", "value": {"json": "x" * 5_000_000}}
+    report = {"outcome": "Succeeded", "value": {"json": "x" * size}}
     answer = await api.call(order, pod, "/runner/v1/report", report)
     assert "store" in await refusal(answer, 413, "BodyTooLarge")
 

@@ -88,7 +88,7 @@ def test_a2_what_is_left_over_fails_the_attempt_in_the_words_of_the_local_host(o
     runner = runners.run()
     error = operator.reports[0]["error"]
     assert (error["reason"], error["retryable"]) == ("ArgumentsMissing", False)
-    assert error["message"] == A2_MESSAGE
+    assert (error["message"], error["traceback"]) == (A2_MESSAGE, "")
     assert runner.stdout == ""
 
 
