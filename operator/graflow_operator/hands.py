@@ -75,7 +75,7 @@ class Hands:
         Args:
             program: What the run executes.
             committed: Where it stands.
-            refused: Attempts whose pods the API server does not take for now.
+            refused: Attempts whose pods cannot be made for now.
             now: Seconds since the epoch.
         """
         self._committed = committed

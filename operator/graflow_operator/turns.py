@@ -33,7 +33,7 @@ def held(
         state: The run.
         limits: What the spec says.
         let_go: Attempts that were allowed to start before; nothing takes that back.
-        refused: Attempts whose pods the API server refused, and whose next try is not due yet.
+        refused: Attempts whose pods cannot be made, and whose next try is not due yet.
     """
     due = starting(state)
     if state.phase.ended:
