@@ -22,7 +22,8 @@ from graflow_operator.verdicts import Succeeded
 from support.fakes import Client, FakeCluster
 
 NAMESPACE, NAME = "team", "run"
-PATIENCE = 4000
+PATIENCE = 20_000
+"""Turns of the loop. Threads of the store may get little of a busy machine, and cost turns then."""
 HANGS = object()
 """What `work` returns for a task that never ends; None: its process ends without a report."""
 
