@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import copy
 import json
+import sys
 
 from graflow.store.memory import MemoryStore
 from graflow_operator import keys, reports
@@ -58,6 +59,10 @@ class World:
         self.spec = spec
 
     async def __aenter__(self):
+        # The loop never rests while it waits: without this the store's threads get their turn 200
+        # times a second.
+        self._switch_s = sys.getswitchinterval()
+        sys.setswitchinterval(0.0002)
         body = {
             "apiVersion": "graflow.dev/v1alpha1",
             "kind": "Workflow",
@@ -68,6 +73,7 @@ class World:
         return self
 
     async def __aexit__(self, *_):
+        sys.setswitchinterval(self._switch_s)
         await self.crash()
         for runner in self.runners.values():
             runner.cancel()
