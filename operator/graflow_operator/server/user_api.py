@@ -47,25 +47,26 @@ async def history(request: web.Request) -> web.StreamResponse:
 @ROUTES.get(f"{_WORKFLOW}/channel/{{segment}}")
 async def channel(request: web.Request) -> web.StreamResponse:
     """Stream a run's channel as it was packed."""
-    segment = request.match_info["segment"]
-    if not _SEGMENT.fullmatch(segment):
-        raise bad("a channel is named as in status.cursor.channel")
-    seq, _, sha256 = segment.partition("-")
-    run = await _run(request)
-    key = replica_of(request).parts.store_keys(run).channel(int(seq), sha256)
-    return await _stream(request, key, "channel")
+    seq, sha256 = _packed(request, "a channel is named as in status.cursor.channel")
+    keys = replica_of(request).parts.store_keys(await _run(request))
+    return await _stream(request, keys.channel(seq, sha256), "channel")
 
 
 @ROUTES.get(f"{_WORKFLOW}/state/{{segment}}")
 async def state(request: web.Request) -> web.StreamResponse:
     """Stream the state of a run as it was packed."""
+    seq, sha256 = _packed(request, "a state is named as in status.cursor.key")
+    keys = replica_of(request).parts.store_keys(await _run(request))
+    return await _stream(request, keys.state(seq, sha256), "state")
+
+
+def _packed(request: web.Request, refusal: str) -> tuple[int, str]:
+    """Return number and sha256 of the object that is asked for; a name that is none is refused."""
     segment = request.match_info["segment"]
     if not _SEGMENT.fullmatch(segment):
-        raise bad("a state is named as in status.cursor.key")
+        raise bad(refusal)
     seq, _, sha256 = segment.partition("-")
-    run = await _run(request)
-    key = replica_of(request).parts.store_keys(run).state(int(seq), sha256)
-    return await _stream(request, key, "state")
+    return int(seq), sha256
 
 
 async def _run(request: web.Request) -> RunRef:

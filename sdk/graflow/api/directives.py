@@ -252,7 +252,9 @@ def directive_of(
         case JumpSpec():
             return machine.Jump(spec.target, spec.reason)
         case SpawnSpec():
-            return machine.Spawn(fragment or Plan(()), spec.goto, spec.reason)
+            if fragment is None:
+                raise TypeError("a spawn needs the plan of its fragment")
+            return machine.Spawn(fragment, spec.goto, spec.reason)
         case IterationSpec():
             return machine.Iterate(again, spec.reason)
         case TerminationSpec():
