@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from devcluster import down, layout, node, owner, up
+from devcluster import down, layout, node, owner, pausing, up
 from devcluster.console import answer, complain
 from devcluster.errors import ClusterError
 
@@ -17,6 +17,8 @@ fetches it); no registry of images and no Docker.
   export KUBECONFIG=$PWD/.cluster/kubeconfig
   .cluster/bin/kubectl get nodes
   python3 tools/images.py load               # build our images and hand them to the node
+  python3 tools/cluster/cluster.py pause kubelet    # as if the node hung; its pods run on
+  python3 tools/cluster/cluster.py go-on kubelet
   python3 tools/cluster/cluster.py down
 
 Programs are built once, into $GRAFLOW_CACHE (default: ~/.cache/graflow). Everything else
@@ -33,6 +35,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("up", help="start the cluster; does nothing when it runs")
     commands.add_parser("down", help="stop it, and leave the machine as it was before")
     commands.add_parser("status", help="say what runs; exit code 1 if something does not")
+    for command, what in (("pause", "let parts stand still"), ("go-on", "let them go on")):
+        told = commands.add_parser(command, help=f"{what}, as kubelet, kube-apiserver or versitygw")
+        told.add_argument("part", nargs="+", choices=up.PARTS, metavar="PART", help="which")
     load = commands.add_parser("load", help="hand an image archive to the node")
     load.add_argument("archive", type=Path, help="an OCI or Docker archive (.tar)")
     return parser
@@ -60,6 +65,10 @@ def main() -> int:
                 down.down(place)
             case "status":
                 return 0 if up.status(place) else 1
+            case "pause":
+                pausing.pause(place, arguments.part)
+            case "go-on":
+                pausing.go_on(place, arguments.part)
             case "load":
                 _load(arguments.archive)
             case unknown:

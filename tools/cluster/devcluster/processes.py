@@ -30,16 +30,26 @@ class Process:
         """Whether this very process still runs."""
         return start_time(self.pid) == self.started
 
+    @property
+    def paused(self) -> bool:
+        """Whether it stands still until it gets SIGCONT."""
+        return _fields(self.pid)[:1] == ["T"]
+
 
 def start_time(pid: int) -> int | None:
     """Return when a process began, in clock ticks since boot; None if it is gone or a zombie."""
+    fields = _fields(pid)
+    return int(fields[19]) if fields and fields[0] not in "ZX" else None
+
+
+def _fields(pid: int) -> list[str]:
+    """Return what the kernel says of a process, from its state on; nothing if it is gone."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
-        return None
+        return []
     # The name, in brackets, may hold spaces and brackets itself.
-    fields = text.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else int(fields[19])
+    return text.rpartition(")")[2].split()
 
 
 class Book:
@@ -108,6 +118,7 @@ def stop(processes: Iterable[Process], patience_s: float = 10.0) -> None:
         for process in living:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, how)
+                os.kill(process.pid, signal.SIGCONT)  # one that stands still heeds no SIGTERM
         until = time.monotonic() + patience_s
         while living and time.monotonic() < until:
             time.sleep(_POLL_S)

@@ -1,11 +1,22 @@
 """Starting a cluster, and seeing whether one runs."""
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from devcluster import control_plane, debian, down, golang, network, node, owner, storage
+from devcluster import (
+    control_plane,
+    debian,
+    down,
+    golang,
+    network,
+    node,
+    owner,
+    pausing,
+    storage,
+)
 from devcluster.console import answer, say
 from devcluster.control_plane import Command
 from devcluster.errors import ClusterError
@@ -54,6 +65,10 @@ def up(layout: Layout) -> None:
 
 def _runs(layout: Layout) -> bool:
     """Return whether all is well; clear away what is left of a cluster that is not."""
+    if still := pausing.paused(layout):
+        say(f"paused, and going on now: {', '.join(still)}")
+        pausing.go_on(layout, still)
+        _settle(layout)
     alive = {process.name for process in Book(layout.pids).processes() if process.alive}
     if alive.issuperset(PARTS) and all(check(layout) for check in CHECKS.values()):
         say("the cluster runs")
@@ -67,6 +82,13 @@ def _runs(layout: Layout) -> bool:
             down.clear(marked.layout)
         down.clear(layout)
     return False
+
+
+def _settle(layout: Layout) -> None:
+    """Give parts that were paused the time to be well again; whether they are is seen later."""
+    log = layout.logs / "kubelet.log"
+    with contextlib.suppress(ClusterError):
+        wait_until("the pause", lambda: all(check(layout) for check in CHECKS.values()), log)
 
 
 def _start(layout: Layout) -> None:
@@ -168,8 +190,9 @@ def status(layout: Layout) -> bool:
     for part in PARTS:
         process = book.get(part)
         running = bool(process and process.alive)
-        answer(f"{part:<24} {f'running, pid {process.pid}' if process and running else 'stopped'}")
-        well &= running
+        how = "paused" if process and process.paused else "running"
+        answer(f"{part:<24} {f'{how}, pid {process.pid}' if process and running else 'stopped'}")
+        well &= running and how == "running"
     for name, check in CHECKS.items():
         ready = layout.kubeconfig.exists() and check(layout)
         answer(f"{name:<24} {'ready' if ready else 'not ready'}")
