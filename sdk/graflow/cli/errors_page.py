@@ -1,15 +1,11 @@
-"""The reference page of errors and reasons, rendered from the code that tells of them."""
-
-import ast
-import inspect
-from collections.abc import Iterator
-from itertools import pairwise
+"""The reference page of errors, rendered from the code that tells of them."""
 
 from graflow import exceptions
 from graflow.api.workflow_status import TaskStatus, WorkflowStatus
 from graflow.cluster.failures import RemoteRunError, failure
 from graflow.exceptions import ParallelGroupError
 from graflow.machine import reasons
+from graflow.machine.faults import FAULTS
 from graflow.machine.state import RunPhase
 
 HEAD = """\
@@ -36,7 +32,7 @@ On a cluster the message has the traceback from the pod, and `cause` is its text
 | --- | --- |
 """
 
-REASONS = """\
+OTHERS = """\
 | any other, of a task that may be tried more than once | `RetryLimitExceededError` |
 | any other | `GraflowRuntimeError`; on a cluster its subclass `RemoteRunError` |
 
@@ -44,23 +40,16 @@ A workflow that cannot run raises no error of a run: on this machine `GraphCompi
 `DuplicateTaskError` or `ConfigError` where it is executed, on a cluster `CompileError` where it is
 sent, or `RefusedError` (`InvalidWorkflow` in the operator's words, reason `Invalid`).
 
-## Reasons
-
-A reason is one word in a status, in an event, or in an error: why something failed, ended or waits.
-
-| reason | meaning |
-| --- | --- |
+[Failures and waits](failures.md) explains every reason.
 """
 
 
 def errors_page() -> str:
     """Return the page in Markdown."""
     _, _, tree = (exceptions.__doc__ or "").partition("\n\n")
-    meanings = dict(_meanings())
     lines = [HEAD + tree.strip("\n"), CLASSES.rstrip("\n")]
-    lines += [f"| `{word}` | `{kind}` |" for word in meanings if (kind := _class_of(word))]
-    lines.append(REASONS.rstrip("\n"))
-    lines += [f"| `{word}` | {meaning} |" for word, meaning in meanings.items()]
+    lines += [f"| `{word}` | `{kind}` |" for word in FAULTS if (kind := _class_of(word))]
+    lines.append(OTHERS.rstrip("\n"))
     return "\n".join(lines) + "\n"
 
 
@@ -72,17 +61,3 @@ def _class_of(reason: str) -> str | None:
     task = TaskStatus(name="task", phase="Failed", reason=reason)
     error = failure("run", WorkflowStatus(phase=phase, reason=reason, tasks=(task,)))
     return None if isinstance(error, RemoteRunError) else type(error).__name__
-
-
-def _meanings() -> Iterator[tuple[str, str]]:
-    """Yield each reason with the text below it."""
-    body = ast.parse(inspect.getsource(reasons)).body
-    for said, text in pairwise(body):
-        match said, text:
-            case (
-                ast.AnnAssign(value=ast.Constant(value=str() as word)),
-                ast.Expr(value=ast.Constant(value=str() as meaning)),
-            ):
-                yield word, " ".join(meaning.split())
-            case _:
-                continue

@@ -1,4 +1,4 @@
-"""The reference pages of the command line and of errors, rendered from the code itself."""
+"""The reference pages of the command line, of errors and of reasons, rendered from the code."""
 
 import sys
 from pathlib import Path
@@ -7,10 +7,12 @@ import click
 
 from graflow.cli.errors_page import errors_page
 from graflow.cli.exits import MEANINGS
+from graflow.cli.failures_page import failures_page
 from graflow.cli.main import cli
 
 PAGE = Path("docs/reference/cli.md")
 ERRORS = Path("docs/reference/errors.md")
+FAILURES = Path("docs/reference/failures.md")
 WIDTH = 100
 
 HEAD = """\
@@ -36,7 +38,8 @@ def page() -> str:
 
 def main(*, check: bool) -> int:
     """Write the pages, or say whether they are up to date; return an exit code."""
-    for path, text in ((PAGE, page()), (ERRORS, errors_page())):
+    pages = ((PAGE, page()), (ERRORS, errors_page()), (FAILURES, failures_page()))
+    for path, text in pages:
         if check and not (path.exists() and path.read_text() == text):
             click.echo(f"{path} is out of date; run python -m graflow.cli.reference", err=True)
             return 1

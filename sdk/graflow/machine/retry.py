@@ -4,7 +4,7 @@ from zlib import crc32
 
 from graflow.machine.plan import Retry
 
-_LOSS = Retry(initial_s=1.0, factor=2.0, max_s=30.0)
+LOSS = Retry(initial_s=1.0, factor=2.0, max_s=30.0)
 """Lost attempts back off on their own: the node or the image may need a while."""
 
 
@@ -39,7 +39,7 @@ def backoff_s(retry: Retry, failures: int, *, salt: str = "") -> float:
 
 def loss_backoff_s(losses: int) -> float:
     """Return the wait in seconds after so many lost attempts (at least 1)."""
-    return backoff_s(_LOSS, losses)
+    return backoff_s(LOSS, losses)
 
 
 def _fraction(text: str) -> float:

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from graflow.cli.errors_page import errors_page
 from graflow.cli.exits import MEANINGS, Exit
+from graflow.cli.failures_page import failures_page
 from graflow.cli.main import cli
 from graflow.cli.reference import page
 from graflow.machine import reasons
@@ -30,15 +31,22 @@ def test_every_exit_code_has_a_meaning() -> None:
 def test_the_reference_pages_are_what_the_code_says() -> None:
     assert REFERENCE.read_text() == page(), "run python -m graflow.cli.reference"
     assert (REFERENCE.parent / "errors.md").read_text() == errors_page()
+    assert (REFERENCE.parent / "failures.md").read_text() == failures_page()
 
 
-def test_each_reason_has_a_meaning_and_those_with_exceptions_of_their_own_name_them() -> None:
+def test_reasons_with_exceptions_of_their_own_name_them() -> None:
     lines = errors_page().splitlines()
     assert "| `CycleLimitExceeded` | `CycleLimitExceededError` |" in lines
     assert "| `ParallelGroupFailed` | `ParallelGroupError` |" in lines
-    words = [word for name, word in vars(reasons).items() if name.isupper()]
-    table = lines[lines.index("## Reasons") :]
-    assert [line.split("`")[1] for line in table if line.startswith("| `")] == words
+
+
+def test_each_reason_has_a_row_and_what_to_do_about_it() -> None:
+    lines = failures_page().splitlines()
+    words = {word for name, word in vars(reasons).items() if name.isupper()}
+    rows = [line.split("`")[1] for line in lines if line.startswith("| [`")]
+    advice = [line.split("`")[1] for line in lines if line.startswith("- <a id=")]
+    assert set(rows) == words
+    assert rows == advice
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])

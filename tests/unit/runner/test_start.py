@@ -40,6 +40,7 @@ def test_what_decides_packs_and_judges_is_not_imported_before_a_task_does_so():
     assert not found & {f"graflow_runner.{name}" for name in later}
     assert not found & {f"graflow.dsl.{name}" for name in ("decisions", "flow", "graph", "task")}
     assert not {name for name in found if name.startswith("graflow.compile")}
+    assert "graflow.machine.faults" not in found
 
 
 def test_the_first_stage_needs_no_site_packages(operator, runners):
