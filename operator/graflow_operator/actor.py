@@ -14,6 +14,7 @@ from dataclasses import replace
 from graflow.api import names
 from graflow.api.errors import InvalidWorkflow
 from graflow.api.inputs import channel_keys
+from graflow.api.runnable import needs_plan
 from graflow.machine import reasons
 from graflow.machine.check import Problem
 from graflow.machine.commands import WakeAt
@@ -48,7 +49,7 @@ from graflow_operator.letters import (
 )
 from graflow_operator.parts import Parts
 from graflow_operator.podbook import PodBook
-from graflow_operator.program import Program, needs_plan
+from graflow_operator.program import Program
 from graflow_operator.record import News, Record
 from graflow_operator.refs import AttemptRef, RunRef, is_pod_of
 from graflow_operator.refusals import Refusals

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from graflow.api.runnable import needs_plan
 from graflow.api.workflow import BundleRef
 from graflow.machine import reasons
 from graflow.machine.state import Error
 from graflow_operator.bundles import Bundle, BundleUnusableError
 from graflow_operator.cluster_errors import NotFoundError
 from graflow_operator.parts import Parts
-from graflow_operator.program import Program, needs_plan, read, unfit
+from graflow_operator.program import Program, read, unfit
 
 
 class BundleAwaitedError(Exception):

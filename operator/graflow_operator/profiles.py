@@ -10,12 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from graflow.api.errors import InvalidWorkflow
-from graflow.api.parse import parse_runner_profile
 from graflow.api.pod import PodSettings
-from graflow.api.shape import pod_problems
+from graflow.api.runnable import usable
 from graflow.machine import reasons
 from graflow.machine.state import Error
-from graflow_operator.cluster import PROFILES, Cluster, Object
+from graflow_operator.cluster import PROFILES, Cluster
 from graflow_operator.cluster_errors import NotFoundError
 
 FRESH_S = 3.0
@@ -68,7 +67,7 @@ class Profiles:
         where = f"RunnerProfile {name!r} in namespace {namespace!r}"
         try:
             raw = await self._cluster.get(PROFILES, namespace, name)
-            return _settings(raw)
+            return usable(raw)
         except NotFoundError:
             words = f"there is no {where} yet; create it, and the task goes on"
             return Error(reasons.PROFILE_MISSING, words)
@@ -80,10 +79,3 @@ class Profiles:
         for key, answer in tuple(self._answers.items()):
             if answer.until <= now and not answer.turn.locked():
                 del self._answers[key]
-
-
-def _settings(raw: Object) -> PodSettings:
-    spec = parse_runner_profile(raw).spec
-    if found := [*pod_problems(spec, "spec")]:
-        raise InvalidWorkflow(found)
-    return spec

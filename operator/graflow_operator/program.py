@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from graflow.api.convert import plan_of
-from graflow.api.parse import parse_large_workflow, parse_workflow
 from graflow.api.placement import profile_of
+from graflow.api.runnable import runnable
 from graflow.api.workflow import TaskSpec, WorkflowSpec
 from graflow.machine import reasons
 from graflow.machine.plan import Plan
@@ -31,12 +30,6 @@ class Program:
         return Limits(self.spec.parallelism, self.spec.suspend)
 
 
-def needs_plan(workflow: Mapping[str, Any]) -> bool:
-    """Whether the tasks of a Workflow are in its bundle."""
-    spec = workflow.get("spec") or {}
-    return not spec.get("tasks") and bool(spec.get("bundle"))
-
-
 def read(workflow: Mapping[str, Any], plan: Mapping[str, Any] | None = None) -> Program:
     """Return the program of a Workflow object.
 
@@ -47,15 +40,13 @@ def read(workflow: Mapping[str, Any], plan: Mapping[str, Any] | None = None) -> 
     Raises:
         InvalidWorkflow: If it makes no sense; with every problem found.
     """
-    # The status is ours and may be of a newer version; what matters here is the spec.
-    given = {name: part for name, part in workflow.items() if name != "status"}
-    spec = (parse_workflow(given) if plan is None else parse_large_workflow(given, plan)).spec
+    spec, found = runnable(workflow, plan)
     policies = {
         group.name: group.policy.function
         for group in spec.groups
         if group.policy and group.policy.function is not None
     }
-    return Program(spec, plan_of(spec), {task.name: task for task in spec.tasks}, policies)
+    return Program(spec, found, {task.name: task for task in spec.tasks}, policies)
 
 
 def unfit(program: Program, bundle: Bundle, pythons: tuple[str, ...]) -> Error | None:

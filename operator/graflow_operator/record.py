@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from graflow.api.errors import sentence
+from graflow.api import errors
 from graflow.api.workflow_status import Cursor
 from graflow.machine.check import Problem
 from graflow.machine.plan import Plan
@@ -174,8 +174,7 @@ class Record:
         now = self._parts.clock()
         found = statuses.refused(about, reason, problems, self._previous, now=now)
         await self._commits.write(found.manifest())
-        words = "; ".join(sentence(problem) for problem in problems)
-        self._parts.notes.post(self._run, reason, words, warning=True)
+        self._parts.notes.post(self._run, reason, errors.words(problems), warning=True)
 
     async def say(self, hold_up: Error) -> None:
         """Say why the run stands still, beside the state that is committed already."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from graflow.api import cut
 from graflow.api.entries import View, traceback_of
-from graflow.api.errors import sentence
+from graflow.api.errors import words
 from graflow.api.moment import rfc3339
 from graflow.api.workflow_status import Condition, ConditionStatus, WorkflowStatus
 from graflow.machine import reasons
@@ -44,7 +44,7 @@ def refused(
         previous: What was told last.
         now: Seconds since the epoch.
     """
-    text = cut.cut("; ".join(sentence(problem) for problem in problems), _REFUSAL_BYTES)
+    text = cut.cut(words(problems), _REFUSAL_BYTES)
     made = (
         (ACCEPTED, _NO, reasons.INVALID, text),
         (SUCCEEDED, _NO, reasons.INVALID, text),

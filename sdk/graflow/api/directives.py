@@ -11,9 +11,9 @@ from pydantic import Field
 
 from graflow.api.convert import nodes_of
 from graflow.api.errors import InvalidWorkflow
+from graflow.api.lent import MADE, lent
 from graflow.api.model import AnyObject, Id, SpecModel, ValueRef
 from graflow.api.parse import parse_part
-from graflow.api.pod import PodSettings
 from graflow.api.shape import group_problems, task_problems
 from graflow.api.workflow import GroupSpec, TaskSpec
 from graflow.machine import directives as machine
@@ -25,23 +25,6 @@ MAX_NODES = 1000
 """Tasks, groups and exits of one fragment, each."""
 
 MAX_EDGES = 20_000
-
-_MAY_BE_MADE = frozenset(
-    {
-        "image",
-        "image_pull_policy",
-        "resources",
-        "node_selector",
-        "tolerations",
-        "affinity",
-        "topology_spread_constraints",
-        "env",
-        "labels",
-        "annotations",
-        "termination_grace_period_seconds",
-    }
-)
-"""Pod settings that lend a task nothing of its namespace."""
 
 _Words = Annotated[str, Field(max_length=1024)]
 
@@ -178,34 +161,13 @@ def _of_fragment(fragment: FragmentSpec, field: str) -> Iterator[Problem]:
     for number, task in enumerate(fragment.tasks):
         yield from _no_after(task, f"{field}.tasks[{number}]")
         yield from task_problems(task, f"{field}.tasks[{number}]")
-        yield from _borrowed(task, f"{field}.tasks[{number}]")
+        yield from lent(task, f"{field}.tasks[{number}]", MADE)
     for number, group in enumerate(fragment.groups):
         yield from _no_after(group, f"{field}.groups[{number}]")
         yield from group_problems(group, f"{field}.groups[{number}]")
     known = {one.name for one in fragment.tasks} | {one.name for one in fragment.groups}
     for node_id in fragment.code.keys() - known:
         yield Problem(f"{field}.code", f"{node_id!r} is no task and no group of the fragment")
-
-
-def _borrowed(task: TaskSpec, field: str) -> Iterator[Problem]:
-    """Yield what only whoever creates the Workflow may give: what its code asks for nobody admits.
-
-    Admission sees the Workflow, and never what a task makes while it runs. A profile it has seen.
-    """
-    words = (
-        "cannot be given at run time, since nobody admits what a task makes; name it in spec.pod"
-        " of the Workflow, or in a RunnerProfile that the task names"
-    )
-    for name, setting in PodSettings.model_fields.items():
-        if name not in _MAY_BE_MADE and task.pod and getattr(task.pod, name) is not None:
-            yield Problem(f"{field}.pod.{setting.alias}", words)
-    for owner, env in (
-        ("pod", task.pod.env if task.pod else None),
-        ("container", task.container.env if task.container else None),
-    ):
-        for number, variable in enumerate(env or ()):
-            if variable.value_from is not None:
-                yield Problem(f"{field}.{owner}.env[{number}].valueFrom", words)
 
 
 def _no_after(node: TaskSpec | GroupSpec, field: str) -> Iterator[Problem]:

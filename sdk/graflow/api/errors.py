@@ -10,7 +10,12 @@ class InvalidWorkflow(Exception):  # noqa: N818 - the word that users read
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
-        super().__init__("\n".join(sentence(problem) for problem in self.problems))
+        super().__init__(words(self.problems))
+
+
+def words(problems: Iterable[Problem]) -> str:
+    """Return problems as people read them everywhere: a line for each."""
+    return "\n".join(sentence(problem) for problem in problems)
 
 
 def sentence(problem: Problem) -> str:

@@ -3,8 +3,8 @@
 import base64
 
 from graflow.api.bundle import PLAN, read_json
-from graflow.api.convert import plan_of
-from graflow.api.parse import parse_code_bundle, parse_large_workflow, parse_workflow
+from graflow.api.parse import parse_code_bundle
+from graflow.api.runnable import needs_plan, runnable
 from graflow.cluster.workflows import Object, Workflows
 from graflow.machine.plan import Plan
 
@@ -21,9 +21,8 @@ def plan_in(found: Object, workflows: Workflows) -> Plan:
         BundleDamagedError: If the plan is in the CodeBundle and cannot be read.
         NotFoundError: If there is no such CodeBundle.
     """
-    spec = found.get("spec") or {}
-    if spec.get("tasks") or not spec.get("bundle"):
-        return plan_of(parse_workflow(found).spec)
-    bundle = parse_code_bundle(workflows.bundle(spec["bundle"]["name"]))
+    if not needs_plan(found):
+        return runnable(found)[1]
+    bundle = parse_code_bundle(workflows.bundle(found["spec"]["bundle"]["name"]))
     plan = read_json(base64.b64decode(bundle.spec.zip), PLAN)
-    return plan_of(parse_large_workflow(found, plan).spec)
+    return runnable(found, plan)[1]

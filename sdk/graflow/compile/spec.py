@@ -9,7 +9,8 @@ from graflow.api.convert import plan_of
 from graflow.api.cut import is_kept
 from graflow.api.errors import InvalidWorkflow
 from graflow.api.names import API_VERSION, WORKFLOW_KIND
-from graflow.api.parse import parse_large_workflow, parse_workflow
+from graflow.api.parse import parse_large_workflow
+from graflow.api.runnable import runnable
 from graflow.compile.errors import UnsupportedError
 from graflow.compile.written import Fields, plan_fields
 from graflow.dsl.program import Program
@@ -83,10 +84,10 @@ def workflow_of(
         spec["maxSteps"] = program.plan.max_steps
     whole, lean = _resource(name, {**fields, **spec}), _resource(name, spec)
     try:
-        plan_of(parse_workflow(whole).spec)
+        runnable(whole)
     except InvalidWorkflow:
         try:
-            plan_of(parse_large_workflow(lean, fields).spec)
+            runnable(lean, fields)
         except InvalidWorkflow as error:
             raise GraphCompilationError(str(error)) from error
         return lean

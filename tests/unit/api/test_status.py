@@ -439,7 +439,7 @@ def test_a_refused_workflow_says_every_reason():
     assert (status.phase, status.reason) == ("Failed", reasons.INVALID)
     accepted = status.conditions[0]
     assert (accepted.type, accepted.status, accepted.reason) == ("Accepted", "False", "Invalid")
-    assert accepted.message == "spec.start: no such task; no mapping"
+    assert accepted.message == "spec.start: no such task\nno mapping"
     again = refused(2, problems, status, now=120.0)
     assert again == status
 

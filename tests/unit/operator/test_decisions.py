@@ -204,6 +204,28 @@ async def test_the_tasks_of_a_large_workflow_come_from_its_bundle():
         assert (status["phase"], [task["name"] for task in status["tasks"]]) == ("Succeeded", ["a"])
 
 
+GREEDY = zipped(
+    {"format": 2, "python": "3.11", "functions": {"0" * 64: ["f"]}},
+    **{
+        "plan.json": json.dumps(
+            {"tasks": [{"name": "a", "function": "f", "pod": {"serviceAccountName": "admin"}}]}
+        )
+    },
+)
+
+
+async def test_a_bundle_cannot_ask_for_an_account_that_admission_never_saw():
+    async with World(in_the_bundle(GREEDY)) as world:
+        from graflow_operator.cluster import BUNDLES
+
+        await world.cluster.create(BUNDLES, NAMESPACE, resource(GREEDY))
+        world.start()
+        status = await world.end()
+        assert (status["phase"], status["reason"]) == ("Failed", "Invalid")
+        assert "spec.tasks[0].pod.serviceAccountName: cannot be given in a" in status["message"]
+        assert world.made("pods") == []
+
+
 LATER = zipped(
     {"format": 3, "python": "3.11", "functions": {"0" * 64: ["f"]}},
     **{"plan.json": json.dumps({"tasks": [{"name": "a", "function": "f"}]})},

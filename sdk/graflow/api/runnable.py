@@ -1,0 +1,64 @@
+"""Whether a Workflow can run, and if not, why: asked by the SDK, at admission and by the operator.
+
+All three get their words here, so that a mistake reads the same wherever it is found.
+"""
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+from graflow.api.convert import plan_of
+from graflow.api.errors import InvalidWorkflow
+from graflow.api.lent import BUNDLED, lent
+from graflow.api.parse import parse_large_workflow, parse_runner_profile, parse_workflow
+from graflow.api.pod import PodSettings
+from graflow.api.shape import pod_problems
+from graflow.api.workflow import WorkflowSpec
+from graflow.machine.plan import Plan
+
+_MOST = 20
+"""How many of the settings that a bundle may not have are reported."""
+
+
+def needs_plan(workflow: Mapping[str, Any]) -> bool:
+    """Whether the tasks of a Workflow are in its bundle."""
+    spec = workflow.get("spec")
+    return isinstance(spec, Mapping) and not spec.get("tasks") and bool(spec.get("bundle"))
+
+
+def runnable(
+    workflow: Mapping[str, Any], plan: Mapping[str, Any] | None = None
+) -> tuple[WorkflowSpec, Plan]:
+    """Return the spec and the plan of a Workflow that can run.
+
+    Args:
+        workflow: The object.
+        plan: What its bundle says of tasks, groups, edges and start, if it has none of its own.
+
+    Raises:
+        InvalidWorkflow: If it cannot; with every problem found.
+    """
+    # The status is the operator's and may be of a newer version; what matters here is the spec.
+    given = {name: part for name, part in workflow.items() if name != "status"}
+    if plan is None:
+        spec: WorkflowSpec = parse_workflow(given).spec
+        return spec, plan_of(spec)
+    spec = parse_large_workflow(given, plan).spec
+    asked = (
+        p for n, task in enumerate(spec.tasks) for p in lent(task, f"spec.tasks[{n}]", BUNDLED)
+    )
+    if found := [*islice(asked, _MOST)]:
+        raise InvalidWorkflow(found)
+    return spec, plan_of(spec)
+
+
+def usable(profile: Mapping[str, Any]) -> PodSettings:
+    """Return the settings in a RunnerProfile that pods can be made from.
+
+    Raises:
+        InvalidWorkflow: If it makes no sense; with every problem found.
+    """
+    spec = parse_runner_profile(profile).spec
+    if found := [*pod_problems(spec, "spec")]:
+        raise InvalidWorkflow(found)
+    return spec
