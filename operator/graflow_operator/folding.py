@@ -84,7 +84,7 @@ class Draft:
         if facts.fatal is not None:
             self._fold(RunFailed(facts.fatal, now))
         if spec.cancel:
-            self._fold(CancelRequested("spec.cancel was set", now))
+            self._fold(CancelRequested(spec.cancel_reason or "spec.cancel was set", now))
         if self.state.phase is RunPhase.PENDING and facts.ready and not spec.suspend:
             self._fold(RunStarted(now))
         limit = spec.active_deadline_seconds

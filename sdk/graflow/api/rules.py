@@ -9,6 +9,7 @@ Rule: TypeAlias = JsonDict
 CHANGEABLE = (
     "suspend",
     "cancel",
+    "cancelReason",
     "ttlSecondsAfterFinished",
     "parallelism",
     "activeDeadlineSeconds",

@@ -245,17 +245,23 @@ class WorkflowSpec(SpecModel):
     """Task runs, retries not counted, after which the workflow fails with MaxStepsExceeded."""
 
     active_deadline_seconds: int | None = Field(default=None, ge=1, le=2_147_483_647)
-    """Longest time of the whole run, in seconds; then it fails with DeadlineExceeded."""
+    """Longest time of the whole run from its start, in seconds; then its pods are stopped, and it
+    fails with DeadlineExceeded. Time during which it is suspended counts."""
 
     ttl_seconds_after_finished: int | None = Field(default=None, ge=0, le=2_147_483_647)
     """Delete the workflow and its pods this many seconds after its end. When not given, keep them.
     A finished workflow that a GitOps tool applies again after that runs again."""
 
     suspend: bool = False
-    """Start nothing more until this is false again. Pods that run go on."""
+    """Start nothing more until this is false again. Pods that exist go on to their end, and what
+    they give is recorded. Back-offs and activeDeadlineSeconds go on counting meanwhile."""
 
     cancel: bool = False
-    """End the run now: its pods are stopped and its phase becomes Cancelled. Cannot be undone."""
+    """End the run now: its phase becomes Cancelled, and its pods get SIGTERM and, after their
+    grace period, SIGKILL. Cannot be undone."""
+
+    cancel_reason: Annotated[str, Field(max_length=1000)] | None = None
+    """Why, for people: the run's message once it is cancelled."""
 
     operator: Annotated[
         str, Field(max_length=63, pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$")
@@ -312,8 +318,8 @@ class Workflow(ResourceModel):
     """Name, labels and the rest, as of every object."""
 
     spec: WorkflowSpec
-    """What to run. Only suspend, cancel, ttlSecondsAfterFinished, parallelism and
-    activeDeadlineSeconds can be changed afterwards."""
+    """What to run. Only suspend, cancel, cancelReason, ttlSecondsAfterFinished, parallelism
+    and activeDeadlineSeconds can be changed afterwards."""
 
     status: WorkflowStatus | None = None
     """How it goes; written by the operator."""

@@ -1,4 +1,4 @@
-"""`graflow status`, `watch`, `result`, `logs`, `list`, `cancel`: commands about runs."""
+"""`graflow status`, `watch`, `result`, `logs`, `list`: commands that look at runs."""
 
 import json
 import sys
@@ -170,15 +170,6 @@ def list_(output: str, namespace: str | None, context: str | None) -> None:
         show_list(found, now=utc_now())
     else:
         click.echo(f"no workflows in namespace {workflows.namespace}", err=True)
-
-
-@click.command()
-@click.argument("name")
-@where_options
-def cancel(name: str, namespace: str | None, context: str | None) -> None:
-    """Ask for a run to end now. What runs is stopped."""
-    _workflows(namespace, context).cancel(name)
-    click.echo(f"workflow {name} is asked to end", err=True)
 
 
 def _head(metadata: dict[str, str], status: dict[str, object]) -> dict[str, object]:

@@ -7,10 +7,11 @@ import click
 
 from graflow import __version__
 from graflow.cli.exits import MEANINGS, Exit, exit_of
-from graflow.cli.look import cancel, list_, logs, result, status, watch
+from graflow.cli.look import list_, logs, result, status, watch
 from graflow.cli.picture import graph
 from graflow.cli.send import compile_, run, submit
 from graflow.cli.shell import completion
+from graflow.cli.steer import cancel, suspend, unsuspend
 from graflow.exceptions import GraflowError
 
 EXIT_CODES = "\n".join(f"  {code:<4d} {meaning}" for code, meaning in MEANINGS.items())
@@ -47,7 +48,9 @@ def cli() -> None:
     """  # noqa: D301 - \b keeps click from filling the lines
 
 
-for command in (run, submit, compile_, status, watch, result, logs, list_, cancel, graph):
+for command in (run, submit, compile_, status, watch, result, logs, list_, graph):
+    cli.add_command(command)
+for command in (suspend, unsuspend, cancel):
     cli.add_command(command)
 cli.add_command(completion)
 

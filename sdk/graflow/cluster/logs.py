@@ -78,6 +78,11 @@ def lines(which: Which, *, label: bool, over: Over | None = None) -> Iterator[st
             yield _labelled(pod, line, label=label)
 
 
+def is_alive(pod: Pod) -> bool:
+    """Whether anything in a pod runs, or may run yet."""
+    return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+
+
 def _order(pod: Pod) -> tuple[int, int]:
     labels = pod["metadata"].get("labels", {})
     return int(labels.get(LABEL_ACTIVATION, 0)), int(labels.get(LABEL_ATTEMPT, 0))

@@ -184,9 +184,32 @@ class Run:
         which = logs.Which(self._workflows.server, self.namespace, self.uid, task)
         return logs.lines(which, label=label, over=over)
 
-    def cancel(self) -> None:
-        """Ask for the run to end now; what runs is stopped."""
-        self._workflows.cancel(self.name)
+    def cancel(self, reason: str | None = None) -> None:
+        """Ask for the run to end now; what runs is stopped.
+
+        Args:
+            reason: Why, for people: the run's message once it is cancelled.
+        """
+        said = {"cancelReason": reason} if reason else {}
+        self._workflows.change(self.name, {"cancel": True, **said})
+
+    def suspend(self) -> None:
+        """Ask that nothing more starts; what runs goes on to its end."""
+        self._workflows.change(self.name, {"suspend": True})
+
+    def unsuspend(self) -> None:
+        """Let the run go on where it was suspended."""
+        self._workflows.change(self.name, {"suspend": False})
+
+    def wait_for_pods(self) -> None:
+        """Wait until no pod of the run runs any more.
+
+        Raises:
+            ClusterError: If that cannot be seen.
+        """
+        which = logs.Which(self._workflows.server, self.namespace, self.uid)
+        while any(logs.is_alive(pod) for pod in which.pods()):
+            time.sleep(logs.LOOK_S)
 
     def __repr__(self) -> str:
         return f"Run({self.name!r}, namespace={self.namespace!r})"

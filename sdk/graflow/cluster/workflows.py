@@ -109,11 +109,16 @@ class Workflows:
             found, key=lambda one: str(one["metadata"]["creationTimestamp"]), reverse=True
         )
 
-    def cancel(self, name: str) -> None:
-        """Ask for a run to end."""
-        body = {"spec": {"cancel": True}}
+    def change(self, name: str, spec: Mapping[str, Any]) -> Object:
+        """Change fields of a Workflow's spec, and return it as it is then.
+
+        Raises:
+            NotFoundError: If there is none of that name.
+            ClusterError: If the API server does not take it.
+        """
+        path = self._path(WORKFLOWS, name)
         try:
-            self._request("PATCH", self._path(WORKFLOWS, name), body=body, content_type=MERGE)
+            return self._request("PATCH", path, body={"spec": spec}, content_type=MERGE)
         except NotFoundError as error:
             raise self._not_found(name, error) from error
 

@@ -272,14 +272,6 @@ def test_an_empty_list_says_so_on_stderr(fake: Any, runner: CliRunner) -> None:
     assert run(runner, "list", "-o", "json").stdout == "[]\n"
 
 
-def test_cancel_changes_one_field(fake: Any, runner: CliRunner) -> None:
-    fake.answers = [(200, {})]
-    assert run(runner, "cancel", "etl").exit_code == 0
-    method, path, body = fake.requests[0]
-    assert (method, body) == ("PATCH", {"spec": {"cancel": True}})
-    assert path.endswith("/workflows/etl")
-
-
 def pod(name: str, activation: int) -> dict[str, Any]:
     return {
         "metadata": {
