@@ -7,7 +7,7 @@ import sys
 
 from graflow.store import StoreError
 from graflow_operator import connection, logs, settings
-from graflow_operator.master import BadMasterKeyError
+from graflow_operator.master import SecretUnusableError
 from graflow_operator.process import Process
 
 EXIT_USAGE = 2
@@ -33,7 +33,7 @@ def main() -> int:
     sys.setrecursionlimit(RECURSION)
     try:
         asyncio.run(_run(chosen, found))
-    except (StoreError, BadMasterKeyError) as error:
+    except (StoreError, SecretUnusableError) as error:
         log.error("%s", error)  # noqa: TRY400 - the message says what to do; a traceback would not
         return EXIT_FAILED
     return 0

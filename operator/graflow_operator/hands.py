@@ -178,6 +178,7 @@ class Hands:
             settings.advertise,
             self._parts.secret_name(self._run),
             settings.instance,
+            self._parts.ca_pem,
         )
 
     # -- looking into and clearing up --------------------------------------------------------------

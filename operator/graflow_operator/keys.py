@@ -78,7 +78,7 @@ def master_secret(name: str, namespace: str, key: MasterKey) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": name, "namespace": namespace, "labels": _labels()},
+        "metadata": {"name": name, "namespace": namespace, "labels": secret_labels()},
         "type": "Opaque",
         "stringData": {names.SECRET_KEY: key.data.hex()},
     }
@@ -92,7 +92,7 @@ def run_secret(name: str, owner: Mapping[str, Any], namespace: str, key: bytes) 
         "metadata": {
             "name": name,
             "namespace": namespace,
-            "labels": _labels() | {names.LABEL_RUN: owner["uid"]},
+            "labels": secret_labels() | {names.LABEL_RUN: owner["uid"]},
             "ownerReferences": [dict(owner)],
         },
         "type": "Opaque",
@@ -101,5 +101,6 @@ def run_secret(name: str, owner: Mapping[str, Any], namespace: str, key: bytes) 
     }
 
 
-def _labels() -> dict[str, str]:
+def secret_labels() -> dict[str, str]:
+    """Return the labels of every Secret of the operator's."""
     return {names.LABEL_APP_NAME: names.OPERATOR_APP, names.LABEL_MANAGED_BY: names.MANAGED_BY}

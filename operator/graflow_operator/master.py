@@ -9,15 +9,15 @@ from graflow_operator.keys import MasterKey, master_secret, new_master
 from graflow_operator.settings import Settings
 
 
-class BadMasterKeyError(Exception):
-    """The Secret of the master key does not hold one."""
+class SecretUnusableError(Exception):
+    """A Secret of the operator's own does not hold what it should; the message says what to do."""
 
 
 async def master_key(cluster: Cluster, settings: Settings) -> MasterKey:
     """Return the master key; of several replicas that start at once, one makes it.
 
     Raises:
-        BadMasterKeyError: If the Secret is there and holds something else.
+        SecretUnusableError: If the Secret is there and holds something else.
         ClusterError: If the API server does not let it be read or made.
     """
     name = names.of_instance(names.MASTER_KEY_SECRET, settings.instance)
@@ -36,7 +36,7 @@ async def master_key(cluster: Cluster, settings: Settings) -> MasterKey:
         try:
             return MasterKey(bytes.fromhex(base64.b64decode(data).decode()))
         except ValueError as error:
-            raise BadMasterKeyError(
+            raise SecretUnusableError(
                 f"Secret {namespace}/{name} holds no key; delete it, and a new one is made (runs"
                 " that are under way lose their pods)"
             ) from error

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from graflow.api import names
 from graflow.store.keys import RunKeys
@@ -16,6 +17,14 @@ from graflow_operator.profiles import Profiles
 from graflow_operator.refs import RunRef
 from graflow_operator.settings import Settings
 from graflow_operator.storage import Storage
+
+
+class Vouching(Protocol):
+    """Who vouches for the runner API over TLS; see `authority`."""
+
+    @property
+    def ca_pem(self) -> str:
+        """The certificates to trust, PEM; other ones after a rotation."""
 
 
 @dataclass
@@ -32,12 +41,20 @@ class Parts:
 
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
+    authority: Vouching | None = None
+    """Who vouches for the runner API; None for plain HTTP."""
+
     bundles: Cache = field(default_factory=Cache)
     profiles: Profiles = field(init=False)
 
     def __post_init__(self) -> None:
         """Make what stands on the other parts."""
         self.profiles = Profiles(self.cluster, self.clock)
+
+    @property
+    def ca_pem(self) -> str:
+        """The certificates that clients of the runner API are to trust; empty for plain HTTP."""
+        return self.authority.ca_pem if self.authority else ""
 
     def run_key(self, run: RunRef) -> bytes:
         """Return the key of a run."""

@@ -56,7 +56,7 @@ class Runner:
 
     instance: str = ""
     ca: str = ""
-    """Certificate of the operator's CA, PEM; empty for plain HTTP."""
+    """Certificates that the operator is to be believed for, PEM; empty for plain HTTP."""
 
 
 def build(

@@ -4,9 +4,10 @@ import asyncio
 import logging
 import signal
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
 
-from aiohttp import web
 from prometheus_client import start_http_server
 
 from graflow.store import ObjectStore, StoreUnavailableError, require_conditional_put
@@ -17,20 +18,37 @@ from graflow_operator.cluster_errors import ClusterError
 from graflow_operator.connection import Connection
 from graflow_operator.engine import Engine
 from graflow_operator.handlers.watching import Object, Watches
-from graflow_operator.keys import MasterKey
 from graflow_operator.lease import RENEW_S, Candidate, LeaseKeeper
-from graflow_operator.master import master_key
+from graflow_operator.master import SecretUnusableError, master_key
 from graflow_operator.notes import Notes
 from graflow_operator.parts import Parts
 from graflow_operator.server.app import application
+from graflow_operator.server.listener import Listener
 from graflow_operator.server.replica import Replica
-from graflow_operator.settings import Settings, lease_name
+from graflow_operator.settings import Settings, lease_name, speaks_tls
 from graflow_operator.storage import Storage
 
 TICK_S = 0.5
 STALE_S = 60.0
 START_RETRY_S = 2.0
+REFRESH_S = 60.0
+"""Between two looks at the operator's own Secrets, which another replica may have rotated."""
+
+if TYPE_CHECKING:
+    from graflow_operator.authority import Authority
+
+Found = TypeVar("Found")
 log = logging.getLogger(__name__)
+
+
+def _authority(cluster: ApiServer, settings: Settings) -> "Authority | None":
+    """Return who vouches for this replica; None when it speaks plain HTTP."""
+    if not speaks_tls(settings):
+        return None
+    # A tenth of a second that plain HTTP has no use for.
+    from graflow_operator.authority import Authority  # noqa: PLC0415
+
+    return Authority(cluster, settings, time.time)
 
 
 class Relay:
@@ -94,11 +112,14 @@ class Process:
 
     async def _serve(self, cluster: ApiServer, storage: Storage | None) -> None:
         settings = self._settings
-        key = await self._patiently(cluster)
-        if key is None:
+        key = await self._patiently("master key", lambda: master_key(cluster, settings))
+        authority = _authority(cluster, settings)
+        if authority is not None:
+            await self._patiently("authority", authority.refresh)
+        if key is None or self._stop.is_set():
             return
         notes = Notes(cluster, settings.identity, time.time)
-        parts = Parts(cluster, storage, key, settings, notes)
+        parts = Parts(cluster, storage, key, settings, notes, authority=authority)
         candidate = Candidate(
             settings.operator_namespace,
             lease_name(settings),
@@ -109,29 +130,39 @@ class Process:
         replica = Replica(parts, keeper)
         if settings.metrics_port:
             start_http_server(settings.metrics_port)
-        runner = web.AppRunner(application(replica), access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, settings.listen_host, settings.listen_port).start()
+        listener = Listener(application(replica), authority.context if authority else None)
+        await listener.open(settings.listen_host, settings.listen_port)
         log.info("serving on port %d, advertised as %s", settings.listen_port, settings.advertise)
         background = [asyncio.create_task(self._tick()), asyncio.create_task(notes.run())]
+        if authority is not None:
+            background.append(asyncio.create_task(self._refresh(authority, keeper)))
         try:
             await self._campaign(replica, keeper)
         finally:
             for task in background:
                 task.cancel()
-            await runner.cleanup()
+            await listener.close()
             if storage:
                 storage.close()
 
-    async def _patiently(self, cluster: ApiServer) -> MasterKey | None:
-        """Return the master key as soon as it can be had; None if told to stop before."""
+    async def _patiently(self, what: str, ask: Callable[[], Awaitable[Found]]) -> Found | None:
+        """Return what is asked of the API server once it answers; None if told to stop before."""
         while not self._stop.is_set():
             try:
-                return await master_key(cluster, self._settings)
+                return await ask()
             except ClusterError as error:
-                log.warning("master key: %s; trying again", error)
+                log.warning("%s: %s; trying again", what, error)
                 await self._pause(START_RETRY_S)
         return None
+
+    async def _refresh(self, authority: "Authority", keeper: LeaseKeeper) -> None:
+        """Look at the authority again and again, and show new certificates in time."""
+        while True:
+            await self._pause(REFRESH_S)
+            try:
+                await authority.refresh(leads=keeper.leads())
+            except (ClusterError, SecretUnusableError) as error:
+                log.warning("authority: %s; what is known of it stays", error)
 
     async def _campaign(self, replica: Replica, keeper: LeaseKeeper) -> None:
         """Keep asking for the Lease; lead whenever and for as long as it is ours."""

@@ -10,6 +10,7 @@ from graflow.api import names
 
 DEFAULT_PORT = 8090
 DEFAULT_METRICS_PORT = 9090
+DAY_S = 86_400.0
 _LISTEN = re.compile(r"^(?P<host>.*):(?P<port>\d{1,5})$")
 _EXAMPLES = """
 examples:
@@ -18,9 +19,10 @@ examples:
                          --advertise http://192.168.1.20:8090 --runner-image graflow-runner:dev
 
 Runner pods call the operator at the advertised URL: on a laptop that must be an address which
-the cluster's pods can reach. S3 credentials are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or
-whatever else boto3 finds. With no store, everything stays in the Workflow objects, which is
-enough for small runs only.
+the cluster's pods can reach. With http:// everybody on the way can read along; https:// takes an
+authority of the operator's own, in the Secret graflow-ca of its namespace.
+S3 credentials are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or whatever else boto3 finds.
+With no store, everything stays in the Workflow objects, which is enough for small runs only.
 """
 
 
@@ -50,11 +52,23 @@ class Settings:
     runner_pythons: tuple[str, ...] = ("3.11",)
     """Python minor versions that the runner image has."""
 
-    replica_url: str = f"http://127.0.0.1:{DEFAULT_PORT}"
+    replica_url: str = f"https://127.0.0.1:{DEFAULT_PORT}"
     """Where this very replica answers: what the Lease names, and others send callers to."""
 
-    advertise: str = f"http://127.0.0.1:{DEFAULT_PORT}"
-    """URL at which pods reach this replica."""
+    advertise: str = f"https://127.0.0.1:{DEFAULT_PORT}"
+    """URL at which pods reach this replica; its scheme says whether TLS is spoken."""
+
+    tls_service: str = ""
+    """Name of the Service before the replicas, which their certificates are for too."""
+
+    ca_s: float = 365 * DAY_S
+    """How long an authority lasts, in seconds; its successor takes over in the last third."""
+
+    certificate_s: float = 7 * DAY_S
+    """How long a replica's certificate lasts, in seconds."""
+
+    settle_s: float = 600.0
+    """Between two steps of a rotation, in seconds: every replica has read the last one by then."""
 
     listen_host: str = "0.0.0.0"  # noqa: S104 - pods come from everywhere; keys protect
     listen_port: int = DEFAULT_PORT
@@ -100,7 +114,10 @@ def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     add("runner-image", "GRAFLOW_RUNNER_IMAGE", "graflow-runner:dev", "image of tasks naming none")
     add("runner-pythons", "GRAFLOW_RUNNER_PYTHONS", "3.11", "Pythons of the runner image")
     add("replica-url", "GRAFLOW_REPLICA_URL", "", "URL of this replica; none: its own IP")
-    add("advertise", "GRAFLOW_ADVERTISE", f"http://{pod_ip}:{DEFAULT_PORT}", "URL that pods call")
+    add("advertise", "GRAFLOW_ADVERTISE", f"https://{pod_ip}:{DEFAULT_PORT}", "URL that pods call")
+    add("tls-service", "GRAFLOW_TLS_SERVICE", "", "Service whose names certificates have too")
+    add("ca-days", "GRAFLOW_CA_DAYS", "365", "life of the operator's own authority, in days")
+    add("certificate-hours", "GRAFLOW_CERTIFICATE_HOURS", "168", "life of a certificate, in hours")
     add("listen", "GRAFLOW_LISTEN", f"0.0.0.0:{DEFAULT_PORT}", "address of the HTTP server")
     add("metrics-port", "GRAFLOW_METRICS_PORT", str(DEFAULT_METRICS_PORT), "0 turns metrics off")
     add("store-bucket", "GRAFLOW_STORE_BUCKET", "", "S3 bucket; none: no store")
@@ -130,9 +147,16 @@ def read(arguments: Sequence[str], environ: Mapping[str, str], *, namespace: str
     if not given.advertise.startswith(("http://", "https://")):
         raise SettingsError(f"GRAFLOW_ADVERTISE is {given.advertise!r}; it must be an http URL")
     pod_ip = environ.get("POD_IP")
-    own = f"http://{pod_ip}:{listen['port']}" if pod_ip else given.advertise
+    scheme = given.advertise.partition("://")[0]
+    own = f"{scheme}://{_netloc(pod_ip)}:{listen['port']}" if pod_ip else given.advertise
+    replica_url = (given.replica_url or own).rstrip("/")
+    if not replica_url.startswith(f"{scheme}://"):
+        raise SettingsError(
+            f"GRAFLOW_REPLICA_URL is {replica_url!r}; it must begin with {scheme}:// as"
+            " GRAFLOW_ADVERTISE does"
+        )
     return Settings(
-        replica_url=(given.replica_url or own).rstrip("/"),
+        replica_url=replica_url,
         namespaces=_list(given.namespaces),
         instance=given.instance,
         operator_namespace=given.operator_namespace or namespace,
@@ -140,6 +164,9 @@ def read(arguments: Sequence[str], environ: Mapping[str, str], *, namespace: str
         runner_image=given.runner_image,
         runner_pythons=_list(given.runner_pythons),
         advertise=given.advertise.rstrip("/"),
+        tls_service=given.tls_service,
+        ca_s=_positive("GRAFLOW_CA_DAYS", given.ca_days) * DAY_S,
+        certificate_s=_positive("GRAFLOW_CERTIFICATE_HOURS", given.certificate_hours) * DAY_S / 24,
         listen_host=listen["host"],
         listen_port=int(listen["port"]),
         metrics_port=_number("GRAFLOW_METRICS_PORT", given.metrics_port),
@@ -152,6 +179,11 @@ def read(arguments: Sequence[str], environ: Mapping[str, str], *, namespace: str
             "GRAFLOW_LOG_LEVEL", given.log_level, ("DEBUG", "INFO", "WARNING", "ERROR")
         ),
     )
+
+
+def speaks_tls(settings: Settings) -> bool:
+    """Whether the runner API is served over TLS."""
+    return settings.advertise.startswith("https://")
 
 
 def lease_name(settings: Settings) -> str:
@@ -167,6 +199,17 @@ def _number(variable: str, value: str) -> int:
     if not value.isdigit():
         raise SettingsError(f"{variable} is {value!r}; it must be a whole number")
     return int(value)
+
+
+def _positive(variable: str, value: str) -> int:
+    number = _number(variable, value)
+    if not number:
+        raise SettingsError(f"{variable} is {value!r}; it must be 1 or more")
+    return number
+
+
+def _netloc(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _choice(variable: str, value: str, known: tuple[str, ...]) -> str:

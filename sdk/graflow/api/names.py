@@ -40,6 +40,9 @@ ANNOTATION_TASK = "graflow.dev/task-id"
 ANNOTATION_DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 ANNOTATION_SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 
+ANNOTATION_ROTATE = "graflow.dev/rotate"
+"""On one of the operator's own Secrets, with any value: make a new key or authority now."""
+
 OUTCOME_FINALIZER = "graflow.dev/outcome"
 """Keeps a pod until its outcome was read, where the pod is the only record of it."""
 
@@ -47,6 +50,7 @@ TASK_CONTAINER = "task"
 """Container of a runner pod whose end decides the attempt."""
 
 MASTER_KEY_SECRET = "graflow-master-key"  # noqa: S105 - the name of an object
+CA_SECRET = "graflow-ca"  # noqa: S105 - the name of an object
 LEASE = "graflow-operator"
 SECRET_KEY = "key"  # noqa: S105 - the field's name
 """Field of both kinds of Secret that holds the key, in hex."""
