@@ -262,9 +262,15 @@ def test_settings_come_from_the_environment_and_flags_win():
     environ = {"GRAFLOW_NAMESPACES": "a, b", "POD_IP": "10.0.0.9", "POD_NAME": "op-0"}
     found = read(["--instance", "x"], environ, namespace="graflow")
     assert found.namespaces == ("a", "b")
-    assert found.advertise == "http://10.0.0.9:8090"
-    assert found.replica_url == "http://10.0.0.9:8090"
+    assert found.advertise == "https://10.0.0.9:8090"
+    assert found.replica_url == "https://10.0.0.9:8090"
     assert (found.instance, found.identity, found.operator_namespace) == ("x", "op-0", "graflow")
+
+
+def test_a_replica_that_others_send_callers_to_speaks_what_is_advertised():
+    flags = ["--advertise", "https://api:8090", "--replica-url", "http://10.0.0.9:8090"]
+    with pytest.raises(SettingsError, match="GRAFLOW_REPLICA_URL .* must begin with https://"):
+        read(flags, {}, namespace="graflow")
 
 
 def test_pods_call_the_service_and_the_lease_names_the_replica_itself():
