@@ -1,5 +1,6 @@
 """The HTTP server: routes, who may be asked, limits, and errors as answers."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -12,7 +13,7 @@ from graflow.store import StoreError
 from graflow_operator import metrics
 from graflow_operator.cluster_errors import ClusterError, ForbiddenError
 from graflow_operator.letters import FencedError, NotYetError
-from graflow_operator.server import channel_api, health, runner_api, user_api
+from graflow_operator.server import admission_api, channel_api, health, runner_api, user_api
 from graflow_operator.server.errors import Refusal, fenced, not_yet, response
 from graflow_operator.server.replica import REPLICA, Replica, replica_of
 
@@ -33,7 +34,9 @@ def application(replica: Replica) -> web.Application:
     )
     app[REPLICA] = replica
     app[_IN_FLIGHT] = {"bytes": 0}
-    app.add_routes([*runner_api.ROUTES, *channel_api.ROUTES, *user_api.ROUTES, *health.ROUTES])
+    app[admission_api.TURNS] = asyncio.Semaphore(admission_api.AT_ONCE)
+    parts = (runner_api, channel_api, user_api, admission_api, health)
+    app.add_routes([route for part in parts for route in part.ROUTES])
     return app
 
 

@@ -44,7 +44,7 @@ def refused(
         previous: What was told last.
         now: Seconds since the epoch.
     """
-    text = cut.cut(words(problems), _REFUSAL_BYTES)
+    text = refusal(problems)
     made = (
         (ACCEPTED, _NO, reasons.INVALID, text),
         (SUCCEEDED, _NO, reasons.INVALID, text),
@@ -58,6 +58,11 @@ def refused(
         observed_generation=generation,
         completion_time=(previous and previous.completion_time) or rfc3339(now),
     )
+
+
+def refusal(problems: Iterable[Problem]) -> str:
+    """Return what is wrong with an object, short enough for a condition."""
+    return cut.cut(words(problems), _REFUSAL_BYTES)
 
 
 def failure_of(plan: Plan, state: State) -> tuple[str, str]:

@@ -76,6 +76,8 @@ HEADER_CLAIM = "X-Graflow-Claim"
 HEADER_NUMBER = "X-Graflow-Number"
 HEADER_MAC = "X-Graflow-Mac"
 USER_PREFIX = "/user/v1"
+ADMISSION_PREFIX = "/admission"
+"""What the API server asks before it keeps an object."""
 HEADER_TOKEN = "X-Graflow-Token"  # noqa: S105 - the name of a header
 """Token of the caller; the API server's service proxy consumes Authorization."""
 

@@ -12,12 +12,14 @@ from graflow.api.errors import InvalidWorkflow
 from graflow.api.lent import BUNDLED, lent
 from graflow.api.parse import parse_large_workflow, parse_runner_profile, parse_workflow
 from graflow.api.pod import PodSettings
-from graflow.api.shape import pod_problems
+from graflow.api.shape import common_problems, pod_problems
 from graflow.api.workflow import WorkflowSpec
 from graflow.machine.plan import Plan
 
 _MOST = 20
 """How many of the settings that a bundle may not have are reported."""
+
+_MOST_SUSPICIONS = 5
 
 
 def needs_plan(workflow: Mapping[str, Any]) -> bool:
@@ -38,8 +40,7 @@ def runnable(
     Raises:
         InvalidWorkflow: If it cannot; with every problem found.
     """
-    # The status is the operator's and may be of a newer version; what matters here is the spec.
-    given = {name: part for name, part in workflow.items() if name != "status"}
+    given = _without_status(workflow)
     if plan is None:
         spec: WorkflowSpec = parse_workflow(given).spec
         return spec, plan_of(spec)
@@ -50,6 +51,36 @@ def runnable(
     if found := [*islice(asked, _MOST)]:
         raise InvalidWorkflow(found)
     return spec, plan_of(spec)
+
+
+def judged(workflow: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return warnings about a Workflow that can run, as far as it says itself what that is.
+
+    Raises:
+        InvalidWorkflow: If it cannot; with every problem found.
+    """
+    if not needs_plan(workflow):
+        return _suspicions(*runnable(workflow))
+    if found := [*common_problems(parse_large_workflow(_without_status(workflow), {}).spec)]:
+        raise InvalidWorkflow(found)
+    return ()
+
+
+def _suspicions(spec: WorkflowSpec, plan: Plan) -> tuple[str, ...]:
+    """Return what is legal, and hardly meant, about a Workflow that can run."""
+    if any(task.function or task.entrypoint for task in spec.tasks):
+        return ()  # their code may jump to any task
+    lone = [n for n, task in enumerate(spec.tasks) if task.name not in plan.placed]
+    return tuple(
+        f"spec.tasks[{n}]: nothing leads to task {spec.tasks[n].name!r}, so it never runs; give it"
+        " an after list, or name it in spec.start"
+        for n in lone[:_MOST_SUSPICIONS]
+    )
+
+
+def _without_status(workflow: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what users have written: a status is the operator's, perhaps of a newer one."""
+    return {name: part for name, part in workflow.items() if name != "status"}
 
 
 def usable(profile: Mapping[str, Any]) -> PodSettings:

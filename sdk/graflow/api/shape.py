@@ -27,14 +27,7 @@ def shape_problems(spec: WorkflowSpec) -> Iterator[Problem]:
     if not spec.tasks:
         words = "the bundle has no tasks" if spec.bundle else str(TASKS_SOMEWHERE["message"])
         yield Problem("spec.tasks", words)
-    size = 0 if isinstance(spec, LargeSpec) else size_of(spec.manifest())
-    if size > MAX_SPEC_BYTES:
-        yield Problem(
-            "spec",
-            f"takes {size} bytes and may take {MAX_SPEC_BYTES}, since the cluster keeps it again"
-            " with every change of the status; move scripts and data into the image or a bundle",
-        )
-    yield from input_problems(spec)
+    yield from common_problems(spec)
     for number, task in enumerate(spec.tasks):
         yield from task_problems(task, f"spec.tasks[{number}]")
         if task.function is not None and spec.bundle is None:
@@ -45,6 +38,18 @@ def shape_problems(spec: WorkflowSpec) -> Iterator[Problem]:
         if function is not None and spec.bundle is None:
             asks = f"group {group.name!r} is judged by"
             yield _no_bundle(f"spec.groups[{number}].policy", asks, function)
+
+
+def common_problems(spec: WorkflowSpec) -> Iterator[Problem]:
+    """Yield what is wrong with a spec apart from its tasks and groups."""
+    size = 0 if isinstance(spec, LargeSpec) else size_of(spec.manifest())
+    if size > MAX_SPEC_BYTES:
+        yield Problem(
+            "spec",
+            f"takes {size} bytes and may take {MAX_SPEC_BYTES}, since the cluster keeps it again"
+            " with every change of the status; move scripts and data into the image or a bundle",
+        )
+    yield from input_problems(spec)
     if spec.pod:
         yield from pod_problems(spec.pod, "spec.pod")
 
