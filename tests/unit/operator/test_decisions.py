@@ -269,7 +269,7 @@ def test_settings_come_from_the_environment_and_flags_win():
 
 def test_a_replica_that_others_send_callers_to_speaks_what_is_advertised():
     flags = ["--advertise", "https://api:8090", "--replica-url", "http://10.0.0.9:8090"]
-    with pytest.raises(SettingsError, match="GRAFLOW_REPLICA_URL .* must begin with https://"):
+    with pytest.raises(SettingsError, match="must begin with https://"):
         read(flags, {}, namespace="graflow")
 
 
