@@ -345,7 +345,7 @@ class Actor:
         draft.about_pods()
         answers = [(letter, self._fold(draft, letter)) for letter in letters]
         after = self._with_holds(found, draft.snapshot(before, self.book.living()), now)
-        news = self._news(found, after)
+        news = self._news(found, after, now)
         async with self.channel.turn:
             moved = after.state is not before.state or after.held != before.held
             part = await self.channel.part(after.state, moved=moved)
@@ -385,12 +385,14 @@ class Actor:
         held = turns.held(after.state, found.limits, let_go=let_go, refused=waiting)
         return replace(after, held=held)
 
-    def _news(self, found: Program, after: Snapshot) -> News:
+    def _news(self, found: Program, after: Snapshot, now: float) -> News:
         """Return what people are to be told besides the state."""
-        starting = turns.starting(after.state)
-        waits = statuses.waits(after.held, found.limits, self.book.facts, self._refused, starting)
         if after.state.phase.ended:
             return News({}, None)
+        waiters = statuses.Waiters(
+            after.held, found.limits, self.book.facts, self._refused, self._hands.gives_up_at
+        )
+        waits = statuses.waits(waiters, turns.starting(after.state), now)
         suspended = Error(reasons.SUSPENDED, "spec.suspend is true: nothing new starts")
         by_people = suspended if found.spec.suspend else None
         return News(waits, self._store_away or self._code.missing or by_people)
@@ -422,6 +424,7 @@ class Actor:
             wakes.append(now + BUNDLE_S)
         wakes += self.channel.wakes()
         later = [*self._hands.wakes(), *self._refused.wakes()]
+        later += [statuses.slow_at(fact) for fact in self.book.facts.values() if fact.pending]
         # What is over already was looked at just now, and is waited for no more.
         self._wakes = [*wakes, *(wake for wake in later if wake > now)]
 

@@ -98,10 +98,15 @@ class Hands:
     def wakes(self) -> list[float]:
         """Return when to look again though nothing may have come, in seconds since the epoch."""
         return [
-            fact.created_at + START_PATIENCE_S
+            self.gives_up_at(fact)
             for attempt, fact in self._book.facts.items()
             if _is_stuck(fact) and attempt not in self._given_up
         ]
+
+    @staticmethod
+    def gives_up_at(fact: PodFact) -> float:
+        """Return when a pod is given up that does not start; 0 if it is waited for without end."""
+        return fact.created_at + START_PATIENCE_S if _is_stuck(fact) else 0.0
 
     def left(self) -> bool:
         """Whether pods are still to be stopped or let go, or errands under way."""

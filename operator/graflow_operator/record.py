@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from graflow.api import errors
-from graflow.api.workflow_status import Cursor
+from graflow.api.waits import MOST_WAITS, held_up
+from graflow.api.workflow_status import Cursor, WorkflowStatus
 from graflow.machine.check import Problem
 from graflow.machine.plan import Plan
 from graflow.machine.state import Error
@@ -23,6 +24,12 @@ from graflow_operator.snapshot import Snapshot
 
 SOFT_S = 2.0
 """How long news that only people want may wait for company, in seconds."""
+
+MOST_SOFT_S = 30.0
+"""The same where there is news again and again, such as a scheduler's words on a busy cluster."""
+
+QUIET_S = 60.0
+"""After so long without such news the next is told as soon as the first was, in seconds."""
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +58,17 @@ class Record:
         self._history = History(parts.storage, keys) if parts.storage else None
         self._previous = statuses.previous(workflow)
         self._told = NO_NEWS
+        waits = self._previous.waiting if self._previous else ()
+        self._noted = {(one.task or "", one.reason) for one in waits}
+        """Tasks and the waits of theirs that a note told of."""
+
         self.soft_at = 0.0
         """When news for people alone is to be written, in seconds since the epoch; 0: there is
         none."""
+
+        self._soft_s = SOFT_S
+        self._told_at = 0.0
+        """When news for people alone was written last."""
 
     @property
     def workflow(self) -> Object:
@@ -117,6 +132,10 @@ class Record:
         self._told, self.soft_at = news, 0.0
         metrics.COMMIT_FACTS.observe(after.state.seq - before.state.seq)
         statuses.post_notes(self._parts.notes, self._run, before.state, after.state)
+        told = statuses.post_waits(
+            self._parts.notes, self._run, after.state, news.waits, self._noted
+        )
+        self._noted |= told
         self._forget(old, cursor)
         return True
 
@@ -152,8 +171,13 @@ class Record:
             self.soft_at = 0.0
             return False
         if not self.soft_at:
-            self.soft_at = now + SOFT_S
-        return now >= self.soft_at
+            quiet = now >= self._told_at + QUIET_S
+            self._soft_s = SOFT_S if quiet else min(self._soft_s * 2, MOST_SOFT_S)
+            self.soft_at = now + self._soft_s
+        if now < self.soft_at:
+            return False
+        self._told_at = now
+        return True
 
     def _forget(self, old: Object | None, new: Object) -> None:
         """Remove from the store what no cursor names any more."""
@@ -179,12 +203,16 @@ class Record:
     async def say(self, hold_up: Error) -> None:
         """Say why the run stands still, beside the state that is committed already."""
         status = self._commits.status
-        told = {"reason": hold_up.reason, "message": hold_up.message[:1000]}
+        told: Object = {"reason": hold_up.reason, "message": hold_up.message[:1000]}
         if all(status.get(name) == value for name, value in told.items()):
             return
+        waits = held_up(self._previous or WorkflowStatus(), hold_up, self._parts.clock())
+        others = [one for one in status.get("waiting", ()) if one.get("task")]
+        told["waiting"] = [*(one.manifest() for one in waits), *others][:MOST_WAITS]
         try:
             await self._commits.write({**status, **told})
         except (ClusterError, SupersededError) as error:
             log.warning("%s: could not say %s: %s", self._run, hold_up.reason, error)
         else:
             self._told = News(self._told.waits, hold_up)
+            self._previous = statuses.previous(self.workflow)

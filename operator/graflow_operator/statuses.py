@@ -1,14 +1,17 @@
 """What people are told of a run: waits in words, the status, notes. Pure but for posting notes."""
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
 from graflow.api.conditions import refused as refused_status
 from graflow.api.status import PodNote, summarize
+from graflow.api.waits import in_its_course
 from graflow.api.workflow_status import WorkflowStatus
 from graflow.machine import reasons
 from graflow.machine.check import Problem
@@ -26,42 +29,67 @@ Object = dict[str, Any]
 log = logging.getLogger(__name__)
 
 
+_NAMED = 5
+"""Tasks that a note names."""
+
+SLOW_S = 10.0
+"""A pod may take so long to run before that is worth a word."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wait:
     """Why something does not go on."""
 
     reason: str
     message: str
+    until: float = field(default=0.0, compare=False)
+    """When that ends by itself, in seconds since the epoch; 0 if it does not."""
 
 
 Waits: TypeAlias = Mapping[AttemptRef, Wait]
 """By attempt that is due and does not run."""
 
 
-def waits(
-    held: Collection[AttemptRef],
-    limits: Limits,
-    pods: Mapping[AttemptRef, PodFact],
-    refusals: Mapping[AttemptRef, Refusal],
-    starting: Iterable[AttemptRef],
-) -> Waits:
+@dataclass(frozen=True, slots=True)
+class Waiters:
+    """What is known of attempts that are due and may have to wait."""
+
+    held: Collection[AttemptRef]
+    limits: Limits
+    pods: Mapping[AttemptRef, PodFact]
+    refusals: Mapping[AttemptRef, Refusal]
+    gives_up: Callable[[PodFact], float]
+    """When a pod that does not start is given up, in seconds since the epoch; 0 if it is not."""
+
+
+def waits(known: Waiters, starting: Iterable[AttemptRef], now: float) -> Waits:
     """Return why each of the attempts that are due does not run yet, where that is worth a word.
 
     A pod on its usual way to run is not: that is over before anybody has read it.
     """
-    found: dict[AttemptRef, Wait] = {}
-    for attempt in starting:
-        fact = pods.get(attempt)
-        if attempt in refusals:
-            found[attempt] = Wait(refusals[attempt].reason, refusals[attempt].message)
-        elif attempt in held and limits.suspend:
-            found[attempt] = Wait(reasons.SUSPENDED, "spec.suspend is true")
-        elif attempt in held:
-            words = f"spec.parallelism allows {limits.parallelism} at one time"
-            found[attempt] = Wait(reasons.PARALLELISM, words)
-        elif fact and fact.pending and fact.pending.reason != reasons.POD_PENDING:
-            found[attempt] = Wait(fact.pending.reason, fact.pending.message)
-    return found
+    found = ((attempt, _wait(known, attempt, now)) for attempt in starting)
+    return {attempt: wait for attempt, wait in found if wait is not None}
+
+
+def _wait(known: Waiters, attempt: AttemptRef, now: float) -> Wait | None:
+    fact, refusal = known.pods.get(attempt), known.refusals.get(attempt)
+    if refusal is not None:
+        return Wait(refusal.reason, refusal.message)
+    if attempt in known.held:
+        if known.limits.suspend:
+            return Wait(reasons.SUSPENDED, "spec.suspend is true")
+        words = f"spec.parallelism allows {known.limits.parallelism} at one time"
+        return Wait(reasons.PARALLELISM, words)
+    if fact is None or fact.pending is None:
+        return None
+    if fact.pending.reason == reasons.POD_PENDING and now < slow_at(fact):
+        return None
+    return Wait(fact.pending.reason, fact.pending.message, known.gives_up(fact))
+
+
+def slow_at(fact: PodFact) -> float:
+    """Return when a pod that does not run is worth a word, in seconds since the epoch."""
+    return fact.created_at + SLOW_S
 
 
 def pod_notes(
@@ -76,6 +104,7 @@ def pod_notes(
             node=fact.node if fact else "",
             reason=wait.reason,
             message=wait.message,
+            until=wait.until,
         )
     return notes
 
@@ -107,9 +136,7 @@ def status(  # noqa: PLR0913, PLR0917 - the parts that a status is made from
     now: float,
 ) -> WorkflowStatus:
     """Return the summary for people; `hold_up` is why the run as a whole does not go on."""
-    if hold_up is not None and not state.phase.ended:
-        state = replace(state, reason=hold_up.reason, message=hold_up.message)
-    found = summarize(about.generation, plan, state, before, now=now, pods=notes)
+    found = summarize(about.generation, plan, state, before, now=now, pods=notes, hold_up=hold_up)
     return found.model_copy(update={"instance": about.instance})
 
 
@@ -157,3 +184,32 @@ def post_notes(notes: Notes, run: RunRef, before: State, after: State) -> None:
             words = f"{after.reason}: {after.message}"
         log.info("%s: ended: %s %s", run, after.phase.value, after.reason)
         notes.post(run, after.phase.value, words, warning=bad)
+
+
+def post_waits(
+    notes: Notes, run: RunRef, state: State, found: Waits, noted: AbstractSet[tuple[str, str]]
+) -> AbstractSet[tuple[str, str]]:
+    """Tell of what tasks wait for, in one note for each reason; return what was told now.
+
+    What passes in the course of the run gets none.
+
+    Args:
+        notes: Where to.
+        run: Which run.
+        state: Where it stands.
+        found: What its attempts wait for.
+        noted: Tasks and reasons that were told of before.
+    """
+    new: dict[str, dict[str, str]] = {}
+    for attempt, wait in found.items():
+        task = state.activations[attempt.activation].node
+        if not in_its_course(wait.reason) and (task, wait.reason) not in noted:
+            new.setdefault(wait.reason, {})[task] = wait.message
+    for reason, tasks in new.items():
+        names = ", ".join(repr(task) for task in islice(tasks, _NAMED))
+        more = f" and {len(tasks) - _NAMED} more" if len(tasks) > _NAMED else ""
+        what = "task" if len(tasks) == 1 else "tasks"
+        verb = "waits" if len(tasks) == 1 else "wait"
+        words = f"{what} {names}{more} {verb}: {next(iter(tasks.values()))}"
+        notes.post(run, reason, words, warning=True)
+    return {(task, reason) for reason, tasks in new.items() for task in tasks}

@@ -37,6 +37,9 @@ _WORKFLOW_COLUMNS = (
     _column("Progress", ".status.progress", text="Tasks that have succeeded, of all tasks."),
     _column("Waiting", ".status.waiting[0].reason", text="What the first of its tasks waits for."),
     _AGE,
+    _column(
+        "Why", ".status.waiting[0].message", wide=True, text="The same, in a sentence of its own."
+    ),
     _column("Reason", ".status.reason", wide=True, text="Why it failed or was cancelled."),
     _column("Result", ".status.result", wide=True, text="The run's value, or where it is."),
 )

@@ -1,7 +1,9 @@
 """What there is to tell about each task of a run: the live ones, and how the others ended."""
 
 from collections.abc import Container, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import cached_property
 from heapq import nlargest
 from typing import TypeAlias
 
@@ -45,6 +47,8 @@ class PodNote:
     """Why it does not run yet, or why it ended: a word of `graflow.machine.reasons`."""
 
     message: str = ""
+    until: float = 0.0
+    """When that ends by itself, in seconds since the epoch; 0 if it does not."""
 
 
 PodNotes: TypeAlias = Mapping[tuple[int, int], PodNote]
@@ -64,8 +68,11 @@ class Entry:
     since: float = 0.0
     """When it came to its phase; 0 when that is not known."""
 
+    until: float = 0.0
+    """When what it waits for comes by itself; 0 when it does not."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class View:
     """All that a status is made from."""
 
@@ -74,6 +81,19 @@ class View:
     previous: WorkflowStatus
     pods: PodNotes
     now: float
+
+    def has_ended(self, fragment: int, node: str) -> bool:
+        """Whether a node of a fragment has run there, or in a branch there, and runs no more."""
+        begun, live = self._nodes
+        return (fragment, node) in begun and (fragment, node) not in live
+
+    @cached_property
+    def _nodes(self) -> tuple[AbstractSet[tuple[int, str]], AbstractSet[tuple[int, str]]]:
+        """Nodes of each fragment that have had an activation, and those that have one now."""
+        scopes = self.state.scopes
+        begun = {(scope.home, node) for scope in scopes.values() for node in scope.counts}
+        alive = self.state.activations.values()
+        return begun, {(scopes[one.scope].home, one.node) for one in alive}
 
 
 def entries(view: View) -> tuple[Entry, ...]:
@@ -139,6 +159,7 @@ def _of_activation(
         message=message,
         traceback=traceback_of(activation.error) if failed and activation.error else "",
         since=since,
+        until=activation.not_before if activation.phase is Phase.BACKOFF else note.until,
     )
 
 
@@ -152,7 +173,7 @@ def _why(view: View, activation: Activation, note: PodNote) -> tuple[str, str]:
     error = activation.error
     match activation.phase:
         case Phase.STARTING:
-            return note.reason or reasons.POD_PENDING, note.message
+            return note.reason or reasons.POD_PENDING, note.message or _pod_words(note)
         case Phase.HOLDING:
             return reasons.HOLDING, f"waits for what it has started: {_held_by(view, activation)}"
         case Phase.BACKOFF:
@@ -167,6 +188,10 @@ def _why(view: View, activation: Activation, note: PodNote) -> tuple[str, str]:
             return "", ""
 
 
+def _pod_words(note: PodNote) -> str:
+    return "the node has not started its pod yet" if note.name else "its pod is being made"
+
+
 def _held_by(view: View, activation: Activation) -> str:
     """Return the tasks of the fragments that hold a task, as far as they have not ended."""
     state = view.state
@@ -175,6 +200,7 @@ def _held_by(view: View, activation: Activation) -> str:
         for scope in activation.scopes
         if scope in state.scopes and not state.scopes[scope].ended
         for node in plan_at(view.plan, state, scope).nodes
+        if isinstance(node, TaskPlan) and not view.has_ended(scope, node.id)
     ]
     more = f" and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else ""
     return ", ".join(repr(node) for node in nodes[:_NAMED]) + more

@@ -1,7 +1,7 @@
 """From the state of the machine to the status that people read. Pure, and bounded in size."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from graflow.api import cut
 from graflow.api.conditions import conditions, failure_of
@@ -17,11 +17,11 @@ from graflow.api.entries import (
 )
 from graflow.api.groups import failed_group
 from graflow.api.moment import rfc3339
+from graflow.api.waits import shortened, waiting
 from graflow.api.workflow_status import Counts, TaskStatus, Transition, Waiting, WorkflowStatus
-from graflow.machine import reasons
 from graflow.machine.plan import Plan, TaskPlan
 from graflow.machine.scopes import node_of
-from graflow.machine.state import GroupValue, Phase, RunPhase, State
+from graflow.machine.state import Error, GroupValue, Phase, RunPhase, State
 from graflow.machine.state import Transition as Moved
 
 __all__ = ["MAX_SUMMARY_BYTES", "PodNote", "PodNotes", "summarize", "transition"]
@@ -65,6 +65,7 @@ def summarize(  # noqa: PLR0913 - the parts that a status is made from
     *,
     now: float,
     pods: PodNotes,
+    hold_up: Error | None = None,
 ) -> WorkflowStatus:
     """Return what people are told about a run, in at most 32 KiB; without instance and cursor.
 
@@ -76,20 +77,30 @@ def summarize(  # noqa: PLR0913 - the parts that a status is made from
         now: Seconds since the epoch.
         pods: What is known of the attempts' pods. Of an attempt that has no pod yet, a note
             without a name says why. The note of an attempt that has just ended is of use once more.
+        hold_up: Why the run as a whole does not go on.
     """
+    if hold_up is not None and not state.phase.ended:
+        state = replace(state, reason=hold_up.reason, message=hold_up.message)
+    else:
+        hold_up = None
     view = View(plan, state, previous_status or WorkflowStatus(), pods, now)
     found = entries(view)
     shown = tuple(_by_importance(found))
+    waits = waiting(view, found, hold_up)
     status = WorkflowStatus()
     for detail in _DETAILS:
-        status = _status(spec_generation, view, found, shown, detail)
+        status = _status(spec_generation, view, waits, shown, detail)
         if cut.size_of(status.manifest()) <= MAX_SUMMARY_BYTES:
             break
     return status
 
 
 def _status(
-    generation: int, view: View, found: tuple[Entry, ...], shown: tuple[Entry, ...], detail: _Detail
+    generation: int,
+    view: View,
+    waits: tuple[tuple[Waiting, ...], int],
+    shown: tuple[Entry, ...],
+    detail: _Detail,
 ) -> WorkflowStatus:
     state = view.state
     result = cut.value_ref(state.value, MAX_RESULT_BYTES)
@@ -105,7 +116,8 @@ def _status(
         observed_generation=generation,
         start_time=rfc3339(state.started_at),
         completion_time=rfc3339(state.ended_at),
-        waiting=tuple(_waiting(found, detail)),
+        waiting=tuple(shortened(wait, detail.message) for wait in waits[0][: detail.others]),
+        waiting_count=waits[1] or None,
         tasks=tuple(_tasks(view, shown, detail)),
         counts=_counts(view),
         transitions=tuple(
@@ -140,19 +152,6 @@ def _tasks(view: View, shown: tuple[Entry, ...], detail: _Detail) -> Iterator[Ta
             yield task
         else:
             yield task.model_copy(update={"message": message, "result": result})
-
-
-def _waiting(found: Iterable[Entry], detail: _Detail) -> Iterator[Waiting]:
-    waits = [e for e in found if e.status.reason and not e.status.completion_time]
-    # What holds waits for others: why these wait is what people look for.
-    waits.sort(key=lambda entry: (entry.status.reason == reasons.HOLDING, entry.since))
-    for entry in waits[: detail.others]:
-        yield Waiting(
-            task=entry.status.name,
-            reason=entry.status.reason or "",
-            message=cut.cut(entry.message, detail.message) or None,
-            since=rfc3339(entry.since),
-        )
 
 
 def _progress(view: View) -> str:

@@ -130,17 +130,27 @@ class FailedGroup(StatusModel):
 class Waiting(StatusModel):
     """Something that the run waits for."""
 
-    task: Id
-    """Id of the task that waits."""
+    task: Id | None = None
+    """Id of the task that waits; absent where the run as a whole does not go on."""
+
+    activation: int | None = Field(default=None, ge=0)
+    """Number of this run of the task among all of the workflow's."""
 
     reason: str = Field(max_length=100)
     """What for, in one word."""
 
     message: str | None = _Message
-    """What for, in a sentence."""
+    """What for, in a sentence: in the words of the scheduler, the kubelet or the API server where
+    it is these that it waits for."""
 
     since: Time | None = None
-    """Since when."""
+    """Since when it waits for this."""
+
+    until: Time | None = None
+    """When this ends by itself, if it does: the next attempt starts, or the pod is given up."""
+
+    advice: str | None = Field(default=None, max_length=500)
+    """What to do about it, in one sentence."""
 
 
 class Counts(StatusModel):
@@ -277,7 +287,11 @@ class WorkflowStatus(StatusModel):
     """When the run ended."""
 
     waiting: tuple[Waiting, ...] = Field(default=(), max_length=20)
-    """What tasks wait for: a node with room, an image, a retry."""
+    """What tasks wait for: a node with room, an image, a retry. At most 20, of each reason one
+    before there are two of any."""
+
+    waiting_count: int | None = Field(default=None, ge=0)
+    """How many wait; there may be more than `waiting` has room for."""
 
     tasks: tuple[TaskStatus, ...] = Field(default=(), max_length=100)
     """At most 100 tasks: those that are active, then those that failed, then the newest."""

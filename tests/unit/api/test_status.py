@@ -273,7 +273,7 @@ def test_t5_a_task_that_made_others_is_running_and_says_what_holds_it():
     task = run.task("a")
     assert (task.phase, task.reason, task.pod) == ("Running", reasons.HOLDING, "pod-a")
     assert task.start_time == at(1002)
-    assert task.message == "waits for what it has started: 't1', 't2', 'P', 'join'"
+    assert task.message == "waits for what it has started: 't1', 't2', 'join'"
     assert [(w.task, w.reason) for w in run.status.waiting] == [
         ("t1", reasons.POD_PENDING),
         ("t2", reasons.POD_PENDING),
@@ -281,6 +281,8 @@ def test_t5_a_task_that_made_others_is_running_and_says_what_holds_it():
     ]
     counts = run.status.counts
     assert (counts.running, counts.holding, counts.starting) == (0, 1, 2)
+    run.run("t1")
+    assert run.task("a").message == "waits for what it has started: 't2', 'join'"
 
 
 def test_tasks_that_were_made_count_from_when_they_exist_and_stay_counted():
