@@ -42,7 +42,8 @@ def waiting(
     waits.sort(key=lambda entry: (_rank(entry.status.reason or ""), entry.since))
     of_the_run = held_up(view.previous, hold_up, view.now) if hold_up else ()
     # A run may wait for many thousands: a model is made of those alone that have a place.
-    told = tuple(_waiting(view, entry) for entry in islice(_mixed(waits), MOST_WAITS))
+    shown = _mixed(waits) if len(waits) > MOST_WAITS else waits
+    told = tuple(_waiting(view, entry) for entry in islice(shown, MOST_WAITS))
     return (*of_the_run, *told)[:MOST_WAITS], len(of_the_run) + len(waits)
 
 
@@ -70,7 +71,11 @@ def held_up(previous: WorkflowStatus, why: Error, now: float) -> tuple[Waiting]:
     told = (one.since for one in previous.waiting if not one.task and one.reason == why.reason)
     since = next(told, None) or rfc3339(now)
     message = cut.cut(why.message, MOST_MESSAGE) or None
-    return (Waiting(reason=why.reason, message=message, since=since, advice=faults.of(why.reason).advice),)
+    return (
+        Waiting(
+            reason=why.reason, message=message, since=since, advice=faults.of(why.reason).advice
+        ),
+    )
 
 
 def in_its_course(reason: str) -> bool:

@@ -285,6 +285,47 @@ def test_t5_a_task_that_made_others_is_running_and_says_what_holds_it():
     assert run.task("a").message == "waits for what it has started: 't2', 'join'"
 
 
+def test_of_many_waits_one_of_each_reason_is_told_and_all_are_counted():
+    members = tuple(f"m{n}" for n in range(50))
+    plan = Plan((*map(TaskPlan, members), GroupPlan("G", members)), start=("G",))
+    full = PodNote("p", "", "", reasons.UNSCHEDULABLE, "0/1 nodes")
+    odd = PodNote("q", "", "", reasons.IMAGE_PULL, "no such image", until=2000.0)
+    run = Told(plan, {(n, 1): odd if n == 51 else full for n in range(2, 52)})
+    assert len(run.status.waiting) == 20
+    assert run.status.waiting_count == 50
+    assert {one.reason for one in run.status.waiting} == {full.reason, odd.reason}
+    [image] = [one for one in run.status.waiting if one.reason == odd.reason]
+    assert (image.task, image.until) == ("m49", "1970-01-01T00:33:20.000Z")
+    assert "image" in image.advice
+
+
+def test_a_wait_for_something_else_has_a_time_of_its_own():
+    run = Told(chain("a"))
+    run.now = 1100.0
+    run.pods = {(1, 1): PodNote("p", "", "", reasons.UNSCHEDULABLE, "0/1 nodes")}
+    run.tell()
+    run.now = 1200.0
+    run.pods = {(1, 1): PodNote("p", "", "", reasons.UNSCHEDULABLE, "0/2 nodes")}
+    run.tell()
+    (waiting,) = run.status.waiting
+    assert (waiting.since, waiting.message) == (at(1100), "0/2 nodes")
+
+
+def test_what_holds_up_the_run_as_a_whole_comes_first_since_it_was_told():
+    run = Told(chain("a"))
+    away = Error(reasons.STORE_UNAVAILABLE, "no answer")
+
+    def tell(now):
+        run.status = summarize(3, run.plan, run.state, run.status, now=now, pods={}, hold_up=away)
+
+    tell(1100.0)
+    tell(1200.0)
+    first, second = run.status.waiting
+    assert (first.task, first.reason, first.since) == (None, reasons.STORE_UNAVAILABLE, at(1100))
+    assert second.task == "a"
+    assert (run.status.reason, run.status.message) == (away.reason, away.message)
+
+
 def test_tasks_that_were_made_count_from_when_they_exist_and_stay_counted():
     run = Told(chain("a", "b"))
     assert run.status.progress == "0/2"
