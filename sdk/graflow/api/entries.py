@@ -173,7 +173,7 @@ def _why(view: View, activation: Activation, note: PodNote) -> tuple[str, str]:
     error = activation.error
     match activation.phase:
         case Phase.STARTING:
-            return note.reason or reasons.POD_PENDING, note.message or _pod_words(note)
+            return note.reason or reasons.POD_PENDING, note.message
         case Phase.HOLDING:
             return reasons.HOLDING, f"waits for what it has started: {_held_by(view, activation)}"
         case Phase.BACKOFF:
@@ -186,10 +186,6 @@ def _why(view: View, activation: Activation, note: PodNote) -> tuple[str, str]:
             return reasons.WAITING_FOR_TURN, "another run of this task comes first"
         case _:
             return "", ""
-
-
-def _pod_words(note: PodNote) -> str:
-    return "the node has not started its pod yet" if note.name else "its pod is being made"
 
 
 def _held_by(view: View, activation: Activation) -> str:

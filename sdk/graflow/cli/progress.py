@@ -79,7 +79,7 @@ class Reporter:
                 self.seen[key] = now
                 say(_task_line(task))
         waits = {
-            one.task: f"{one.reason}: {one.message}"
+            one.task or "the run": f"{one.reason}: {one.message}"
             for one in status.waiting
             if one.message and one.reason != reasons.HOLDING  # what holds it is told of itself
         }
