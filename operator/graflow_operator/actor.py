@@ -269,6 +269,7 @@ class Actor:
 
     async def _read(self) -> bool:
         """Read spec, state and pods; return whether there is something to drive."""
+        self._take_newer()
         workflow = self._record.workflow
         if workflow["metadata"]["uid"] != self.run.uid or _leaving(workflow):
             self.done = True

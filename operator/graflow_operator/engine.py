@@ -7,7 +7,7 @@ recovers from a crash, and compares again every minute: no news of a watch is ev
 import asyncio
 import logging
 import random
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from graflow.api import names
@@ -16,11 +16,12 @@ from graflow_operator import metrics, nodes
 from graflow_operator.actor import Actor
 from graflow_operator.cluster import NODES, PODS, WORKFLOWS, Kind, Object
 from graflow_operator.cluster_errors import ClusterError, ForbiddenError, NotFoundError
-from graflow_operator.errands import Errands
-from graflow_operator.facts import PodFact, of_pod, seconds
+from graflow_operator.facts import PodFact, of_pod
+from graflow_operator.leftovers import Leftovers
 from graflow_operator.letters import FencedError, NotYetError
 from graflow_operator.parts import Parts
 from graflow_operator.refs import RunRef
+from graflow_operator.retention import Retention
 
 POD_SELECTOR = f"{names.LABEL_APP_NAME}={names.RUNNER_APP},{names.LABEL_RUN}"
 RESTART_S = 5.0
@@ -40,7 +41,8 @@ class Engine:
         self._actors: dict[str, Actor] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._errands: set[asyncio.Task[None]] = set()
-        self._deletions: dict[str, asyncio.TimerHandle] = {}
+        self._retention = Retention(parts, self._errand)
+        self._leftovers = Leftovers(parts, self._errand, self._exists)
         self._ended: set[str] = set()
         self._between: set[str] = set()
         """Runs whose actors have left and which are being looked at again."""
@@ -54,6 +56,7 @@ class Engine:
         if kind == "DELETED":
             workflow["metadata"].setdefault("deletionTimestamp", "now")
             self._ended.discard(uid)
+            self._retention.gone(uid)
         if uid in self._actors:
             self._actors[uid].workflow_seen(workflow)
         elif kind != "DELETED" and self.synced:
@@ -64,7 +67,11 @@ class Engine:
         metrics.WATCH_EVENTS.labels("pods").inc()
         fact = of_pod(pod)
         actor = self._actors.get(fact.run) if fact else None
-        if fact is None or actor is None:
+        if fact is None:
+            return
+        if actor is None:
+            if self.synced and kind != "DELETED" and fact.run not in self._between:
+                self._leftovers.seen(fact)
             return
         if kind == "DELETED":
             actor.book.seen(fact)  # it may show the end for the first time
@@ -107,8 +114,7 @@ class Engine:
 
     async def close(self, grace_s: float = 5.0) -> None:
         """Stop the actors; a commit that is under way is let finish."""
-        for handle in self._deletions.values():
-            handle.cancel()
+        self._retention.close()
         tasks = [*self._tasks.values(), *self._errands]
         for actor in self._actors.values():
             actor.stop()
@@ -121,17 +127,19 @@ class Engine:
     async def _begin(self) -> None:
         workflows = await self._everything(WORKFLOWS)
         # The pods after the runs: every attempt that a run's state knows of was made before.
-        facts = _by_run(await self._everything(PODS, POD_SELECTOR))
+        pods = await self._everything(PODS, POD_SELECTOR)
+        facts = _by_run(pods)
         for workflow in workflows:
             self._consider_safely(workflow, facts.pop(workflow["metadata"]["uid"], ()))
         self.synced = True
         log.info("%d runs to drive, of %d", len(self._actors), len(workflows))
-        await self._leftovers(facts)
+        await self._clear(pods, facts)
 
     async def _compare(self) -> None:
         known = {uid: actor.book.uids() for uid, actor in self._actors.items()}
         workflows = await self._everything(WORKFLOWS)
-        facts = _by_run(await self._everything(PODS, POD_SELECTOR))
+        pods = await self._everything(PODS, POD_SELECTOR)
+        facts = _by_run(pods)
         for workflow in workflows:
             uid = workflow["metadata"]["uid"]
             mine = facts.pop(uid, ())
@@ -145,11 +153,24 @@ class Engine:
         self._between -= known.keys() | self._actors.keys() | (self._between - present)
         for uid in self._ended - present:
             self._ended.discard(uid)
+            self._retention.gone(uid)
         for uid in known.keys() - present:
             if uid in self._actors:
                 await self._look_for(self._actors[uid])
-        await self._leftovers(facts)
+        await self._clear(pods, facts)
         await self._check_nodes()
+
+    async def _clear(self, pods: Iterable[Object], ownerless: Mapping[str, list[PodFact]]) -> None:
+        """Take away what is left of runs that no list has shown."""
+        for found in ownerless.values():
+            for fact in found:
+                self._leftovers.seen(fact)
+        await self._leftovers.let_go_of_strays(pods)
+
+    def _exists(self, workflow: Object, fact: PodFact) -> None:
+        """Look at a run whose pod is on its way out while nobody drives it."""
+        if _has_ended(workflow) or _leaving(workflow):
+            self._consider(workflow, (fact,))
 
     async def _check_nodes(self) -> None:
         """Look at the nodes of pods that should have ended or do not answer."""
@@ -189,28 +210,38 @@ class Engine:
 
     # -- runs -------------------------------------------------------------------------------------
 
-    def _consider_safely(self, workflow: Object, facts: Iterable[PodFact]) -> None:
+    def _consider_safely(self, workflow: Object, facts: Collection[PodFact]) -> None:
         """Consider a run; one that trips us up must not stand in the way of the others."""
         try:
             self._consider(workflow, facts)
         except Exception:
             log.exception("Workflow %s cannot be driven", workflow["metadata"].get("uid"))
 
-    def _consider(self, workflow: Object, facts: Iterable[PodFact] | None) -> None:
-        """Begin to drive a run, if it is ours and there is anything to do for it."""
+    def _consider(
+        self, workflow: Object, facts: Collection[PodFact] | None, *, tidied: bool = False
+    ) -> None:
+        """Begin to drive a run, if it is ours and there is anything to do for it.
+
+        Args:
+            workflow: Its object.
+            facts: Its pods; None if nobody has looked.
+            tidied: Whether an actor has just seen to it that nothing of an ended run runs on.
+        """
         metadata, spec = workflow["metadata"], workflow.get("spec") or {}
         if (spec.get("operator") or "") != self.parts.settings.instance:
             return
         uid, status = metadata["uid"], workflow.get("status") or {}
-        if "deletionTimestamp" in metadata:
+        if _leaving(workflow):
+            if facts:
+                self._errand(self._leftovers.let_go(RunRef.of(workflow), facts))
             return
-        if status.get("phase") in tuple(phase for phase in RunPhase if phase.ended):
-            self._arrange_deletion(workflow)
+        if _has_ended(workflow):
+            self._retention.ended(workflow, facts)
             left = [f for f in facts or () if f.held or not (f.ended or f.deleting)]
             if uid in self._ended and not left:
                 return
             self._ended.add(uid)
-            if facts is not None and not left:
+            if tidied or (facts is not None and not left):
                 return
             if status.get("cursor") is None:
                 return
@@ -237,14 +268,21 @@ class Engine:
             self._tasks.pop(uid, None)
             metrics.RUNS_ACTIVE.set(len(self._actors))
         if not actor.stopped:
-            self._errand(self._again(actor.run))
+            self._errand(self._again(actor.run, tuple(actor.book.facts.values())))
 
-    async def _again(self, run: RunRef) -> None:
-        """Look at a run whose actor has left: to delete it in time, or to begin again."""
+    async def _again(self, run: RunRef, facts: Collection[PodFact]) -> None:
+        """Look at a run whose actor has left: to delete it in time, or to begin again.
+
+        Args:
+            run: The run.
+            facts: Its pods that may still run, as the actor knew them.
+        """
         try:
             workflow = await self.parts.cluster.get(WORKFLOWS, run.namespace, run.name)
         except NotFoundError:
             self._between.discard(run.uid)
+            # The others are the garbage collector's.
+            await self._leftovers.let_go(run, [fact for fact in facts if fact.held])
             return
         except ClusterError as error:
             log.warning("%s: %s; the next comparison looks again", run, error)
@@ -252,48 +290,24 @@ class Engine:
         self._between.discard(run.uid)
         if workflow["metadata"]["uid"] != run.uid:
             self._consider(workflow, None)
-            return
-        ended = (workflow.get("status") or {}).get("phase") in ("Succeeded", "Failed", "Cancelled")
-        self._consider(workflow, () if ended else None)
+            await self._leftovers.let_go(run, [fact for fact in facts if fact.held])
+        elif _leaving(workflow):
+            await self._leftovers.let_go(run, facts)
+        else:
+            self._consider(workflow, None, tidied=True)
 
     def _errand(self, errand: Any) -> None:  # noqa: ANN401  any coroutine
         task = asyncio.create_task(errand)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
 
-    # -- what is left over ------------------------------------------------------------------------
 
-    def _arrange_deletion(self, workflow: Object) -> None:
-        """Delete an ended run when its `ttlSecondsAfterFinished` is over."""
-        uid = workflow["metadata"]["uid"]
-        ttl = (workflow.get("spec") or {}).get("ttlSecondsAfterFinished")
-        ended_at = seconds((workflow.get("status") or {}).get("completionTime"))
-        if old := self._deletions.pop(uid, None):
-            old.cancel()
-        if ttl is None or not ended_at:
-            return
-        wait = max(0.0, ended_at + ttl - self.parts.clock())
-        run = RunRef.of(workflow)
-        loop = asyncio.get_running_loop()
-        self._deletions[uid] = loop.call_later(wait, lambda: self._errand(self._delete(run)))
+def _has_ended(workflow: Object) -> bool:
+    return (workflow.get("status") or {}).get("phase") in tuple(p for p in RunPhase if p.ended)
 
-    async def _delete(self, run: RunRef) -> None:
-        self._deletions.pop(run.uid, None)
-        try:
-            await self.parts.cluster.delete(WORKFLOWS, run.namespace, run.name, uid=run.uid)
-        except NotFoundError:
-            return
-        except ClusterError as error:
-            log.warning("%s: not deleted after its ttl: %s; the next comparison tries", run, error)
 
-    async def _leftovers(self, facts: dict[str, list[PodFact]]) -> None:
-        """Let go of pods whose Workflow is gone: their outcome is nobody's any more."""
-        for found in facts.values():
-            for fact in found:
-                if fact.held and fact.deleting:
-                    run = RunRef(fact.namespace, "", fact.run)
-                    errands = Errands(self.parts, run, lambda _: None, lambda _: None)
-                    await errands.release(fact)
+def _leaving(workflow: Object) -> bool:
+    return "deletionTimestamp" in workflow["metadata"]
 
 
 def _by_run(pods: Iterable[Object]) -> dict[str, list[PodFact]]:

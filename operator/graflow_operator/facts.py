@@ -7,7 +7,7 @@ from typing import Any
 
 from graflow.api import names
 from graflow.machine import reasons
-from graflow_operator.refs import AttemptRef, controllers
+from graflow_operator.refs import AttemptRef, controllers, owner_name
 
 SIGNAL_BASE = 128
 _IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull",
@@ -56,6 +56,9 @@ class PodFact:
     """Greater is newer."""
 
     namespace: str = ""
+    workflow: str = ""
+    """Name of the Workflow that owns it."""
+
     node: str = ""
     created_at: float = 0.0
     started_at: float = 0.0
@@ -103,6 +106,7 @@ def of_pod(pod: Mapping[str, Any]) -> PodFact | None:
         attempt=attempt,
         version=_version(metadata),
         namespace=metadata.get("namespace", ""),
+        workflow=owner_name(pod),
         node=pod.get("spec", {}).get("nodeName", ""),
         created_at=seconds(metadata.get("creationTimestamp")),
         started_at=seconds(status.get("startTime")),

@@ -19,6 +19,7 @@ from graflow_operator.cluster_errors import ForbiddenError, NotFoundError
 from graflow_operator.dispatch import Dispatch
 from graflow_operator.errands import BadInputError, Errands, Known
 from graflow_operator.facts import PodFact
+from graflow_operator.keeping import Keep
 from graflow_operator.letters import Letter, Refused, Unstartable
 from graflow_operator.parts import Parts
 from graflow_operator.podbook import PodBook
@@ -219,15 +220,18 @@ class Hands:
     def _tidy(self, state: State) -> None:
         """Stop pods that are not to go on; let go of those whose outcome is committed."""
         current = set() if state.phase.ended else {ref for ref, _ in folding.current(state)}
+        on_commit = self._parts.settings.pods.keep is Keep.ON_COMMIT
         for attempt, fact in tuple(self._book.facts.items()):
             if attempt in current:
                 continue
-            if fact.ended and not fact.held:
-                self._book.forget(attempt)
-            elif fact.ended or fact.deleting or attempt in self._committed.reported:
+            over = fact.ended or attempt in self._committed.reported
+            stays = over and not (fact.ended and on_commit)
+            if stays or fact.deleting or fact.uid in self._removed:
                 if fact.held:
                     self._dispatch.send(("release", fact.uid), partial(self._errands.release, fact))
-            elif fact.uid not in self._removed:
+                elif fact.ended:
+                    self._book.forget(attempt)
+            else:
                 self._dispatch.send(("remove", fact.uid), partial(self._remove, fact))
 
     async def _remove(self, fact: PodFact) -> None:

@@ -80,6 +80,12 @@ def controllers(thing: Mapping[str, Any]) -> list[str]:
     return [owner["uid"] for owner in owners if owner.get("controller")]
 
 
+def owner_name(thing: Mapping[str, Any]) -> str:
+    """Return the name of the object that controls an object; "" if none does."""
+    owners = thing["metadata"].get("ownerReferences", ())
+    return next((str(owner.get("name", "")) for owner in owners if owner.get("controller")), "")
+
+
 def pod_name(run: RunRef, task: str, attempt: AttemptRef) -> str:
     """Return the name of the one pod that may ever run this attempt."""
     return names.pod_name(

@@ -4,9 +4,10 @@ import argparse
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from graflow.api import names
+from graflow_operator.keeping import Keep, PodPolicy
 
 DEFAULT_PORT = 8090
 DEFAULT_METRICS_PORT = 9090
@@ -88,6 +89,9 @@ class Settings:
     resync_s: float = 60.0
     """Between two comparisons of what is remembered with what exists, in seconds."""
 
+    pods: PodPolicy = field(default_factory=PodPolicy)
+    """How long pods stay once their outcome is recorded."""
+
     node_lost_s: float = 300.0
     """How long a node must have been away before its attempts count as lost, in seconds."""
 
@@ -123,6 +127,13 @@ def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     add("store-bucket", "GRAFLOW_STORE_BUCKET", "", "S3 bucket; none: no store")
     add("store-endpoint", "GRAFLOW_STORE_ENDPOINT", "", "URL of the S3 service; none: AWS")
     add("store-region", "GRAFLOW_STORE_REGION", "us-east-1", "region of the bucket")
+    policy = PodPolicy()
+    add("pods-keep", "GRAFLOW_PODS_KEEP", policy.keep, f"pods that stay: {', '.join(Keep)}")
+    failed, others = f"{policy.failed_s:.0f}", f"{policy.succeeded_s:.0f}"
+    variable = "GRAFLOW_PODS_KEEP_SECONDS"
+    add("pods-keep-seconds", variable, failed, "KeepFailed: failed pods, after their run's end")
+    variable = "GRAFLOW_PODS_KEEP_SUCCEEDED_SECONDS"
+    add("pods-keep-succeeded-seconds", variable, others, "KeepFailed: the other pods")
     add("check-peer", "GRAFLOW_CHECK_PEER", "true", "claims only from the pod's own address")
     add("log-format", "GRAFLOW_LOG_FORMAT", "text", "text or json")
     add("log-level", "GRAFLOW_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
@@ -173,6 +184,11 @@ def read(arguments: Sequence[str], environ: Mapping[str, str], *, namespace: str
         store_bucket=given.store_bucket,
         store_endpoint=given.store_endpoint,
         store_region=given.store_region,
+        pods=PodPolicy(
+            Keep(_choice("GRAFLOW_PODS_KEEP", given.pods_keep, tuple(Keep))),
+            _number("GRAFLOW_PODS_KEEP_SECONDS", given.pods_keep_seconds),
+            _number("GRAFLOW_PODS_KEEP_SUCCEEDED_SECONDS", given.pods_keep_succeeded_seconds),
+        ),
         check_peer=_choice("GRAFLOW_CHECK_PEER", given.check_peer, ("true", "false")) == "true",
         log_format=_choice("GRAFLOW_LOG_FORMAT", given.log_format, ("text", "json")),
         log_level=_choice(
