@@ -16,6 +16,7 @@ from graflow.api.conditions import refusal
 from graflow.api.errors import InvalidWorkflow
 from graflow.api.runnable import judged, usable
 from graflow_operator import strictjson
+from graflow_operator.server.bodies import body_of
 from graflow_operator.server.errors import bad
 
 ROUTES = web.RouteTableDef()
@@ -50,7 +51,7 @@ def _of_profile(found: Object) -> tuple[str, ...]:
 
 
 async def _reviewed(request: web.Request, judge: Judge) -> web.Response:
-    uid, found = _asked(await request.read())
+    uid, found = _asked(await body_of(request))
     response: dict[str, Any] = {"uid": uid, "allowed": True}
     if found is not None:
         try:

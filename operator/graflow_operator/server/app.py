@@ -14,30 +14,41 @@ from graflow_operator import metrics
 from graflow_operator.cluster_errors import ClusterError, ForbiddenError
 from graflow_operator.letters import FencedError, NotYetError
 from graflow_operator.server import admission_api, channel_api, health, runner_api, user_api
+from graflow_operator.server.bodies import HELD, MAX_BODY_BYTES, Held, let_go
+from graflow_operator.server.doorman import DOORMAN, Doorman
 from graflow_operator.server.errors import Refusal, fenced, not_yet, response
 from graflow_operator.server.replica import REPLICA, Replica, replica_of
 
-MAX_BODY_BYTES = 4 << 20
-"""Room for a fragment of a thousand tasks, with their code."""
-
-MAX_IN_FLIGHT_BYTES = 64 << 20
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_IN_FLIGHT = web.AppKey("in_flight", dict[str, int])
 log = logging.getLogger(__name__)
 
 
 def application(replica: Replica) -> web.Application:
     """Return the server of one replica."""
     app = web.Application(
-        client_max_size=MAX_BODY_BYTES, middlewares=[_explain, _leader_only, _limit_bytes]
+        client_max_size=MAX_BODY_BYTES, middlewares=[_counted, _explain, _leader_only]
     )
     app[REPLICA] = replica
-    app[_IN_FLIGHT] = {"bytes": 0}
+    tells_peers_apart = replica.parts.settings.check_peer
+    app[DOORMAN] = Doorman(tells_peers_apart)
+    app[HELD] = Held(tells_peers_apart)
     app[admission_api.TURNS] = asyncio.Semaphore(admission_api.AT_ONCE)
     parts = (runner_api, channel_api, user_api, admission_api, health)
     app.add_routes([route for part in parts for route in part.ROUTES])
     return app
+
+
+@web.middleware
+async def _counted(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Tell those who count what is under way."""
+    doorman = request.app[DOORMAN]
+    doorman.begun(request)
+    try:
+        return await handler(request)
+    finally:
+        let_go(request)
+        doorman.ended(request)
 
 
 @web.middleware
@@ -71,9 +82,6 @@ async def _answered(  # noqa: PLR0911 - a table
     except (ClusterError, StoreError) as error:
         log.warning("%s: %s", request.path, error)
         return response(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Unavailable", str(error)))
-    except web.HTTPRequestEntityTooLarge:
-        words = f"a body has at most {MAX_BODY_BYTES} bytes; put large values into the store (blob)"
-        return response(Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "BodyTooLarge", words))
     except web.HTTPException as error:
         words = f"{request.method} {request.path}: {error.reason}"
         return response(Refusal(HTTPStatus(error.status), "NotServed", words))
@@ -100,20 +108,3 @@ async def _leader_only(request: web.Request, handler: Handler) -> web.StreamResp
         f"another replica leads: {leader}",
         location=f"{leader}{request.path_qs}",
     )
-
-
-@web.middleware
-async def _limit_bytes(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Keep the bodies that are held at one time within bounds."""
-    in_flight, size = request.app[_IN_FLIGHT], request.content_length or 0
-    if size > MAX_BODY_BYTES:  # not even waited for: to come again would never help
-        raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, size)
-    if in_flight["bytes"] + size > MAX_IN_FLIGHT_BYTES:
-        raise Refusal(
-            HTTPStatus.TOO_MANY_REQUESTS, "TooManyBytes", "too many bytes are in flight; try again"
-        )
-    in_flight["bytes"] += size
-    try:
-        return await handler(request)
-    finally:
-        in_flight["bytes"] -= size

@@ -12,12 +12,20 @@ class Refusal(Exception):  # noqa: N818 - a word of the protocol
     """A request that is answered with an error."""
 
     def __init__(
-        self, status: HTTPStatus, reason: str, message: str, *, location: str = ""
+        self,
+        status: HTTPStatus,
+        reason: str,
+        message: str,
+        *,
+        location: str = "",
+        closes: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.reason = reason
         self.location = location
+        self.closes = closes
+        """Whether the connection is of no more use."""
 
 
 def response(refusal: Refusal) -> web.Response:
@@ -28,9 +36,12 @@ def response(refusal: Refusal) -> web.Response:
     if refusal.location:
         headers["Location"] = refusal.location
     body = json.dumps({"reason": refusal.reason, "message": str(refusal)})
-    return web.Response(
+    answer = web.Response(
         status=refusal.status, text=body, content_type="application/json", headers=headers
     )
+    if refusal.closes:
+        answer.force_close()
+    return answer
 
 
 def not_yet(message: str) -> Refusal:

@@ -21,6 +21,7 @@ from graflow_operator.cluster_errors import NotFoundError
 from graflow_operator.letters import FencedError
 from graflow_operator.outcomes import BadReportError
 from graflow_operator.refs import AttemptRef, RunRef
+from graflow_operator.server.bodies import body_of
 from graflow_operator.server.errors import Refusal, bad, bad_key, fenced, not_yet
 from graflow_operator.server.replica import Replica, replica_of
 
@@ -34,6 +35,9 @@ ADDRESS_S = 2.0
 """Longest wait for the kubelet to tell a pod's address."""
 
 MAX_NAMES = 1000
+MAX_CLAIM_BYTES = 16 << 10
+"""Whoever claims may be anybody until the body is read."""
+
 _NONCE = re.compile(r"[0-9a-f]{32}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 Json = dict[str, Any]
@@ -58,7 +62,7 @@ class Caller:
 async def claim(request: web.Request) -> web.Response:
     """Give an attempt to the pod that was made for it."""
     replica = replica_of(request)
-    body = object_in(await request.read())
+    body = object_in(await body_of(request, most=MAX_CLAIM_BYTES))
     run, namespace, nonce = (_text(body, field) for field in ("run", "namespace", "nonce"))
     pod_ref = body.get("pod")
     if not isinstance(pod_ref, dict):
@@ -236,7 +240,7 @@ async def caller_of(request: web.Request) -> Caller:
             f"the headers {names.HEADER_RUN}, {names.HEADER_ACTIVATION}, {names.HEADER_ATTEMPT} and"
             f" {names.HEADER_CLAIM} say who calls"
         )
-    body = await request.read()
+    body = await body_of(request)
     replica = replica_of(request)
     number = headers.get(names.HEADER_NUMBER, "")
     key = orders.attempt_key(replica.parts.master.of_run(run), attempt, claimed)

@@ -14,6 +14,7 @@ from graflow_operator.authority import Authority, hosts
 from graflow_operator.certificates import Lifetimes
 from graflow_operator.cluster import SECRETS
 from graflow_operator.master import SecretUnusableError
+from graflow_operator.server.doorman import DOORMAN, Doorman
 from graflow_operator.server.listener import Listener
 from graflow_operator.settings import Settings
 from support.fakes import FakeCluster
@@ -65,6 +66,7 @@ def replica(cluster, clock):
 async def served(authority):
     """A server that shows the authority's certificate."""
     app = web.Application()
+    app[DOORMAN] = Doorman()
 
     async def hello(request):
         return web.Response(text="hello")
