@@ -185,6 +185,7 @@ class Hands:
             self._parts.secret_name(self._run),
             settings.instance,
             self._parts.ca_pem,
+            settings.runner_resources,
         )
 
     # -- looking into and clearing up --------------------------------------------------------------

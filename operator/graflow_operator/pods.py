@@ -3,11 +3,11 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from graflow.api import names
-from graflow.api.placement import laid_over
+from graflow.api.placement import AMOUNTS, laid_over
 from graflow.api.pod import ContainerSpec, EnvVar, PodSettings
 from graflow.api.workflow import TaskSpec
 from graflow_operator.refs import AttemptRef, RunRef, pod_name
@@ -58,6 +58,9 @@ class Runner:
     ca: str = ""
     """Certificates that the operator is to be believed for, PEM; empty for plain HTTP."""
 
+    resources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Requests and limits of the resources of which a container's settings say nothing."""
+
 
 def build(
     runner: Runner,
@@ -84,6 +87,7 @@ def build(
         if task.container is None
         else _user_container(task.container, settings, inputs or {})
     )
+    container = _with_amounts(container, runner.resources)
     spec: Object = {
         "restartPolicy": "Never",
         "enableServiceLinks": False,
@@ -92,7 +96,9 @@ def build(
         "containers": [container],
     }
     if settings.init_containers:
-        spec["initContainers"] = [_hardened(one) for one in settings.init_containers]
+        spec["initContainers"] = [
+            _with_amounts(_hardened(one), runner.resources) for one in settings.init_containers
+        ]
     if task.timeout_seconds is not None:
         spec["activeDeadlineSeconds"] = max(1, math.ceil(task.timeout_seconds))
     return {
@@ -155,6 +161,25 @@ def _hardened(container: Object) -> Object:
     own = container.get("securityContext") or {}
     # What is no context at all is for the API server to refuse, in its own words.
     return {**container, "securityContext": {**usual, **own} if isinstance(own, Mapping) else own}
+
+
+def _with_amounts(container: Object, usual: Mapping[str, Mapping[str, str]]) -> Object:
+    """Return a container that requests something, as quotas want it.
+
+    Of a resource of which anything is said, a request or a limit, nothing is added: a usual request
+    may be more than the limit.
+    """
+    own = container.get("resources") or {}
+    said = [own.get(kind) or {} for kind in AMOUNTS] if isinstance(own, Mapping) else [own]
+    if not all(isinstance(amounts, Mapping) for amounts in said):
+        return container  # for the API server to refuse, in its own words
+    known = {name for amounts in said for name in amounts}
+    resources = {**own}
+    for kind in AMOUNTS:
+        more = {name: n for name, n in usual.get(kind, {}).items() if name not in known}
+        if more:
+            resources[kind] = {**(own.get(kind) or {}), **more}
+    return {**container, "resources": resources} if resources else container
 
 
 def _runner_container(runner: Runner, settings: PodSettings) -> Object:

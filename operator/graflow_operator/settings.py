@@ -1,17 +1,21 @@
 """Everything that can be set, from the environment or as a flag of the same name."""
 
 import argparse
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from graflow.api import names
+from graflow.api.placement import AMOUNTS
 from graflow_operator.keeping import Keep, PodPolicy
 
 DEFAULT_PORT = 8090
 DEFAULT_METRICS_PORT = 9090
 DAY_S = 86_400.0
+RESOURCES = '{"requests": {"cpu": "50m", "memory": "64Mi"}}'
+"""For tasks that do little; with no requests, a namespace that has a quota takes no pod."""
 _LISTEN = re.compile(r"^(?P<host>.*):(?P<port>\d{1,5})$")
 _EXAMPLES = """
 examples:
@@ -89,6 +93,11 @@ class Settings:
     resync_s: float = 60.0
     """Between two comparisons of what is remembered with what exists, in seconds."""
 
+    runner_resources: Mapping[str, Mapping[str, str]] = field(
+        default_factory=lambda: json.loads(RESOURCES)
+    )
+    """Requests and limits of the resources of which a task's settings say nothing."""
+
     pods: PodPolicy = field(default_factory=PodPolicy)
     """How long pods stay once their outcome is recorded."""
 
@@ -117,6 +126,8 @@ def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     add("identity", "POD_NAME", "", "name of this replica in the Lease; none: host and pid")
     add("runner-image", "GRAFLOW_RUNNER_IMAGE", "graflow-runner:dev", "image of tasks naming none")
     add("runner-pythons", "GRAFLOW_RUNNER_PYTHONS", "3.11", "Pythons of the runner image")
+    what = "requests and limits of what tasks say nothing of, as JSON"
+    add("runner-resources", "GRAFLOW_RUNNER_RESOURCES", RESOURCES, what)
     add("replica-url", "GRAFLOW_REPLICA_URL", "", "URL of this replica; none: its own IP")
     add("advertise", "GRAFLOW_ADVERTISE", f"https://{pod_ip}:{DEFAULT_PORT}", "URL that pods call")
     add("tls-service", "GRAFLOW_TLS_SERVICE", "", "Service whose names certificates have too")
@@ -174,6 +185,7 @@ def read(arguments: Sequence[str], environ: Mapping[str, str], *, namespace: str
         identity=given.identity or f"{os.uname().nodename}-{os.getpid()}",
         runner_image=given.runner_image,
         runner_pythons=_list(given.runner_pythons),
+        runner_resources=_amounts("GRAFLOW_RUNNER_RESOURCES", given.runner_resources),
         advertise=given.advertise.rstrip("/"),
         tls_service=given.tls_service,
         ca_s=_positive("GRAFLOW_CA_DAYS", given.ca_days) * DAY_S,
@@ -209,6 +221,21 @@ def lease_name(settings: Settings) -> str:
 
 def _list(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _amounts(variable: str, value: str) -> dict[str, dict[str, str]]:
+    try:
+        found = json.loads(value)
+        known = {kind: found.pop(kind, None) or {} for kind in AMOUNTS}
+        amounts = {
+            kind: {name: str(amount) for name, amount in said.items()}
+            for kind, said in known.items()
+        }
+    except (ValueError, AttributeError, TypeError):
+        found = True
+    if found:
+        raise SettingsError(f"{variable} is {value!r}; it must be JSON, such as {RESOURCES}")
+    return amounts
 
 
 def _number(variable: str, value: str) -> int:

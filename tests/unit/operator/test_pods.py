@@ -1,5 +1,7 @@
 """The manifest of a runner pod."""
 
+from dataclasses import replace
+
 import pytest
 
 from graflow.api.pod import PodSettings
@@ -38,6 +40,46 @@ def test_a_runner_pod_passes_the_restricted_profile_and_has_no_volume():
     assert spec["restartPolicy"] == "Never"
     assert spec["enableServiceLinks"] is False
     assert container["terminationMessagePolicy"] == "File"
+
+
+USUAL = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}}
+
+
+@pytest.mark.parametrize(
+    ("own", "requests", "limits"),
+    [
+        (None, {"cpu": "50m", "memory": "64Mi"}, {"memory": "1Gi"}),
+        ({"limits": {"memory": "32Mi"}}, {"cpu": "50m"}, {"memory": "32Mi"}),
+        ({"requests": {"memory": "2Gi"}}, {"cpu": "50m", "memory": "2Gi"}, None),
+        (
+            {"limits": {"nvidia.com/gpu": 1}},
+            {"cpu": "50m", "memory": "64Mi"},
+            {"memory": "1Gi", "nvidia.com/gpu": 1},
+        ),
+        ({"requests": None}, {"cpu": "50m", "memory": "64Mi"}, {"memory": "1Gi"}),
+    ],
+    ids=["nothing", "a limit", "a request", "another resource", "nothing, at length"],
+)
+@pytest.mark.parametrize("kind", [{}, {"container": {"image": "busybox"}}], ids=["py", "container"])
+def test_a_task_requests_the_usual_of_every_resource_of_which_it_says_nothing(
+    own, requests, limits, kind
+):
+    runner = replace(RUNNER, resources=USUAL)
+    pod = build(runner, task(pod={"resources": own} if own else None, **kind), FIRST)
+    found = container_of(pod)["resources"]
+    assert found.get("requests") == requests
+    assert found.get("limits") == limits
+
+
+def test_init_containers_request_the_usual_too():
+    init = [{"name": "first", "image": "busybox"}]
+    pod = build(replace(RUNNER, resources=USUAL), task(pod={"initContainers": init}), FIRST)
+    assert pod["spec"]["initContainers"][0]["resources"] == USUAL
+
+
+def test_resources_that_make_no_sense_are_left_for_the_api_server_to_refuse():
+    pod = build(replace(RUNNER, resources=USUAL), task(pod={"resources": {"limits": "all"}}), FIRST)
+    assert container_of(pod)["resources"] == {"limits": "all"}
 
 
 def test_a_pod_goes_with_its_workflow_and_can_be_told_by_owner_labels_and_name():
