@@ -25,11 +25,13 @@ lint: venv  ## Check style, types, layers, sizes and generated files
 crds: venv  ## Generate crds/, the chart's copy, docs/reference and the diagrams of the docs
 	$(BIN)/python -m graflow.api.crd
 	$(BIN)/python -m graflow.cli.reference
+	$(BIN)/python -m graflow_operator.metrics_page
 	$(BIN)/python tools/state_diagram.py
 
 check-generated: venv  ## Fail if a generated file is out of date
 	$(BIN)/python -m graflow.api.crd --check
 	$(BIN)/python -m graflow.cli.reference --check
+	$(BIN)/python -m graflow_operator.metrics_page --check
 	$(BIN)/python tools/state_diagram.py --check
 
 lock: venv  ## Choose the newest versions that pyproject.toml allows

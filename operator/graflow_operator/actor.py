@@ -21,8 +21,9 @@ from graflow.machine.commands import WakeAt
 from graflow.machine.due import due
 from graflow.machine.state import Activation, Error, RunPhase, State
 from graflow.store import StoreError
-from graflow_operator import folding, orders, program, statuses, turns
+from graflow_operator import folding, metrics, orders, program, statuses, turns
 from graflow_operator.bundles import Bundle, BundleUnusableError
+from graflow_operator.census import Standing
 from graflow_operator.channel import Hold, RunChannel
 from graflow_operator.claimants import Claimants
 from graflow_operator.cluster import PODS, Object
@@ -70,7 +71,7 @@ class Actor:
         self.parts = parts
         self.book = PodBook(self.ring)
         self.claimants = Claimants()
-        laps = Laps()
+        self._laps = laps = Laps()
         self._bell = asyncio.Event()
         self._desk = Desk(self.ring, laps)
         self._dispatch = Dispatch(parts, self.run, self.ring)
@@ -128,6 +129,10 @@ class Actor:
         self._hands.node_lost(attempt, words)
         self.ring()
 
+    def standing(self) -> tuple[Standing, int]:
+        """Return how the run stands, and how many letters wait to be folded."""
+        return self._record.standing, len(self._desk)
+
     def stop(self) -> None:
         """Leave after the round that is under way."""
         self.stopped = True
@@ -164,6 +169,10 @@ class Actor:
             NotYetError: If that is not known yet.
         """
         return await self._desk.report(attempt, claim, report)
+
+    def reports(self, attempt: AttemptRef, ran: str) -> None:
+        """Take note that a report has come, and of what its sender says of its time."""
+        self._laps.reported(attempt, ran)
 
     def holder(self, attempt: AttemptRef, claim: str) -> tuple[Program, State, Activation]:
         """Return what a runner may read of: program, committed state, its own activation.
@@ -354,6 +363,8 @@ class Actor:
                 self._store_away = None
             self._snapshot = after
             self.channel.committed(part, after.state.phase)
+        for outcome, reason in draft.ended:
+            metrics.attempt(outcome, reason)
         self._refused.keep(set(turns.starting(after.state)) - self.book.facts.keys())
         for letter, error in answers:
             self._answer(found, letter, error)

@@ -125,7 +125,7 @@ class Calls:
             if isinstance(answer, Exception):
                 one.answer.set_exception(answer)
             else:
-                metrics.CHANNEL_OPERATIONS.labels(type(one.op).__name__.lower()).inc()
+                metrics.CHANNEL_OPERATIONS.inc(type(one.op).__name__.lower())
                 one.answer.set_result(answer)
 
     def turn_away(self, reason: Exception) -> None:

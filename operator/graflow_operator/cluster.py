@@ -26,6 +26,13 @@ REQUEST_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 3.0
 LIST_CHUNK = 500
 CONNECTIONS = 64
+_VERBS = {
+    "GET": "get",
+    "POST": "create",
+    "PUT": "update",
+    "PATCH": "patch",
+    "DELETE": "delete",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,22 +197,27 @@ class ApiServer:
     ) -> Object:
         began = time.monotonic()
         code = "none"
+        data = None if body is None else json.dumps(body, separators=(",", ":"))
+        verb = "list" if query is not None else _VERBS[method]
         try:
             async with self._session.request(
                 method,
                 self._connection.url + path,
                 params=query,
-                data=None if body is None else json.dumps(body, separators=(",", ":")),
+                data=data,
                 headers=self._headers(content_type),
             ) as answer:
                 code = str(answer.status)
                 content = await answer.read()
+                if method == "PATCH" and kind is WORKFLOWS and answer.ok:
+                    metrics.STATUS_BYTES.observe(len(data or ""))
+                    metrics.OBJECT_BYTES.observe(len(content))
                 return _read(answer.status, content, answer.headers.get("Retry-After"))
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             words = str(error) or type(error).__name__
             raise UnavailableError(f"{method} {path}: {words}") from error
         finally:
-            metrics.api_request(method, kind.plural, code, time.monotonic() - began)
+            metrics.api_request(verb, kind.plural, code, time.monotonic() - began)
 
     def _headers(self, content_type: str) -> dict[str, str]:
         headers = {"Content-Type": content_type, "Accept": "application/json"}

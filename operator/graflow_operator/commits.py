@@ -1,6 +1,5 @@
 """One commit: the state, the summary for people, in one guarded write of the Workflow's status."""
 
-import json
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -104,13 +103,24 @@ class Commits:
             SupersededError: If somebody else moved the run on.
             ClusterError: If it is not known whether the status was written, or it was refused.
         """
-        base = self.cursor
         began = time.monotonic()
+        result = "failed"
+        try:
+            await self._write(status, began)
+            result = "committed"
+        except SupersededError:
+            result = "superseded"
+            raise
+        finally:
+            metrics.COMMITS.observe(time.monotonic() - began, result)
+
+    async def _write(self, status: Mapping[str, Any], began: float) -> None:
+        base = self.cursor
         while True:
             try:
                 await self._patch(status)
             except (ConflictError, UnavailableError):
-                metrics.COMMITS.labels("conflict").observe(time.monotonic() - began)
+                metrics.COMMITS.observe(time.monotonic() - began, "conflict")
                 fresh = await self._cluster.get(WORKFLOWS, self.run.namespace, self.run.name)
                 if fresh["metadata"]["uid"] != self.run.uid:
                     raise SupersededError(fresh) from None
@@ -122,8 +132,6 @@ class Commits:
                     break
             else:
                 break
-        metrics.COMMITS.labels("committed").observe(time.monotonic() - began)
-        metrics.STATUS_BYTES.observe(len(json.dumps(status, separators=(",", ":"))))
 
     async def _patch(self, status: Mapping[str, Any]) -> None:
         version = self.workflow["metadata"]["resourceVersion"]

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 
-from graflow_operator import metrics
 from graflow_operator.laps import Laps
 from graflow_operator.letters import Claim, Json, Judged, Letter, NotYetError, Report
 from graflow_operator.refs import AttemptRef
@@ -19,6 +18,9 @@ class Desk:
         self._letters: list[Letter] = []
         self._closed: Exception | None = None
 
+    def __len__(self) -> int:
+        return len(self._letters)
+
     def deliver(self, letter: Letter) -> None:
         """Lay a letter down."""
         self._letters.append(letter)
@@ -30,7 +32,6 @@ class Desk:
 
     async def report(self, attempt: AttemptRef, claim: str, report: Succeeded | Failed) -> Json:
         """Tell how an attempt ended; returns when that is committed."""
-        self._laps.mark(attempt, "reported")
         return await self._ask(Report(attempt, claim, report, _future()))
 
     async def _ask(self, letter: Claim | Report) -> Json:
@@ -62,9 +63,8 @@ class Desk:
         match letter:
             case Claim():
                 self._laps.mark(letter.attempt, "claimed")
-            case Report(report=verdict) | Judged(verdict=verdict):
+            case Report() | Judged():
                 self._laps.mark(letter.attempt, "committed")
-                metrics.ATTEMPTS.labels(type(verdict).__name__.lower()).inc()
             case _:
                 pass
 

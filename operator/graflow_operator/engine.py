@@ -14,6 +14,7 @@ from graflow.api import names
 from graflow.machine.state import RunPhase
 from graflow_operator import metrics, nodes
 from graflow_operator.actor import Actor
+from graflow_operator.census import Census
 from graflow_operator.cluster import NODES, PODS, WORKFLOWS, Kind, Object
 from graflow_operator.cluster_errors import ClusterError, ForbiddenError, NotFoundError
 from graflow_operator.facts import PodFact, of_pod
@@ -38,6 +39,7 @@ class Engine:
         self.synced = False
         """Whether all that exists has been read."""
 
+        self._census = Census()
         self._actors: dict[str, Actor] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._errands: set[asyncio.Task[None]] = set()
@@ -51,7 +53,10 @@ class Engine:
 
     def workflow_seen(self, kind: str | None, workflow: Object) -> None:
         """Take note of a Workflow that a watch or a list showed."""
-        metrics.WATCH_EVENTS.labels("workflows").inc()
+        metrics.WATCH_EVENTS.inc("workflows")
+        self._census.heard("workflows")
+        if self._is_ours(workflow):
+            self._census.workflow_seen(kind, workflow)
         uid = workflow["metadata"]["uid"]
         if kind == "DELETED":
             workflow["metadata"].setdefault("deletionTimestamp", "now")
@@ -64,7 +69,8 @@ class Engine:
 
     def pod_seen(self, kind: str | None, pod: Object) -> None:
         """Take note of a pod that a watch showed."""
-        metrics.WATCH_EVENTS.labels("pods").inc()
+        metrics.WATCH_EVENTS.inc("pods")
+        self._census.heard("pods")
         fact = of_pod(pod)
         actor = self._actors.get(fact.run) if fact else None
         if fact is None:
@@ -110,7 +116,10 @@ class Engine:
             try:
                 await self._compare()
             except ClusterError as error:
+                metrics.RESYNCS.inc("failed")
                 log.warning("cannot compare with what exists: %s", error)
+            else:
+                metrics.RESYNCS.inc("compared")
 
     async def close(self, grace_s: float = 5.0) -> None:
         """Stop the actors; a commit that is under way is let finish."""
@@ -118,6 +127,7 @@ class Engine:
         tasks = [*self._tasks.values(), *self._errands]
         for actor in self._actors.values():
             actor.stop()
+        self._census.close()
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=grace_s)
             for task in late:
@@ -125,7 +135,7 @@ class Engine:
             await asyncio.gather(*late, return_exceptions=True)
 
     async def _begin(self) -> None:
-        workflows = await self._everything(WORKFLOWS)
+        workflows = await self._workflows()
         # The pods after the runs: every attempt that a run's state knows of was made before.
         pods = await self._everything(PODS, POD_SELECTOR)
         facts = _by_run(pods)
@@ -137,7 +147,7 @@ class Engine:
 
     async def _compare(self) -> None:
         known = {uid: actor.book.uids() for uid, actor in self._actors.items()}
-        workflows = await self._everything(WORKFLOWS)
+        workflows = await self._workflows()
         pods = await self._everything(PODS, POD_SELECTOR)
         facts = _by_run(pods)
         for workflow in workflows:
@@ -206,7 +216,24 @@ class Engine:
         found: list[Object] = []
         for place in places:
             found += await self.parts.cluster.find(kind, place, selector)
+        self._census.heard(kind.plural)
         return found
+
+    async def _workflows(self) -> list[Object]:
+        """Return the Workflows of this installation."""
+        found = await self._everything(WORKFLOWS)
+        ours = [workflow for workflow in found if self._is_ours(workflow)]
+        self._census.listed(ours)
+        return ours
+
+    def _is_ours(self, workflow: Object) -> bool:
+        spec = workflow.get("spec") or {}
+        return (spec.get("operator") or "") == self.parts.settings.instance
+
+    def publish(self) -> None:
+        """Tell Prometheus how the runs stand."""
+        driven = (actor.standing() for actor in self._actors.values())
+        self._census.publish(driven, self.parts.clock())
 
     # -- runs -------------------------------------------------------------------------------------
 
@@ -227,10 +254,9 @@ class Engine:
             facts: Its pods; None if nobody has looked.
             tidied: Whether an actor has just seen to it that nothing of an ended run runs on.
         """
-        metadata, spec = workflow["metadata"], workflow.get("spec") or {}
-        if (spec.get("operator") or "") != self.parts.settings.instance:
+        if not self._is_ours(workflow):
             return
-        uid, status = metadata["uid"], workflow.get("status") or {}
+        uid, status = workflow["metadata"]["uid"], workflow.get("status") or {}
         if _leaving(workflow):
             if facts:
                 self._errand(self._leftovers.let_go(RunRef.of(workflow), facts))
@@ -253,7 +279,6 @@ class Engine:
         uid = actor.run.uid
         self._actors[uid] = actor
         self._tasks[uid] = asyncio.create_task(self._life(actor), name=f"run {actor.run}")
-        metrics.RUNS_ACTIVE.set(len(self._actors))
 
     async def _life(self, actor: Actor) -> None:
         uid = actor.run.uid
@@ -266,7 +291,6 @@ class Engine:
             self._between.add(uid)
             self._actors.pop(uid, None)
             self._tasks.pop(uid, None)
-            metrics.RUNS_ACTIVE.set(len(self._actors))
         if not actor.stopped:
             self._errand(self._again(actor.run, tuple(actor.book.facts.values())))
 

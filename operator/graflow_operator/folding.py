@@ -75,6 +75,9 @@ class Draft:
         """A copy of what is committed, made for the first fact; all facts are folded into it."""
 
         self.state = before.state
+        self.ended: list[tuple[str, str]] = []
+        """Attempts that have ended by the facts folded so far: outcome and reason."""
+
         self.transitions: list[Transition] = []
         """What tasks have decided, according to the facts folded so far."""
 
@@ -203,6 +206,15 @@ class Draft:
         known = changing.transitions_made
         if fold(self._program.plan, changing, event):
             self.state = changing
+            match event:
+                case AttemptSucceeded():
+                    self.ended.append(("succeeded", ""))
+                case AttemptFailed(error=error):
+                    self.ended.append(("failed", error.reason))
+                case AttemptLost(error=error):
+                    self.ended.append(("lost", error.reason))
+                case _:
+                    pass
             self.transitions += [t for t in changing.transitions if t.number > known]
 
 

@@ -79,7 +79,7 @@ class LeaseKeeper:
             self._leads_until = began + DURATION_S - RENEW_S
         elif mine is False:
             self._leads_until = 0.0
-        metrics.LEADER.set(self.leads())
+        metrics.LEASE_ROUNDS.inc({True: "leading", False: "standby", None: "failed"}[mine])
 
     async def _try(self) -> bool:
         try:

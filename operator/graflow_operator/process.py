@@ -22,13 +22,13 @@ from graflow_operator.lease import RENEW_S, Candidate, LeaseKeeper
 from graflow_operator.master import SecretUnusableError, master_key
 from graflow_operator.notes import Notes
 from graflow_operator.parts import Parts
+from graflow_operator.pulse import Pulse
 from graflow_operator.server.app import application
 from graflow_operator.server.listener import Listener
 from graflow_operator.server.replica import Replica
 from graflow_operator.settings import Settings, lease_name, speaks_tls
 from graflow_operator.storage import Storage
 
-TICK_S = 0.5
 STALE_S = 60.0
 START_RETRY_S = 2.0
 REFRESH_S = 60.0
@@ -133,7 +133,8 @@ class Process:
         listener = Listener(application(replica), authority.context if authority else None)
         await listener.open(settings.listen_host, settings.listen_port)
         log.info("serving on port %d, advertised as %s", settings.listen_port, settings.advertise)
-        background = [asyncio.create_task(self._tick()), asyncio.create_task(notes.run())]
+        metrics.LEADER.compute(lambda: float(keeper.leads()))
+        background = [asyncio.create_task(self._beat(replica)), asyncio.create_task(notes.run())]
         if authority is not None:
             background.append(asyncio.create_task(self._refresh(authority, keeper)))
         try:
@@ -183,6 +184,7 @@ class Process:
 
     async def _lead(self, replica: Replica, keeper: LeaseKeeper) -> None:
         log.info("leading")
+        metrics.LEASE_TURNS.inc("leading")
         engine = Engine(replica.parts)
         watches = Watches(
             self._settings, self._connection, Relay(asyncio.get_running_loop(), engine)
@@ -202,14 +204,15 @@ class Process:
             await engine.close()
             replica.engine = None
             replica.healthy = True
+            metrics.LEASE_TURNS.inc("standby")
             await watches.stop()
 
-    async def _tick(self) -> None:
-        """Measure how late the loop is: a blocked loop renews no Lease and answers nobody."""
-        while True:
-            due = time.monotonic() + TICK_S
-            await asyncio.sleep(TICK_S)
-            metrics.LOOP_LAG.set(max(0.0, time.monotonic() - due))
+    @staticmethod
+    async def _beat(replica: Replica) -> None:
+        """Measure how late the loop is, and tell how things stand."""
+        pulse = Pulse()
+        metrics.LOOP_LAG.compute(pulse.lag_s)
+        await pulse.run(lambda: replica.engine.publish() if replica.engine else None)
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):

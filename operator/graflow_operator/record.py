@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from graflow.api import errors
@@ -11,7 +11,7 @@ from graflow.api.workflow_status import Cursor, WorkflowStatus
 from graflow.machine.check import Problem
 from graflow.machine.plan import Plan
 from graflow.machine.state import Error
-from graflow_operator import metrics, snapshot, statuses
+from graflow_operator import census, metrics, snapshot, statuses
 from graflow_operator.cluster import Object
 from graflow_operator.cluster_errors import ClusterError, InvalidError
 from graflow_operator.commits import Commits, SupersededError
@@ -61,6 +61,9 @@ class Record:
         waits = self._previous.waiting if self._previous else ()
         self._noted = {(one.task or "", one.reason) for one in waits}
         """Tasks and the waits of theirs that a note told of."""
+
+        self.standing = census.standing(self._previous)
+        """How the run stands, as people were told last."""
 
         self.soft_at = 0.0
         """When news for people alone is to be written, in seconds since the epoch; 0: there is
@@ -130,6 +133,9 @@ class Record:
         await self._write({**status.manifest(), "cursor": cursor})
         self._previous = status.model_copy(update={"cursor": Cursor(seq=cursor["seq"])})
         self._told, self.soft_at = news, 0.0
+        self.standing = census.standing(
+            status, (w.reason for w in news.waits.values()), news.hold_up
+        )
         metrics.COMMIT_FACTS.observe(after.state.seq - before.state.seq)
         statuses.post_notes(self._parts.notes, self._run, before.state, after.state)
         told = statuses.post_waits(
@@ -216,3 +222,4 @@ class Record:
         else:
             self._told = News(self._told.waits, hold_up)
             self._previous = statuses.previous(self.workflow)
+            self.standing = replace(self.standing, held=hold_up.reason)

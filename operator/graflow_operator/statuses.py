@@ -177,7 +177,7 @@ def post_notes(notes: Notes, run: RunRef, before: State, after: State) -> None:
             log.info("%s: %s again: %s", run, words, activation.error.reason)
             notes.post(run, "Retrying", f"{words} again: {activation.error.message}", warning=True)
     if after.phase.ended and not before.phase.ended:
-        metrics.RUNS_ENDED.labels(after.phase.value).inc()
+        metrics.RUNS_ENDED.inc(after.phase.value)
         bad = after.phase is not RunPhase.SUCCEEDED
         words = f"{after.completed} tasks succeeded"
         if after.reason:

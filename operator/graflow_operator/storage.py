@@ -1,6 +1,7 @@
 """The store, off the event loop: a bounded pool of threads, so that a slow store stops nothing."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -26,27 +27,27 @@ class Storage:
 
     async def get(self, key: str) -> bytes:
         """Return the object."""
-        return await self._run(lambda: self._store.get(key))
+        return await self._run("get", lambda: self._store.get(key))
 
     async def size(self, key: str) -> int | None:
         """Return the object's size in bytes; None if there is none."""
-        return await self._run(lambda: self._store.size(key))
+        return await self._run("size", lambda: self._store.size(key))
 
     async def put(self, key: str, data: bytes) -> None:
         """Write the object."""
-        await self._run(lambda: self._store.put(key, data))
+        await self._run("put", lambda: self._store.put(key, data))
 
     async def put_if_absent(self, key: str, data: bytes) -> bool:
         """Write the object unless there is one."""
-        return await self._run(lambda: self._store.put_if_absent(key, data))
+        return await self._run("put_if_absent", lambda: self._store.put_if_absent(key, data))
 
     async def list(self, prefix: str) -> list[str]:
         """Return the keys that begin with the prefix, in order."""
-        return await self._run(lambda: list(self._store.list(prefix)))
+        return await self._run("list", lambda: list(self._store.list(prefix)))
 
     async def delete(self, key: str) -> None:
         """Remove the object."""
-        await self._run(lambda: self._store.delete(key))
+        await self._run("delete", lambda: self._store.delete(key))
 
     async def presign(
         self, method: Method, keys: dict[str, str], *, expires_s: int, only_if_absent: bool = False
@@ -62,18 +63,25 @@ class Storage:
             }
             return {name: url for name, url in urls.items() if url is not None}
 
-        return await self._run(sign) if keys else {}
+        return await self._run("presign", sign) if keys else {}
 
     async def chunks(self, key: str) -> AsyncIterator[bytes]:
         """Return the object piece by piece; each piece is read when it is asked for."""
-        pieces: Iterator[bytes] = await self._run(lambda: iter(self._store.chunks(key)))
-        while (piece := await self._run(lambda: next(pieces, b""))) != b"":
+        pieces: Iterator[bytes] = await self._run("get", lambda: iter(self._store.chunks(key)))
+        while (piece := await self._run("get", lambda: next(pieces, b""))) != b"":
             yield piece
 
-    async def _run(self, call: Callable[[], T]) -> T:
+    async def _run(self, operation: str, call: Callable[[], T]) -> T:
+        def measured() -> T:
+            began = time.monotonic()
+            try:
+                return call()
+            finally:
+                metrics.STORE_LATENCY.observe(time.monotonic() - began, operation)
+
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, measured)
         except StoreError as error:
             kind = "unavailable" if isinstance(error, StoreUnavailableError) else "refused"
-            metrics.STORE_ERRORS.labels(kind).inc()
+            metrics.STORE_ERRORS.inc(operation, kind)
             raise

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import itertools
 import json
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -91,6 +92,11 @@ class Operator:
         self._settings = settings
         self._sleep = sleep
         self._numbers = itertools.count(1)
+        self._began_at: float | None = None
+
+    def user_code_begins(self) -> None:
+        """Note the time: a report tells how long ago it was, so that delays can be told apart."""
+        self._began_at = time.monotonic()
 
     def prepared(self, method: str, call: str, body: bytes = b"") -> Callable[[], Answer]:
         """Return one numbered call, which may be sent as often as needed; it is one call for both.
@@ -101,6 +107,8 @@ class Operator:
         headers = self._signer.headers(method, path, body, next(self._numbers))
 
         def send() -> Answer:
+            if self._began_at is not None and call == "report":
+                headers["X-Graflow-Ran"] = f"{time.monotonic() - self._began_at:.3f}"
             answer = self._endpoint.send(method, path, body=body, headers=headers)
             if answer.status == CONFLICT and refusal(answer)[0] in ("Fenced", ""):
                 raise Fenced(words(answer))

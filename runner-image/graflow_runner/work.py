@@ -70,6 +70,7 @@ class Work:
             from graflow_runner.judging import judge  # noqa: PLC0415  # few groups have their own
 
             policy = policy_of(call["policy"], code, self._fetch, group=self._task)
+            self._operator.user_code_begins()
             judge(policy, call, context)
             return Done(_encoded(None, "returned"))
         self._callee = callee_of(call, code, self._fetch, task=self._task)
@@ -81,6 +82,7 @@ class Work:
             injected=self._injected(self._callee, backend),
             again=self._again(),
             workflow=lambda: backend.workflow(self._order["run"]["name"]),
+            begin=self._operator.user_code_begins,
         )
         decided = context.decisions
         if decided is None:

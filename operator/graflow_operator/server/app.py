@@ -56,12 +56,22 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
     """Turn every error into an answer with a reason and a message."""
     began = time.monotonic()
     answer = await _answered(request, handler)
-    if request.path.startswith(names.RUNNER_PREFIX):
-        call = request.path.removeprefix(names.RUNNER_PREFIX).strip("/").split("/")[0]
-        known = call if call in runner_api.CALLS else "other"
-        metrics.RUNNER_REQUESTS.labels(known, str(answer.status)).inc()
-        log.debug("%s %s in %.1f ms", call, answer.status, (time.monotonic() - began) * 1000)
+    route, took_s = _route(request.path), time.monotonic() - began
+    metrics.HTTP_REQUESTS.inc(route, str(answer.status))
+    metrics.HTTP_LATENCY.observe(took_s, route)
+    log.debug("%s %s in %.1f ms", route, answer.status, took_s * 1000)
     return answer
+
+
+def _route(path: str) -> str:
+    """Return the word that a path is counted under."""
+    if path.startswith(names.RUNNER_PREFIX):
+        return path.removeprefix(names.RUNNER_PREFIX).strip("/").split("/")[0]
+    if path.startswith(names.USER_PREFIX):
+        return "user"
+    if path.startswith("/admission/"):
+        return "admission"
+    return "probe" if path in ("/healthz", "/readyz") else "other"
 
 
 async def _answered(  # noqa: PLR0911 - a table

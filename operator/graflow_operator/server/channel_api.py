@@ -41,7 +41,7 @@ async def channel(request: web.Request) -> web.Response:
             found = await _changed(request, runner, body)
         else:
             found = await addressed(replica, runner.run, await _read(runner, body))
-            metrics.CHANNEL_OPERATIONS.labels(body["op"]).inc()
+            metrics.CHANNEL_OPERATIONS.inc(body["op"])
     except (wire.BadCallError, values.BadValueError) as error:
         raise bad(str(error)) from error
     if not replica.keeper.leads():

@@ -162,6 +162,7 @@ async def report(request: web.Request) -> web.Response:
     except StoreError as error:
         caller.actor.store_failed(error)
         raise
+    caller.actor.reports(caller.attempt, request.headers.get(names.HEADER_RAN, ""))
     return web.json_response(await caller.actor.report(caller.attempt, caller.claim, told))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
+from prometheus_client import REGISTRY
 
 from graflow_operator.__main__ import RECURSION
 from graflow_operator.cluster import LEASES, PODS, WORKFLOWS, ApiServer
@@ -153,3 +154,17 @@ def test_without_pod_and_kubeconfig_the_way_out_is_said(tmp_path, monkeypatch):
     )
     with pytest.raises(ConnectionUnknownError, match="set KUBECONFIG"):
         find({})
+
+
+async def test_the_sizes_of_a_workflow_and_its_status_are_measured_at_each_commit(server):
+    def measured(name):
+        return REGISTRY.get_sample_value(f"graflow_{name}_bytes_sum")
+
+    before = measured("status"), measured("workflow")
+    server.answers = [(200, {"answer": "x" * 1000}, {}), (409, {}, {})]
+    patch = {"metadata": {"resourceVersion": "1"}, "status": {"message": "y" * 5000}}
+    await server.client.patch_status(WORKFLOWS, "ns", "w", patch)
+    with pytest.raises(ConflictError):
+        await server.client.patch_status(WORKFLOWS, "ns", "w", patch)
+    assert 5000 < measured("status") - before[0] < 5300
+    assert 1000 < measured("workflow") - before[1] < 1100

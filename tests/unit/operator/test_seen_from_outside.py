@@ -4,7 +4,6 @@ import logging
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
-from prometheus_client import REGISTRY
 
 from graflow.machine.state import Error
 from graflow.store import StoreUnavailableError
@@ -27,17 +26,6 @@ async def test_the_log_says_that_a_run_began_and_ended_in_no_words_of_user_code(
     assert "team/run: task 'a': attempt 1 failed, trying again: ValueError" in caplog.messages
     assert [line for line in caplog.messages if line.startswith("team/run: ended: Failed")]
     assert "hunter2" not in caplog.text
-
-
-async def test_the_size_of_each_committed_status_is_measured():
-    def measured():
-        return REGISTRY.get_sample_value("graflow_status_bytes_count")
-
-    before = measured()
-    async with World(ONE) as world:
-        world.start()
-        await world.end()
-    assert measured() - before == 3
 
 
 @pytest.mark.parametrize(
