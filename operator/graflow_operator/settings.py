@@ -224,6 +224,7 @@ def _list(value: str) -> tuple[str, ...]:
 
 
 def _amounts(variable: str, value: str) -> dict[str, dict[str, str]]:
+    amounts: dict[str, dict[str, str]] = {}
     try:
         found = json.loads(value)
         known = {kind: found.pop(kind, None) or {} for kind in AMOUNTS}

@@ -54,7 +54,7 @@ async def test_a_tasks_settings_go_before_its_profile_and_that_before_the_workfl
         await world.until(lambda: len(world.executed) == 2)
         pod, plain = world.pod_of("train"), world.pod_of("plain")
         assert pod["spec"]["nodeSelector"] == {"accelerator": "nvidia", "zone": "a"}
-        assert pod["spec"]["containers"][0]["resources"] == GPU["resources"]
+        assert pod["spec"]["containers"][0]["resources"]["limits"] == GPU["resources"]["limits"]
         assert pod["spec"]["schedulingGates"] == GPU["schedulingGates"]
         assert pod["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpus"
         assert pod["metadata"]["labels"]["team"] == "x"
