@@ -57,6 +57,7 @@ PODS = Kind("pods")
 NODES = Kind("nodes")
 SECRETS = Kind("secrets")
 EVENTS = Kind("events")
+WEBHOOKS = Kind("validatingwebhookconfigurations", "admissionregistration.k8s.io", "v1")
 LEASES = Kind("leases", "coordination.k8s.io", "v1")
 TOKEN_REVIEWS = Kind("tokenreviews", "authentication.k8s.io", "v1")
 ACCESS_REVIEWS = Kind("subjectaccessreviews", "authorization.k8s.io", "v1")
@@ -87,7 +88,7 @@ class Cluster(Protocol):
         """Put the patch's status in the place of an object's, if it is at the patch's version."""
 
     async def patch_json(
-        self, kind: Kind, namespace: str, name: str, operations: list[Object]
+        self, kind: Kind, namespace: str | None, name: str, operations: list[Object]
     ) -> Object:
         """Change an object by a list of operations, all or none."""
 
@@ -163,7 +164,7 @@ class ApiServer:
         )
 
     async def patch_json(
-        self, kind: Kind, namespace: str, name: str, operations: list[Object]
+        self, kind: Kind, namespace: str | None, name: str, operations: list[Object]
     ) -> Object:
         """Change an object by a list of operations, all or none."""
         path = kind.path(namespace, name)

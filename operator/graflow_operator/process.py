@@ -23,6 +23,7 @@ from graflow_operator.master import SecretUnusableError, master_key
 from graflow_operator.notes import Notes
 from graflow_operator.parts import Parts
 from graflow_operator.pulse import Pulse
+from graflow_operator.server.admission import stay_asked
 from graflow_operator.server.app import application
 from graflow_operator.server.listener import Listener
 from graflow_operator.server.replica import Replica
@@ -137,6 +138,7 @@ class Process:
         background = [asyncio.create_task(self._beat(replica)), asyncio.create_task(notes.run())]
         if authority is not None:
             background.append(asyncio.create_task(self._refresh(authority, keeper)))
+        background.append(asyncio.create_task(stay_asked(replica)))
         try:
             await self._campaign(replica, keeper)
         finally:

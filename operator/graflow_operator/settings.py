@@ -13,6 +13,9 @@ from graflow_operator.keeping import Keep, PodPolicy
 
 DEFAULT_PORT = 8090
 DEFAULT_METRICS_PORT = 9090
+ADMISSION_PORT = 8091
+"""Where the API server asks, if the certificate for that is somebody else's."""
+
 DAY_S = 86_400.0
 RESOURCES = '{"requests": {"cpu": "50m", "memory": "64Mi"}}'
 """For tasks that do little; with no requests, a namespace that has a quota takes no pod."""
@@ -65,6 +68,13 @@ class Settings:
 
     tls_service: str = ""
     """Name of the Service before the replicas, which their certificates are for too."""
+
+    webhook: str = ""
+    """Name of the ValidatingWebhookConfiguration that is to trust our authority; empty: none."""
+
+    admission_folder: str = ""
+    """Folder with `tls.crt` and `tls.key`, by which the API server believes us on a port of its
+    own; empty: it asks on the port of the runner API."""
 
     ca_s: float = 365 * DAY_S
     """How long an authority lasts, in seconds; its successor takes over in the last third."""
@@ -131,6 +141,8 @@ def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     add("replica-url", "GRAFLOW_REPLICA_URL", "", "URL of this replica; none: its own IP")
     add("advertise", "GRAFLOW_ADVERTISE", f"https://{pod_ip}:{DEFAULT_PORT}", "URL that pods call")
     add("tls-service", "GRAFLOW_TLS_SERVICE", "", "Service whose names certificates have too")
+    add("webhook", "GRAFLOW_WEBHOOK", "", "webhook configuration to put the authority into")
+    add("admission-folder", "GRAFLOW_ADMISSION_FOLDER", "", "certificate for admission alone")
     add("ca-days", "GRAFLOW_CA_DAYS", "365", "life of the operator's own authority, in days")
     add("certificate-hours", "GRAFLOW_CERTIFICATE_HOURS", "168", "life of a certificate, in hours")
     add("listen", "GRAFLOW_LISTEN", f"0.0.0.0:{DEFAULT_PORT}", "address of the HTTP server")
@@ -188,6 +200,8 @@ def read(arguments: Sequence[str], environ: Mapping[str, str], *, namespace: str
         runner_resources=_amounts("GRAFLOW_RUNNER_RESOURCES", given.runner_resources),
         advertise=given.advertise.rstrip("/"),
         tls_service=given.tls_service,
+        webhook=given.webhook,
+        admission_folder=given.admission_folder,
         ca_s=_positive("GRAFLOW_CA_DAYS", given.ca_days) * DAY_S,
         certificate_s=_positive("GRAFLOW_CERTIFICATE_HOURS", given.certificate_hours) * DAY_S / 24,
         listen_host=listen["host"],

@@ -200,7 +200,7 @@ def apply(document, operation):
     *path, last = operation["path"].strip("/").split("/")
     place = document
     for part in path:
-        place = place[part]
+        place = place[int(part) if isinstance(place, list) else part]
     match operation["op"]:
         case "test" if place.get(last) != operation["value"]:
             raise InvalidError(f"test failed at {operation['path']}")

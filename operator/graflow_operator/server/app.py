@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 
 from aiohttp import web
@@ -21,11 +21,12 @@ from graflow_operator.server.replica import REPLICA, Replica, replica_of
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+ALL = tuple(api.ROUTES for api in (runner_api, channel_api, user_api, admission_api, health))
 log = logging.getLogger(__name__)
 
 
-def application(replica: Replica) -> web.Application:
-    """Return the server of one replica."""
+def application(replica: Replica, apis: Iterable[web.RouteTableDef] = ALL) -> web.Application:
+    """Return the server of one replica, or of a part of what it can be asked."""
     app = web.Application(
         client_max_size=MAX_BODY_BYTES, middlewares=[_counted, _explain, _leader_only]
     )
@@ -34,8 +35,7 @@ def application(replica: Replica) -> web.Application:
     app[DOORMAN] = Doorman(tells_peers_apart)
     app[HELD] = Held(tells_peers_apart)
     app[admission_api.TURNS] = asyncio.Semaphore(admission_api.AT_ONCE)
-    parts = (runner_api, channel_api, user_api, admission_api, health)
-    app.add_routes([route for part in parts for route in part.ROUTES])
+    app.add_routes([route for api in apis for route in api])
     return app
 
 
