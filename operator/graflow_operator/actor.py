@@ -292,6 +292,9 @@ class Actor:
             await self._refuse(error.error.reason, [Problem("", str(error))])
             return False
         committed = await self._record.read(found.plan)
+        if committed is None and (wrong := await self._hands.tried(found)):
+            await self._refuse(reasons.INVALID, wrong)
+            return False
         self._snapshot = committed or Snapshot()
         if committed is not None:
             await self._recover()

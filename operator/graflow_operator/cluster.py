@@ -79,6 +79,9 @@ class Cluster(Protocol):
     async def create(self, kind: Kind, namespace: str | None, body: Object) -> Object:
         """Make an object and return it as the API server keeps it."""
 
+    async def try_create(self, kind: Kind, namespace: str, body: Object) -> None:
+        """Ask whether an object could be made, without making it."""
+
     async def replace(self, kind: Kind, namespace: str, name: str, body: Object) -> Object:
         """Write an object whole, if it is still at the `resourceVersion` in the body."""
 
@@ -141,6 +144,10 @@ class ApiServer:
     async def create(self, kind: Kind, namespace: str | None, body: Object) -> Object:
         """Make an object and return it as the API server keeps it."""
         return await self._ask("POST", kind, kind.path(namespace), body=body)
+
+    async def try_create(self, kind: Kind, namespace: str, body: Object) -> None:
+        """Ask whether an object could be made, without making it."""
+        await self._ask("POST", kind, kind.path(namespace), body=body, query={"dryRun": "All"})
 
     async def replace(self, kind: Kind, namespace: str, name: str, body: Object) -> Object:
         """Write an object whole, if it is still at the `resourceVersion` in the body."""

@@ -11,10 +11,11 @@ from functools import partial
 from graflow.api.placement import laid_over, profile_of
 from graflow.api.pod import PodSettings
 from graflow.machine import reasons
+from graflow.machine.check import Problem
 from graflow.machine.commands import StartAttempt
 from graflow.machine.due import due
 from graflow.machine.state import Error, Phase, State
-from graflow_operator import folding, orders, pods
+from graflow_operator import folding, orders, pods, trials
 from graflow_operator.cluster_errors import ForbiddenError, NotFoundError
 from graflow_operator.dispatch import Dispatch
 from graflow_operator.errands import BadInputError, Errands, Known
@@ -91,6 +92,10 @@ class Hands:
             self._give_up(committed.state, now)
             self._inquire(program, committed.state)
         self._tidy(committed.state)
+
+    async def tried(self, program: Program) -> list[Problem]:
+        """Return what is wrong with the pods of a run that has not begun."""
+        return await trials.problems(self._parts, self._runner(), program)
 
     def node_lost(self, attempt: AttemptRef, words: str) -> None:
         """Take note that nothing more will be heard of an attempt's pod."""

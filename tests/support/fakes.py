@@ -21,6 +21,9 @@ class FakeCluster:
     writes: list = field(default_factory=list)
     versions: itertools.count = field(default_factory=lambda: itertools.count(1))
     on_pod: object = None
+    on_trial: object = None
+    """Given a body that is only tried, returns the error that it meets, or None."""
+    tried: list = field(default_factory=list)
     users: dict = field(default_factory=dict)
     """Names by token."""
     readers: set = field(default_factory=set)
@@ -80,6 +83,12 @@ class FakeCluster:
         if kind.plural == "pods" and self.on_pod:
             self.on_pod(copy.deepcopy(made))
         return copy.deepcopy(made)
+
+    async def try_create(self, kind, namespace, body):
+        self.tried.append(copy.deepcopy(body))
+        refusal = self.on_trial(body) if self.on_trial else None
+        if refusal is not None:
+            raise refusal
 
     async def replace(self, kind, namespace, name, body):
         found = await self.get(kind, namespace, name)
