@@ -49,6 +49,7 @@ from graflow_operator.letters import (
     Unstartable,
 )
 from graflow_operator.parts import Parts
+from graflow_operator.places import Applicant, counts
 from graflow_operator.podbook import PodBook
 from graflow_operator.program import Program
 from graflow_operator.record import News, Record
@@ -89,6 +90,8 @@ class Actor:
         self._record = Record(parts, workflow, self._dispatch)
         self._code = Code(parts, self.run.namespace)
         self._refused = Refusals()
+        created = workflow["metadata"].get("creationTimestamp") or ""
+        self._places = Applicant(parts.places, self.run, created, self.ring)
         self._listed = None if facts is None else tuple(facts)
         self._newer: Object | None = None
         self._program: Program | None = None
@@ -212,6 +215,7 @@ class Actor:
             raise
         finally:
             self._dispatch.close()
+            self._places.leave(self.book.facts.values())
             reason = FencedError("the run is over") if self.done else None
             self._desk.close(reason)
             self.channel.close(reason or NotYetError("the operator is stopping"))
@@ -398,14 +402,25 @@ class Actor:
         waiting = self._refused.waiting(now)
         let_go = set(turns.starting(before.state)) - before.held - waiting
         held = turns.held(after.state, found.limits, let_go=let_go, refused=waiting)
-        return replace(after, held=held)
+        wanted = [
+            ref for ref in turns.starting(after.state) if ref not in held and ref not in let_go
+        ]
+        has = {ref for ref, fact in self.book.facts.items() if counts(fact)}
+        if not after.state.phase.ended:
+            has |= {ref for ref, _ in folding.current(after.state)} - held - {*wanted}
+        return replace(after, held=held | self._places.take(has, wanted))
 
     def _news(self, found: Program, after: Snapshot, now: float) -> News:
         """Return what people are to be told besides the state."""
         if after.state.phase.ended:
             return News({}, None)
         waiters = statuses.Waiters(
-            after.held, found.limits, self.book.facts, self._refused, self._hands.gives_up_at
+            after.held,
+            found.limits,
+            self.book.facts,
+            self._refused,
+            self._hands.gives_up_at,
+            self._places,
         )
         waits = statuses.waits(waiters, turns.starting(after.state), now)
         suspended = Error(reasons.SUSPENDED, "spec.suspend is true: nothing new starts")

@@ -76,6 +76,7 @@ class Engine:
         if fact is None:
             return
         if actor is None:
+            self.parts.places.undriven(fact, there=kind != "DELETED")
             if self.synced and kind != "DELETED" and fact.run not in self._between:
                 self._leftovers.seen(fact)
             return
@@ -139,6 +140,7 @@ class Engine:
         # The pods after the runs: every attempt that a run's state knows of was made before.
         pods = await self._everything(PODS, POD_SELECTOR)
         facts = _by_run(pods)
+        self.parts.places.begin(fact for found in facts.values() for fact in found)
         for workflow in workflows:
             self._consider_safely(workflow, facts.pop(workflow["metadata"]["uid"], ()))
         self.synced = True
@@ -147,9 +149,12 @@ class Engine:
 
     async def _compare(self) -> None:
         known = {uid: actor.book.uids() for uid, actor in self._actors.items()}
+        undriven = self.parts.places.uids()
         workflows = await self._workflows()
         pods = await self._everything(PODS, POD_SELECTOR)
         facts = _by_run(pods)
+        others = [fact for uid in facts.keys() - self._actors.keys() for fact in facts[uid]]
+        self.parts.places.listed(others, undriven)
         for workflow in workflows:
             uid = workflow["metadata"]["uid"]
             mine = facts.pop(uid, ())

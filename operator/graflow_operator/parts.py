@@ -13,6 +13,7 @@ from graflow_operator.cluster import BUNDLES, SECRETS, Cluster
 from graflow_operator.cluster_errors import AlreadyExistsError
 from graflow_operator.keys import MasterKey, run_secret
 from graflow_operator.notes import Notes
+from graflow_operator.places import Places
 from graflow_operator.profiles import Profiles
 from graflow_operator.refs import RunRef
 from graflow_operator.settings import Settings
@@ -46,10 +47,12 @@ class Parts:
 
     bundles: Cache = field(default_factory=Cache)
     profiles: Profiles = field(init=False)
+    places: Places = field(init=False)
 
     def __post_init__(self) -> None:
         """Make what stands on the other parts."""
         self.profiles = Profiles(self.cluster, self.clock)
+        self.places = Places(self.settings.pods_per_namespace, self.clock)
 
     @property
     def ca_pem(self) -> str:

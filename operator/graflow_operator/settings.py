@@ -98,6 +98,9 @@ class Settings:
     check_peer: bool = True
     """Whether a claim must come from its pod's own address; a mesh may hide it."""
 
+    pods_per_namespace: int = 0
+    """Most runner pods of one namespace at one time; 0: any number."""
+
     log_format: str = "text"
     log_level: str = "INFO"
     resync_s: float = 60.0
@@ -158,6 +161,7 @@ def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     variable = "GRAFLOW_PODS_KEEP_SUCCEEDED_SECONDS"
     add("pods-keep-succeeded-seconds", variable, others, "KeepFailed: the other pods")
     add("check-peer", "GRAFLOW_CHECK_PEER", "true", "claims only from the pod's own address")
+    add("pods-per-namespace", "GRAFLOW_PODS_PER_NAMESPACE", "0", "most runner pods of each; 0: any")
     add("log-format", "GRAFLOW_LOG_FORMAT", "text", "text or json")
     add("log-level", "GRAFLOW_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
     return found
@@ -216,6 +220,7 @@ def read(arguments: Sequence[str], environ: Mapping[str, str], *, namespace: str
             _number("GRAFLOW_PODS_KEEP_SUCCEEDED_SECONDS", given.pods_keep_succeeded_seconds),
         ),
         check_peer=_choice("GRAFLOW_CHECK_PEER", given.check_peer, ("true", "false")) == "true",
+        pods_per_namespace=_number("GRAFLOW_PODS_PER_NAMESPACE", given.pods_per_namespace),
         log_format=_choice("GRAFLOW_LOG_FORMAT", given.log_format, ("text", "json")),
         log_level=_choice(
             "GRAFLOW_LOG_LEVEL", given.log_level, ("DEBUG", "INFO", "WARNING", "ERROR")

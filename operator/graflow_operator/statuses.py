@@ -20,6 +20,7 @@ from graflow.machine.state import Error, Phase, RunPhase, State
 from graflow_operator import metrics
 from graflow_operator.facts import PodFact
 from graflow_operator.notes import Notes
+from graflow_operator.places import Applicant
 from graflow_operator.refs import AttemptRef, RunRef
 from graflow_operator.refusals import Refusal
 from graflow_operator.turns import Limits
@@ -61,6 +62,8 @@ class Waiters:
     gives_up: Callable[[PodFact], float]
     """When a pod that does not start is given up, in seconds since the epoch; 0 if it is not."""
 
+    places: Applicant
+
 
 def waits(known: Waiters, starting: Iterable[AttemptRef], now: float) -> Waits:
     """Return why each of the attempts that are due does not run yet, where that is worth a word.
@@ -71,13 +74,17 @@ def waits(known: Waiters, starting: Iterable[AttemptRef], now: float) -> Waits:
     return {attempt: wait for attempt, wait in found if wait is not None}
 
 
-def _wait(known: Waiters, attempt: AttemptRef, now: float) -> Wait | None:
+def _wait(  # noqa: PLR0911 - a table
+    known: Waiters, attempt: AttemptRef, now: float
+) -> Wait | None:
     fact, refusal = known.pods.get(attempt), known.refusals.get(attempt)
     if refusal is not None:
         return Wait(refusal.reason, refusal.message)
     if attempt in known.held:
         if known.limits.suspend:
             return Wait(reasons.SUSPENDED, "spec.suspend is true")
+        if attempt in known.places.turned_away:
+            return Wait(reasons.NAMESPACE_LIMIT, known.places.words)
         words = f"spec.parallelism allows {known.limits.parallelism} at one time"
         return Wait(reasons.PARALLELISM, words)
     if fact is None or fact.pending is None:

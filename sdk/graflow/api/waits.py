@@ -21,6 +21,7 @@ _IN_ITS_COURSE = (
     reasons.POD_PENDING,
     reasons.SUSPENDED,
     reasons.PARALLELISM,
+    reasons.NAMESPACE_LIMIT,
     reasons.WAITING_FOR_TURN,
     reasons.HOLDING,
 )

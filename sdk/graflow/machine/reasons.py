@@ -59,6 +59,7 @@ PYTHON_VERSION_MISMATCH: Final = "PythonVersionMismatch"
 # Waits (waits).
 WAITING_FOR_TURN: Final = "WaitingForTurn"
 PARALLELISM: Final = "Parallelism"
+NAMESPACE_LIMIT: Final = "NamespaceLimit"
 SUSPENDED: Final = "Suspended"
 HOLDING: Final = "Holding"
 BACKOFF: Final = "BackOff"

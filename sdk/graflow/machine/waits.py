@@ -21,6 +21,12 @@ WAITS: Final = (
         "Raise `spec.parallelism`, while it runs too, if the cluster has room for more.",
     ),
     Fault(
+        reasons.NAMESPACE_LIMIT,
+        WAIT,
+        "As many runner pods are in the namespace as the operator allows.",
+        "Nothing: the run with the fewest pods comes first; `limits.perNamespace` allows more.",
+    ),
+    Fault(
         reasons.SUSPENDED,
         WAIT,
         "`spec.suspend` is true: nothing new starts.",
