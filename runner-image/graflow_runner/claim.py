@@ -6,8 +6,10 @@ wiped, so that it is in no memory that user code could read later.
 
 import json
 import os
+import signal
 import sys
 import threading
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Final, NamedTuple
 
@@ -43,6 +45,8 @@ class Early(NamedTuple):
     """Descriptor that the answer comes from."""
 
     nonce: str
+    helper: int = 0
+    """Process that speaks TLS for us, and knows the run's key; 0: there is none."""
 
 
 class Claiming(threading.Thread):
@@ -75,8 +79,8 @@ class Claiming(threading.Thread):
 
         def send() -> Answer:
             first, self._early = self._early, None
-            if first is not None:
-                answer = received(first.connection, settings.api)
+            answer = _received(first, settings.api) if first else None
+            if answer is not None:
                 if answer.status != TEMPORARY_REDIRECT:
                     return _from_operator(answer)
                 endpoint.api = endpoint.leader(answer)
@@ -97,6 +101,26 @@ class Claiming(threading.Thread):
             self._result = Claimed(endpoint.api, nonce, answer.body)
         else:
             self._result = _refused(answer)
+
+
+def _received(early: Early, api: str) -> Answer | None:
+    """Return the answer to an early claim; None if a helper got none, whatever the reason.
+
+    Raises:
+        UnreachableError: If there was no helper, and no answer.
+    """
+    try:
+        return received(early.connection, api)
+    except UnreachableError:
+        if not early.helper:
+            raise
+        return None
+    finally:
+        if early.helper:
+            with suppress(ProcessLookupError):
+                os.kill(early.helper, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(early.helper, 0)
 
 
 def _from_operator(answer: Answer) -> Answer:

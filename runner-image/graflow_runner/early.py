@@ -1,8 +1,11 @@
 """The claim's first try, sent by the first stage: it travels while the second stage starts.
 
 Uses what is built in and nothing else, for every import here delays the claim. Whatever is out of
-the ordinary (TLS, a strange name, no connection) is left to `claim.py`, which is as patient as it
-takes and sends the very same claim.
+the ordinary (a strange name, no connection, a certificate that is not believed) is left to
+`claim.py`, which is as patient as it takes and sends the very same claim.
+
+What two ends of TLS have agreed on does not survive `exec`. So a helper, forked off, speaks TLS and
+passes on what comes. It has the run's key in its memory: `claim.py` ends it before user code runs.
 """
 
 import _socket
@@ -11,22 +14,34 @@ import sys
 from collections.abc import Mapping
 
 _CONNECT_S = 2.0
-_SCHEME = "http://"
+_ANSWER_S = 20.0
+_PIECE = 16 * 1024
+_PLAIN = "http://"
+_SECURE = "https://"
 
 
-def send(environ: Mapping[str, str], key: str) -> tuple[int, str] | None:
-    """Send the claim; return the connection that its answer comes from, and the claim's nonce.
+class _Socket(_socket.socket):
+    """One that TLS can be spoken over, which wants a weak reference to it."""
+
+    __slots__ = ("__weakref__",)
+
+
+def send(environ: Mapping[str, str], key: str) -> tuple[int, str, int] | None:
+    """Send the claim; return where its answer comes from, the claim's nonce, and the helper.
 
     Args:
         environ: What the pod tells its runner.
         key: The run's key, hex.
 
     Returns:
-        A descriptor that survives `exec`, and 32 hex digits; None if nothing was sent.
+        A descriptor that survives `exec`, 32 hex digits, and a process id, 0 where no helper was
+        needed; None if nothing was sent.
     """
     nonce = os.urandom(16).hex()
     address = environ.get("GRAFLOW_API", "").rstrip("/")
-    netloc = address.removeprefix(_SCHEME)
+    ca = environ.get("GRAFLOW_CA", "")
+    scheme = _SECURE if ca else _PLAIN
+    netloc = address.removeprefix(scheme)
     host, _, port = netloc.rpartition(":")
     pod = {"name": environ.get("GRAFLOW_POD_NAME", ""), "uid": environ.get("GRAFLOW_POD_UID", "")}
     rest = {
@@ -38,7 +53,7 @@ def send(environ: Mapping[str, str], key: str) -> tuple[int, str] | None:
     }
     plain = all(_is_plain(text) for text in (netloc, key, *pod.values(), *rest.values()))
     told = all((host, *pod.values(), rest["run"], rest["namespace"]))
-    if not (plain and told and address.startswith(_SCHEME) and port.isdecimal()):
+    if not (plain and told and address.startswith(scheme) and port.isdecimal()):
         return None
     body = f'{{"pod": {{{_pairs(pod)}}}, {_pairs(rest)}}}'
     request = (
@@ -46,28 +61,54 @@ def send(environ: Mapping[str, str], key: str) -> tuple[int, str] | None:
         f"Content-Length: {len(body)}\r\nContent-Type: application/json\r\n"
         f"Authorization: Bearer {key}\r\n\r\n{body}"
     )
+    where = (host.strip("[]"), int(port))
     try:
-        return _sent(host.strip("[]"), int(port), request.encode()), nonce
+        if ca:
+            connection, helper = _helped(where, request.encode(), ca)
+        else:
+            connection, helper = _connected(where), 0
+            connection.sendall(request.encode())
     except OSError:
         return None
-
-
-def _sent(host: str, port: int, request: bytes) -> int:
-    # As bytes: for a str the codec for international names would be imported.
-    found = _socket.getaddrinfo(host.encode(), port, type=_socket.SOCK_STREAM)
-    family, kind, protocol, _, address = found[0]
-    connection = _socket.socket(family, kind, protocol)
-    try:
-        connection.settimeout(_CONNECT_S)
-        connection.connect(address)
-        connection.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
-        connection.sendall(request)
-    except OSError:
-        connection.close()
-        raise
     descriptor = connection.detach()
     os.set_inheritable(descriptor, True)  # noqa: FBT003  # positional by definition
-    return descriptor
+    return descriptor, nonce, helper
+
+
+def _connected(where: tuple[str, int]) -> _socket.socket:
+    # As bytes: for a str the codec for international names would be imported.
+    found = _socket.getaddrinfo(where[0].encode(), where[1], type=_socket.SOCK_STREAM)
+    family, kind, protocol, _, address = found[0]
+    connection = _Socket(family, kind, protocol)
+    connection.settimeout(_CONNECT_S)
+    connection.connect(address)
+    connection.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+    return connection
+
+
+def _helped(where: tuple[str, int], request: bytes, ca: str) -> tuple[_socket.socket, int]:
+    """Return one end of a connection at whose other end a process of our own speaks TLS."""
+    ours, theirs = _socket.socketpair()
+    helper = os.fork()
+    if not helper:
+        try:
+            _pass_on(theirs, where, request, ca)
+        finally:
+            os._exit(0)
+    theirs.close()
+    return ours, helper
+
+
+def _pass_on(to: _socket.socket, where: tuple[str, int], request: bytes, ca: str) -> None:
+    """Send a request to whom an authority vouches for, and pass the answer on as it comes."""
+    from graflow_runner.tls import Secured  # noqa: PLC0415  # plain HTTP has no use for it
+
+    connection = _connected(where)
+    with Secured(connection, where[0], ca) as secure:
+        connection.settimeout(_ANSWER_S)
+        secure.sendall(request)
+        while piece := secure.read(_PIECE):
+            to.sendall(piece)
 
 
 def _is_plain(text: str) -> bool:

@@ -16,7 +16,8 @@ def main(pipe: int, claim: Sequence[str] = ()) -> int:
 
     Args:
         pipe: Descriptor that the run's key comes from.
-        claim: Of a claim that is under way already: the descriptor of its connection, its nonce.
+        claim: Of a claim that is under way already: the descriptor of its connection, its nonce,
+            its helper.
     """
     key = _read_key(pipe)
     try:
@@ -31,7 +32,7 @@ def main(pipe: int, claim: Sequence[str] = ()) -> int:
         # Imported here: by now a signal is not lost. The claim is under way during the others.
         from graflow_runner.claim import Claiming, Early  # noqa: PLC0415
 
-        early = Early(int(claim[0]), claim[1]) if claim else None
+        early = Early(int(claim[0]), claim[1], int(claim[2])) if claim else None
         claiming = Claiming(settings, key, early)
         claiming.start()
         from graflow_runner.attempt import Attempt  # noqa: PLC0415
@@ -40,6 +41,9 @@ def main(pipe: int, claim: Sequence[str] = ()) -> int:
             import cloudpickle  # noqa: F401, PLC0415
 
             from graflow_runner import bundle  # noqa: F401, PLC0415
+
+            if settings.ca:
+                from graflow_runner import tls  # noqa: F401, PLC0415
 
         claimed = claiming.result()
         if isinstance(claimed, int):

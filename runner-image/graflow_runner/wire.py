@@ -6,7 +6,8 @@ Written on sockets: a runner makes three or four requests in its life, and impor
 
 import socket
 from collections.abc import Mapping
-from typing import IO, Final, NamedTuple
+from functools import cache
+from typing import IO, TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 CONNECT_S: Final = 2.0
@@ -14,6 +15,13 @@ CONNECT_S: Final = 2.0
 
 ANSWER_S: Final = 20.0
 """Longest silence of a connected peer; a commit under load takes seconds."""
+
+if TYPE_CHECKING:
+    import ssl
+
+    from graflow_runner.tls import Secured
+
+    Connection = socket.socket | Secured
 
 _PIECE: Final = 256 * 1024
 _LINE: Final = 64 * 1024
@@ -88,8 +96,18 @@ def exchange(  # noqa: PLR0913  # what a request is made of, named
                 return _answer(stream)
     except (OSError, ValueError) as error:
         raise UnreachableError(
-            f"no answer from {bare(url)}: {type(error).__name__}: {error}"
+            f"no answer from {bare(url)}: {type(error).__name__}: {error}{_advice(error, ca)}"
         ) from None  # the chain could show the whole URL
+
+
+def _advice(error: Exception, ca: str) -> str:
+    # By its name: the class is in a module that plain HTTP does not import.
+    if not ca or type(error).__name__ != "SSLCertVerificationError":
+        return ""
+    return (
+        ". Who answers there has no certificate that GRAFLOW_CA vouches for: it is not the"
+        " operator, or its authority was replaced after this pod was made"
+    )
 
 
 def received(descriptor: int, url: str) -> Answer:
@@ -113,7 +131,7 @@ def received(descriptor: int, url: str) -> Answer:
         ) from None
 
 
-def _connected(parts: SplitResult, ca: str) -> socket.socket:
+def _connected(parts: SplitResult, ca: str) -> "Connection":
     host, secure = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if secure else 80)
     # As bytes: for a str the codec for international names would be imported.
@@ -121,16 +139,32 @@ def _connected(parts: SplitResult, ca: str) -> socket.socket:
     connection = socket.create_connection((name, port), CONNECT_S)  # type: ignore[arg-type]  # bytes do
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if secure:
-        import ssl  # noqa: PLC0415  # 8 ms that plain HTTP does not need
-
-        context = ssl.create_default_context(cadata=ca or None)
         try:
-            connection = context.wrap_socket(connection, server_hostname=host)
+            secured = _secured(connection, host, ca)
         except OSError:
             connection.close()
             raise
+        secured.settimeout(ANSWER_S)
+        return secured
     connection.settimeout(ANSWER_S)
     return connection
+
+
+def _secured(connection: socket.socket, host: str, ca: str) -> "Connection":
+    """Return a connection over which TLS is spoken, with whom an authority vouches for."""
+    if ca:
+        from graflow_runner.tls import Secured  # noqa: PLC0415  # plain HTTP has no use for it
+
+        return Secured(connection, host, ca)
+    return _of_system().wrap_socket(connection, server_hostname=host)
+
+
+@cache
+def _of_system() -> "ssl.SSLContext":
+    """Return what believes the authorities of the system."""
+    import ssl  # noqa: PLC0415  # 20 ms that only stores need
+
+    return ssl.create_default_context()
 
 
 def _head(method: str, parts: SplitResult, size: int, headers: Mapping[str, str]) -> bytes:
@@ -148,7 +182,7 @@ def _head(method: str, parts: SplitResult, size: int, headers: Mapping[str, str]
     return "\r\n".join(lines).encode("latin-1")
 
 
-def _send(connection: socket.socket, head: bytes, bearer: bytearray | None, body: bytes) -> None:
+def _send(connection: "Connection", head: bytes, bearer: bytearray | None, body: bytes) -> None:
     """Send a request; in pieces, because a time-out is one for each of them."""
     before = head + (b"\r\nAuthorization: Bearer " if bearer else b"")
     secret = bearer or b""
