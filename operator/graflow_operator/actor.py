@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from graflow.api import names
 from graflow.api.errors import InvalidWorkflow
@@ -56,6 +57,7 @@ from graflow_operator.record import News, Record
 from graflow_operator.refs import AttemptRef, RunRef, is_pod_of
 from graflow_operator.refusals import Refusals
 from graflow_operator.snapshot import Snapshot, UnreadableSnapshotError
+from graflow_operator.sweep import leave_mark
 from graflow_operator.verdicts import Failed, Succeeded
 
 PAUSE_S = 0.5
@@ -307,6 +309,10 @@ class Actor:
         # Only now may runners be answered: before, nothing is known of their attempts.
         self._program, self._generation = found, self._record.generation
         self._fatal = None
+        storage = self.parts.storage
+        if storage is not None and self.parts.cluster_id and not ended:
+            mark = partial(leave_mark, self.parts, storage, self.run)
+            self._dispatch.send(("mark", self.run.uid), mark)
         self.ring()
         return True
 

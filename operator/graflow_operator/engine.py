@@ -23,6 +23,7 @@ from graflow_operator.letters import FencedError, NotYetError
 from graflow_operator.parts import Parts
 from graflow_operator.refs import RunRef
 from graflow_operator.retention import Retention
+from graflow_operator.sweep import Sweep
 
 POD_SELECTOR = f"{names.LABEL_APP_NAME}={names.RUNNER_APP},{names.LABEL_RUN}"
 RESTART_S = 5.0
@@ -44,6 +45,7 @@ class Engine:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._errands: set[asyncio.Task[None]] = set()
         self._retention = Retention(parts, self._errand)
+        self._sweep = Sweep(parts)
         self._leftovers = Leftovers(parts, self._errand, self._exists)
         self._ended: set[str] = set()
         self._between: set[str] = set()
@@ -112,6 +114,13 @@ class Engine:
             except ClusterError as error:
                 log.warning("cannot list what exists: %s; trying again", error)
                 await self.parts.sleep(1.0)
+        sweeping = asyncio.create_task(self._sweep.run())
+        try:
+            await self._keep_comparing()
+        finally:
+            sweeping.cancel()
+
+    async def _keep_comparing(self) -> None:
         while True:
             await self.parts.sleep(self.parts.settings.resync_s * random.uniform(0.8, 1.2))  # noqa: S311
             try:
@@ -144,6 +153,7 @@ class Engine:
         for workflow in workflows:
             self._consider_safely(workflow, facts.pop(workflow["metadata"]["uid"], ()))
         self.synced = True
+        self._sweep.compared({workflow["metadata"]["uid"] for workflow in workflows})
         log.info("%d runs to drive, of %d", len(self._actors), len(workflows))
         await self._clear(pods, facts)
 
@@ -165,6 +175,7 @@ class Engine:
             else:
                 self._consider_safely(workflow, mine)
         present = {workflow["metadata"]["uid"] for workflow in workflows}
+        self._sweep.compared(present)
         self._between -= known.keys() | self._actors.keys() | (self._between - present)
         for uid in self._ended - present:
             self._ended.discard(uid)

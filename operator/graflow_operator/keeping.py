@@ -1,4 +1,4 @@
-"""How long pods stay once their outcome is recorded. Pure."""
+"""What stays: pods whose outcome is recorded, and objects of runs that are deleted. Pure."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +15,13 @@ class Keep(StrEnum):
 
     KEEP = "Keep"
     """All, until their Workflow goes."""
+
+
+class DeletedRuns(StrEnum):
+    """What becomes of what deleted runs have in the store."""
+
+    DELETE = "Delete"
+    KEEP = "Keep"
 
 
 @dataclass(frozen=True, slots=True)

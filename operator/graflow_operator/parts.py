@@ -42,6 +42,9 @@ class Parts:
 
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
+    cluster_id: str = ""
+    """What tells this cluster from others that use the same store; "" if that is not known."""
+
     authority: Vouching | None = None
     """Who vouches for the runner API; None for plain HTTP."""
 
@@ -58,6 +61,11 @@ class Parts:
     def ca_pem(self) -> str:
         """The certificates that clients of the runner API are to trust; empty for plain HTTP."""
         return self.authority.ca_pem if self.authority else ""
+
+    @property
+    def mark_owner(self) -> str:
+        """Whose marks in the store are those of this installation's runs."""
+        return ".".join(part for part in (self.cluster_id, self.settings.instance) if part)
 
     def run_key(self, run: RunRef) -> bytes:
         """Return the key of a run."""

@@ -29,6 +29,7 @@ from graflow_operator.server.listener import Listener
 from graflow_operator.server.replica import Replica
 from graflow_operator.settings import Settings, lease_name, speaks_tls
 from graflow_operator.storage import Storage
+from graflow_operator.sweep import cluster_id
 
 STALE_S = 60.0
 START_RETRY_S = 2.0
@@ -120,7 +121,15 @@ class Process:
         if key is None or self._stop.is_set():
             return
         notes = Notes(cluster, settings.identity, time.time)
-        parts = Parts(cluster, storage, key, settings, notes, authority=authority)
+        parts = Parts(
+            cluster,
+            storage,
+            key,
+            settings,
+            notes,
+            cluster_id=await self._patiently("cluster's id", lambda: cluster_id(cluster)) or "",
+            authority=authority,
+        )
         candidate = Candidate(
             settings.operator_namespace,
             lease_name(settings),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from graflow.api import names
 from graflow.api.placement import AMOUNTS
-from graflow_operator.keeping import Keep, PodPolicy
+from graflow_operator.keeping import DeletedRuns, Keep, PodPolicy
 
 DEFAULT_PORT = 8090
 DEFAULT_METRICS_PORT = 9090
@@ -95,6 +95,12 @@ class Settings:
 
     store_endpoint: str = ""
     store_region: str = "us-east-1"
+    deleted_runs: DeletedRuns = DeletedRuns.DELETE
+    """What becomes of what deleted runs have in the store."""
+
+    deleted_runs_s: float = 600.0
+    """How long a run must be gone before that, in seconds."""
+
     check_peer: bool = True
     """Whether a claim must come from its pod's own address; a mesh may hide it."""
 
@@ -153,6 +159,10 @@ def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     add("store-bucket", "GRAFLOW_STORE_BUCKET", "", "S3 bucket; none: no store")
     add("store-endpoint", "GRAFLOW_STORE_ENDPOINT", "", "URL of the S3 service; none: AWS")
     add("store-region", "GRAFLOW_STORE_REGION", "us-east-1", "region of the bucket")
+    variable, what = "GRAFLOW_STORE_DELETED_RUNS", "what deleted runs have in the store: "
+    add("store-deleted-runs", variable, DeletedRuns.DELETE, what + ", ".join(DeletedRuns))
+    variable = "GRAFLOW_STORE_DELETED_RUNS_SECONDS"
+    add("store-deleted-runs-seconds", variable, "600", "how long they must be gone before that")
     policy = PodPolicy()
     add("pods-keep", "GRAFLOW_PODS_KEEP", policy.keep, f"pods that stay: {', '.join(Keep)}")
     failed, others = f"{policy.failed_s:.0f}", f"{policy.succeeded_s:.0f}"
@@ -214,11 +224,13 @@ def read(arguments: Sequence[str], environ: Mapping[str, str], *, namespace: str
         store_bucket=given.store_bucket,
         store_endpoint=given.store_endpoint,
         store_region=given.store_region,
-        pods=PodPolicy(
-            Keep(_choice("GRAFLOW_PODS_KEEP", given.pods_keep, tuple(Keep))),
-            _number("GRAFLOW_PODS_KEEP_SECONDS", given.pods_keep_seconds),
-            _number("GRAFLOW_PODS_KEEP_SUCCEEDED_SECONDS", given.pods_keep_succeeded_seconds),
+        deleted_runs=DeletedRuns(
+            _choice("GRAFLOW_STORE_DELETED_RUNS", given.store_deleted_runs, tuple(DeletedRuns))
         ),
+        deleted_runs_s=_number(
+            "GRAFLOW_STORE_DELETED_RUNS_SECONDS", given.store_deleted_runs_seconds
+        ),
+        pods=_pod_policy(given),
         check_peer=_choice("GRAFLOW_CHECK_PEER", given.check_peer, ("true", "false")) == "true",
         pods_per_namespace=_number("GRAFLOW_PODS_PER_NAMESPACE", given.pods_per_namespace),
         log_format=_choice("GRAFLOW_LOG_FORMAT", given.log_format, ("text", "json")),
@@ -236,6 +248,14 @@ def speaks_tls(settings: Settings) -> bool:
 def lease_name(settings: Settings) -> str:
     """Return the name of this installation's Lease."""
     return names.of_instance(names.LEASE, settings.instance)
+
+
+def _pod_policy(given: argparse.Namespace) -> PodPolicy:
+    return PodPolicy(
+        Keep(_choice("GRAFLOW_PODS_KEEP", given.pods_keep, tuple(Keep))),
+        _number("GRAFLOW_PODS_KEEP_SECONDS", given.pods_keep_seconds),
+        _number("GRAFLOW_PODS_KEEP_SUCCEEDED_SECONDS", given.pods_keep_succeeded_seconds),
+    )
 
 
 def _list(value: str) -> tuple[str, ...]:

@@ -1,6 +1,16 @@
-"""Names of objects. Every key of the product is built here, under `<namespace>/<run uid>/`."""
+"""Names of objects. Every key of the product is built here, under `<namespace>/<run uid>/`.
 
+Beside them there are the runs' marks, under `.graflow/runs/<owner>/`, which no namespace can be
+called: who has made a run, and that it has something in the store.
+"""
+
+import re
 from dataclasses import dataclass
+
+MARKS = ".graflow/runs/"
+"""What the keys of all marks begin with."""
+
+_MARK = re.compile(rf"^{re.escape(MARKS)}[^/]+/(?P<namespace>[^/]+)/(?P<uid>[^/]+)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +24,14 @@ class RunKeys:
     def prefix(self) -> str:
         """What every key of this run begins with."""
         return f"{self.namespace}/{self.uid}/"
+
+    def mark(self, owner: str) -> str:
+        """Return where the run's mark is.
+
+        Args:
+            owner: What tells the installation that made the run from others that use the bucket.
+        """
+        return f"{MARKS}{owner}/{self.namespace}/{self.uid}"
 
     def blob(self, sha256: str) -> str:
         """Return where the value with this content is."""
@@ -55,3 +73,13 @@ class RunKeys:
     def channel(self, seq: int, sha256: str) -> str:
         """Return where the channel as it was after that batch is; see `state` for the name."""
         return f"{self.segment(seq)}-{sha256}"
+
+
+def mark_of(key: str) -> RunKeys | None:
+    """Return the keys of the run whose mark this is; None if it is no mark.
+
+    >>> mark_of(RunKeys("team", "u1").mark("c1"))
+    RunKeys(namespace='team', uid='u1')
+    """
+    found = _MARK.match(key)
+    return RunKeys(found["namespace"], found["uid"]) if found else None

@@ -1,0 +1,136 @@
+"""Objects of runs that are gone, taken out of the store: in the background, late rather than wrong.
+
+Each run leaves a mark in the store, under the cluster's id: a bucket may serve several clusters,
+and what another one has put there is none of our business. A mark whose Workflow is gone for long
+enough is what makes a run's objects go. Nothing hangs on a finalizer: a namespace is deleted
+whether or not an operator runs, and what it leaves in the store is found afterwards.
+"""
+
+import asyncio
+import json
+import logging
+import random
+from collections.abc import Collection
+
+from graflow.store import ObjectMissingError, StoreError
+from graflow.store.keys import MARKS, RunKeys, mark_of
+from graflow_operator.cluster import NAMESPACES, WORKFLOWS, Cluster
+from graflow_operator.cluster_errors import ClusterError, ForbiddenError, NotFoundError
+from graflow_operator.keeping import DeletedRuns
+from graflow_operator.parts import Parts
+from graflow_operator.refs import RunRef
+from graflow_operator.storage import Storage
+
+AT_ONCE = 4
+"""Objects that are deleted at one time; the store has runs to serve."""
+
+OFTEN_S, SELDOM_S = 5.0, 600.0
+"""Bounds of the time between two rounds."""
+
+STALE = 3
+"""Comparisons that may fail before what the last one saw counts for nothing."""
+
+log = logging.getLogger(__name__)
+
+
+async def cluster_id(cluster: Cluster) -> str:
+    """Return what tells this cluster from others; "" if we are not let know.
+
+    Raises:
+        ClusterError: If the API server does not say.
+    """
+    try:
+        found = await cluster.get(NAMESPACES, None, "kube-system")
+    except ForbiddenError as error:
+        log.warning("objects of deleted runs stay in the store: %s", error)
+        return ""
+    return str(found["metadata"]["uid"])
+
+
+class Sweep:
+    """Deletes the objects of runs that are gone, for one term of leadership."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._missed: dict[RunKeys, float] = {}
+        """Since when runs that have left a mark are known to be gone."""
+
+        self._present: frozenset[str] = frozenset()
+        self._compared_at: float | None = None
+
+    def compared(self, uids: Collection[str]) -> None:
+        """Take note of the runs that a whole list has just shown."""
+        self._present, self._compared_at = frozenset(uids), self._parts.clock()
+
+    async def run(self) -> None:
+        """Sweep until cancelled."""
+        parts, settings = self._parts, self._parts.settings
+        if parts.storage is None or not parts.cluster_id:
+            return
+        if settings.deleted_runs is DeletedRuns.KEEP:
+            return
+        pause_s = min(max(settings.deleted_runs_s / 2, OFTEN_S), SELDOM_S)
+        while True:
+            await parts.sleep(pause_s * random.uniform(0.8, 1.2))  # noqa: S311
+            try:
+                await self.round(parts.storage)
+            except (StoreError, ClusterError) as error:
+                log.warning("objects of deleted runs are not deleted: %s; trying again", error)
+
+    async def round(self, storage: Storage) -> None:
+        """Look at all marks once.
+
+        Raises:
+            StoreError, ClusterError: If something cannot be known; nothing is deleted then.
+        """
+        now, settings = self._parts.clock(), self._parts.settings
+        if self._compared_at is None or now - self._compared_at > STALE * settings.resync_s:
+            return  # what exists is not known well enough
+        keys = await storage.list(f"{MARKS}{self._owner}/")
+        runs = [run for key in keys if (run := mark_of(key)) and self._is_served(run)]
+        absent = [run for run in runs if run.uid not in self._present]
+        self._missed = {run: self._missed.get(run, now) for run in absent}
+        for run, since in tuple(self._missed.items()):
+            if now - since >= settings.deleted_runs_s and await self._is_gone(storage, run):
+                await self._delete(storage, run)
+
+    @property
+    def _owner(self) -> str:
+        return self._parts.mark_owner
+
+    def _is_served(self, run: RunKeys) -> bool:
+        served = self._parts.settings.namespaces
+        return not served or run.namespace in served
+
+    async def _is_gone(self, storage: Storage, run: RunKeys) -> bool:
+        """Ask for a run that no list has shown: it may have been made since."""
+        try:
+            name = str(json.loads(await storage.get(run.mark(self._owner)))["name"])
+        except ObjectMissingError:
+            return False
+        try:
+            workflow = await self._parts.cluster.get(WORKFLOWS, run.namespace, name)
+        except NotFoundError:
+            return True
+        return bool(workflow["metadata"]["uid"] != run.uid)
+
+    async def _delete(self, storage: Storage, run: RunKeys) -> None:
+        """Delete all that a run has in the store, and its mark last: a crash begins again."""
+        keys = await storage.list(run.prefix)
+        turn = asyncio.Semaphore(AT_ONCE)
+
+        async def delete(key: str) -> None:
+            async with turn:
+                await storage.delete(key)
+
+        for begin in range(0, len(keys), 1000):
+            await asyncio.gather(*(delete(key) for key in keys[begin : begin + 1000]))
+        await storage.delete(run.mark(self._owner))
+        del self._missed[run]
+        log.info("%s deleted, with %d objects, of a run that is gone", run.prefix, len(keys))
+
+
+async def leave_mark(parts: Parts, storage: Storage, run: RunRef) -> None:
+    """Leave a run's mark in the store."""
+    key = parts.store_keys(run).mark(parts.mark_owner)
+    await storage.put(key, json.dumps({"name": run.name}).encode())
