@@ -22,16 +22,18 @@ lint: venv  ## Check style, types, layers, sizes and generated files
 	$(BIN)/mypy && $(BIN)/lint-imports
 	$(BIN)/python tools/sizes.py && $(MAKE) --no-print-directory check-generated
 
-crds: venv  ## Generate crds/, the chart's copy, docs/reference and the diagrams of the docs
+crds: venv  ## Generate crds/, the chart's copy and dashboard, docs/reference and the docs' diagrams
 	$(BIN)/python -m graflow.api.crd
 	$(BIN)/python -m graflow.cli.reference
 	$(BIN)/python -m graflow_operator.metrics_page
+	$(BIN)/python tools/dashboard.py
 	$(BIN)/python tools/state_diagram.py
 
 check-generated: venv  ## Fail if a generated file is out of date
 	$(BIN)/python -m graflow.api.crd --check
 	$(BIN)/python -m graflow.cli.reference --check
 	$(BIN)/python -m graflow_operator.metrics_page --check
+	$(BIN)/python tools/dashboard.py --check
 	$(BIN)/python tools/state_diagram.py --check
 
 lock: venv  ## Choose the newest versions that pyproject.toml allows
@@ -43,7 +45,7 @@ test: lint test-unit test-e2e  ## Everything, on a real cluster too
 test-unit: venv  ## Unit, property, golden and docs tests; no cluster, under a minute
 	$(BIN)/pytest --numprocesses 2
 
-test-e2e: install  ## The chart, and programs as pods, each compared with its local run
+test-e2e: install prometheus  ## The chart, and programs as pods, each compared with its local run
 	$(BIN)/pytest tests/chart tests/e2e
 
 golden: venv  ## Rewrite golden files; review the diff
@@ -55,6 +57,9 @@ bench: install  ## Seconds a hop, API writes a task; a table and .bench/latest.j
 ##@ Run
 cluster:  ## A whole Kubernetes and an S3 server on this machine; the first time builds them
 	KUBECONFIG=$(NAMED_CLUSTER) $(PYTHON) tools/cluster/cluster.py up
+
+prometheus:  ## Debian's Prometheus for the tests, unpacked, not installed
+	$(PYTHON) tools/cluster/cluster.py prometheus
 
 cluster-down:  ## Stop what `make cluster` started, and nothing else
 	$(PYTHON) tools/cluster/cluster.py down

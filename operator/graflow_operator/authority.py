@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from graflow.api import names
-from graflow_operator import certificates
+from graflow_operator import certificates, metrics
 from graflow_operator.certificates import Authorities, KeyPair, Lifetimes
 from graflow_operator.cluster import SECRETS, Cluster, Object
 from graflow_operator.cluster_errors import AlreadyExistsError, ConflictError, NotFoundError
@@ -111,6 +111,8 @@ class Authority:
         with _readable(leaf.certificate) as certificate, _readable(leaf.key) as key:
             self.context.load_cert_chain(certificate, key)
         end = certificates.ends_at(leaf.certificate)
+        metrics.CERTIFICATE_ENDS.set(end, "server")
+        metrics.CERTIFICATE_ENDS.set(certificates.ends_at(kept.signing.certificate), "authority")
         self._kept, self._renew_at = kept, now + (end - now) * RENEW_AT
 
     def _parsed(self, secret: Object) -> Authorities:

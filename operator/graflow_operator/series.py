@@ -7,14 +7,18 @@ values from our own code alone; to count a wrong one must not stop a run. Help t
 page and the largest number of series come from the same declarations.
 """
 
+import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from prometheus_client import Counter, Gauge, Histogram
 
 OTHER = "other"
+FEW = 20
+"""So many combinations of declared values are shown from the start, at zero: what has not happened
+yet can be told from what is not measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,12 @@ class Family:
         return tuple(label.of(value) for label, value in zip(self.labels, given, strict=True))
 
     @property
+    def _few(self) -> Iterator[tuple[str, ...]]:
+        """All combinations of the declared values, where they are few."""
+        if math.prod(len(label.values) for label in self.labels) <= FEW:
+            yield from itertools.product(*(label.values for label in self.labels))
+
+    @property
     def _names(self) -> tuple[str, ...]:
         return tuple(label.name for label in self.labels)
 
@@ -82,6 +92,8 @@ class Count(Family):
     def __init__(self, name: str, about: str, *labels: Label) -> None:
         super().__init__(name, about, *labels)
         self._metric = Counter(name, self.help, self._names)
+        for values in self._few if labels else ():
+            self._metric.labels(*values)
 
     def inc(self, *values: str) -> None:
         """Count one event with these values of the labels."""
@@ -97,6 +109,8 @@ class Spread(Family):
         super().__init__(name, about, *labels)
         self.each = len(buckets) + 3  # type: ignore[misc]  # +Inf, sum and count
         self._metric = Histogram(name, self.help, self._names, buckets=buckets)
+        for values in self._few if labels else ():
+            self._metric.labels(*values)
 
     def observe(self, amount: float, *values: str) -> None:
         """Note the quantity of one event."""

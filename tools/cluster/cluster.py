@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from devcluster import down, layout, node, owner, pausing, up
+from devcluster import down, layout, node, owner, pausing, prometheus, up
 from devcluster.console import answer, complain
 from devcluster.errors import ClusterError
 
@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     for command, what in (("pause", "let parts stand still"), ("go-on", "let them go on")):
         told = commands.add_parser(command, help=f"{what}, as kubelet, kube-apiserver or versitygw")
         told.add_argument("part", nargs="+", choices=up.PARTS, metavar="PART", help="which")
+    commands.add_parser("prometheus", help="bring Prometheus, for tests; starts nothing")
     load = commands.add_parser("load", help="hand an image archive to the node")
     load.add_argument("archive", type=Path, help="an OCI or Docker archive (.tar)")
     return parser
@@ -69,6 +70,8 @@ def main() -> int:
                 pausing.pause(place, arguments.part)
             case "go-on":
                 pausing.go_on(place, arguments.part)
+            case "prometheus":
+                answer(str(prometheus.bring(place)))
             case "load":
                 _load(arguments.archive)
             case unknown:

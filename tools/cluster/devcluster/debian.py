@@ -53,10 +53,26 @@ def install(files: Mapping[str, str]) -> None:
     _apt("install", "--yes", "--no-install-recommends", *packages)
 
 
-def _apt(*arguments: str) -> None:
+def unpack(package: str, folder: Path) -> None:
+    """Put the files of a package into a folder; it is not installed, and nothing of it starts."""
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        raise ClusterError(
+            f"this machine has no apt-get to fetch the package {package}; put its programs on PATH"
+        )
+    say(f"fetching the Debian package {package}")
+    if os.geteuid() == 0:
+        _apt("update")
+    _apt("download", package, place=folder)
+    for archive in folder.glob(f"{package}_*.deb"):
+        subprocess.run(["dpkg-deb", "--extract", archive, folder], check=True)
+        archive.unlink()
+
+
+def _apt(*arguments: str, place: Path = Path("/")) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     done = subprocess.run(
         ["apt-get", "-qq", *arguments],
+        cwd=place,
         env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
