@@ -1,5 +1,6 @@
 """One commit: the state, the summary for people, in one guarded write of the Workflow's status."""
 
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -9,8 +10,16 @@ from graflow_operator import metrics
 from graflow_operator.cluster import WORKFLOWS, Cluster, Object
 from graflow_operator.cluster_errors import ConflictError, UnavailableError
 from graflow_operator.refs import RunRef
-from graflow_operator.snapshot import INLINE_CHARS, STORELESS_CHARS, Packed, inline_state
+from graflow_operator.snapshot import (
+    INLINE_CHARS,
+    STORELESS_CHARS,
+    Packed,
+    UnreadableSnapshotError,
+    inline_state,
+)
 from graflow_operator.storage import Storage
+
+_SEGMENT = re.compile(r"[0-9]{1,20}-[0-9a-f]{64}")
 
 
 class SupersededError(Exception):
@@ -54,10 +63,15 @@ class Commits:
             self.workflow = seen
 
     async def packed_state(self) -> bytes | None:
-        """Return the packed state that the cursor names; None before the first commit."""
+        """Return the packed state that the cursor names; None before the first commit.
+
+        Raises:
+            UnreadableSnapshotError: If it names what is not of this run.
+        """
         cursor = self.cursor
         if cursor is None:
             return None
+        self._check(cursor)
         data = inline_state(cursor)
         if data is None:
             if self._storage is None:
@@ -66,6 +80,18 @@ class Commits:
                 )
             data = await self._storage.get(cursor["key"])
         return data
+
+    def _check(self, cursor: Object) -> None:
+        """Refuse names that the operator never wrote: who may write a status is not who may read.
+
+        All runs share a store; what the operator reads, replaces and removes there is of this one.
+        """
+        channel, history = cursor.get("channel") or {}, cursor.get("history")
+        for field, key in (("key", cursor.get("key")), ("channel.key", channel.get("key"))):
+            if key is not None and not self._keys.owns(key):
+                raise UnreadableSnapshotError(f"status.cursor.{field} is not a key of this run")
+        if history is not None and not _SEGMENT.fullmatch(str(history)):
+            raise UnreadableSnapshotError("status.cursor.history is no segment of this run")
 
     async def place(self, packed: Packed, beside: int = 0) -> Object:
         """Put the state where it belongs and return the cursor that names it.

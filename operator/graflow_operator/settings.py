@@ -192,19 +192,8 @@ def read(arguments: Sequence[str], environ: Mapping[str, str], *, namespace: str
     listen = _LISTEN.match(given.listen)
     if listen is None:
         raise SettingsError(f"GRAFLOW_LISTEN is {given.listen!r}; it must be HOST:PORT")
-    if not given.advertise.startswith(("http://", "https://")):
-        raise SettingsError(f"GRAFLOW_ADVERTISE is {given.advertise!r}; it must be an http URL")
-    pod_ip = environ.get("POD_IP")
-    scheme = given.advertise.partition("://")[0]
-    own = f"{scheme}://{_netloc(pod_ip)}:{listen['port']}" if pod_ip else given.advertise
-    replica_url = (given.replica_url or own).rstrip("/")
-    if not replica_url.startswith(f"{scheme}://"):
-        raise SettingsError(
-            f"GRAFLOW_REPLICA_URL is {replica_url!r}; it must begin with {scheme}:// as"
-            " GRAFLOW_ADVERTISE does"
-        )
     return Settings(
-        replica_url=replica_url,
+        replica_url=_replica_url(given, listen["port"], environ.get("POD_IP")),
         namespaces=_list(given.namespaces),
         instance=given.instance,
         operator_namespace=given.operator_namespace or namespace,
@@ -238,6 +227,21 @@ def read(arguments: Sequence[str], environ: Mapping[str, str], *, namespace: str
             "GRAFLOW_LOG_LEVEL", given.log_level, ("DEBUG", "INFO", "WARNING", "ERROR")
         ),
     )
+
+
+def _replica_url(given: argparse.Namespace, port: str, pod_ip: str | None) -> str:
+    """Return where this replica answers, in the scheme in which all are advertised."""
+    if not given.advertise.startswith(("http://", "https://")):
+        raise SettingsError(f"GRAFLOW_ADVERTISE is {given.advertise!r}; it must be an http URL")
+    scheme = given.advertise.partition("://")[0]
+    own = f"{scheme}://{_netloc(pod_ip)}:{port}" if pod_ip else given.advertise
+    replica_url: str = (given.replica_url or own).rstrip("/")
+    if not replica_url.startswith(f"{scheme}://"):
+        raise SettingsError(
+            f"GRAFLOW_REPLICA_URL is {replica_url!r}; it must begin with {scheme}:// as"
+            " GRAFLOW_ADVERTISE does"
+        )
+    return replica_url
 
 
 def speaks_tls(settings: Settings) -> bool:

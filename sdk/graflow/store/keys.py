@@ -33,6 +33,10 @@ class RunKeys:
         """
         return f"{MARKS}{owner}/{self.namespace}/{self.uid}"
 
+    def owns(self, key: object) -> bool:
+        """Whether a key that was read somewhere is one of this run."""
+        return isinstance(key, str) and key.startswith(self.prefix) and ".." not in key.split("/")
+
     def blob(self, sha256: str) -> str:
         """Return where the value with this content is."""
         return f"{self.prefix}blobs/{sha256}"

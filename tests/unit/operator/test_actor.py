@@ -1,5 +1,6 @@
 """The actor: whatever fails in between, every task runs once and the run ends as it should."""
 
+import json
 import random
 
 import pytest
@@ -518,3 +519,33 @@ async def test_a_status_that_the_api_server_refuses_is_written_shorter():
         world.client.faults.append(fault)
         await world.until(lambda: "status.tasks: too long" in world.status.get("message", ""))
         assert (await world.end())["phase"] == "Succeeded"
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"key": "other/uid-9/state/7-x", "sha256": "0" * 64, "size": 1},
+        {"key": "team/uid-9/state/7-x", "sha256": "0" * 64, "size": 1},
+        {"key": "team/{uid}/../../other/uid-9/state/7-x", "sha256": "0" * 64, "size": 1},
+        {"channel": {"seq": 1, "key": "other/uid-9/channel/1-x"}},
+        {"history": "../../../other/uid-9/history/1-x"},
+    ],
+    ids=["other namespace", "other run", "dots", "channel", "history"],
+)
+async def test_a_status_that_somebody_wrote_makes_the_operator_read_and_remove_nothing_of_others(
+    named,
+):
+    async with World({"tasks": [script("a")]}) as world:
+        for key in ("other/uid-9/state/7-x", "team/uid-9/state/7-x", "other/uid-9/channel/1-x"):
+            world.store.put(key, b"theirs")
+        uid = world.workflow["metadata"]["uid"]
+        cursor = json.loads(json.dumps({"seq": 7, **named}).replace("{uid}", uid))
+        world.cluster.set_status(WORKFLOWS, NAMESPACE, NAME, {"phase": "Running", "cursor": cursor})
+        asked = []
+        get = world.store.get
+        world.store.get = lambda key: asked.append(key) or get(key)
+        world.start()
+        await world.until(lambda: world.status.get("reason") == "StateUnreadable")
+        assert "of this run" in world.status["message"]
+        assert asked == []
+        assert len([*world.store.list("other/"), *world.store.list("team/uid-9/")]) == 3
