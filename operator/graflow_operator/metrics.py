@@ -148,7 +148,7 @@ ROUTE = Label(
         "blob": "a runner asks where a large value goes",
         "bundle": "a runner gets the code",
         "user": "a client reads large values",
-        "admission": "the API server asks whether a Workflow makes sense",
+        "admission": "the API server asks whether an object makes sense",
         "probe": "the kubelet asks whether this replica lives",
         OTHER: "anything else",
     },
@@ -324,7 +324,9 @@ HTTP_LATENCY = Spread(
     buckets=_FAST_S,
 )
 ADMISSIONS = Count(
-    "graflow_admission_reviews_total", "Workflows judged for the API server.", REVIEW
+    "graflow_admission_reviews_total",
+    "Workflows and RunnerProfiles judged for the API server.",
+    REVIEW,
 )
 CERTIFICATE_ENDS = Level(
     "graflow_certificate_expiry_timestamp_seconds",

@@ -15,9 +15,9 @@ from graflow.api import names
 from graflow.api.conditions import refusal
 from graflow.api.errors import InvalidWorkflow
 from graflow.api.runnable import judged, usable
-from graflow_operator import strictjson
+from graflow_operator import metrics, strictjson
 from graflow_operator.server.bodies import body_of
-from graflow_operator.server.errors import bad
+from graflow_operator.server.errors import Refusal, bad
 
 ROUTES = web.RouteTableDef()
 AT_ONCE = 4
@@ -51,7 +51,11 @@ def _of_profile(found: Object) -> tuple[str, ...]:
 
 
 async def _reviewed(request: web.Request, judge: Judge) -> web.Response:
-    uid, found = _asked(await body_of(request))
+    try:
+        uid, found = _asked(await body_of(request))
+    except Refusal:
+        metrics.ADMISSIONS.inc("unreadable")
+        raise
     response: dict[str, Any] = {"uid": uid, "allowed": True}
     if found is not None:
         try:
@@ -64,6 +68,7 @@ async def _reviewed(request: web.Request, judge: Judge) -> web.Response:
             response |= {"allowed": False, "status": status}
         else:
             response |= {"warnings": list(warnings)} if warnings else {}
+    metrics.ADMISSIONS.inc("allowed" if response["allowed"] else "refused")
     return web.json_response({"apiVersion": _VERSION, "kind": _KIND, "response": response})
 
 

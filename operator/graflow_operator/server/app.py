@@ -69,7 +69,7 @@ def _route(path: str) -> str:
         return path.removeprefix(names.RUNNER_PREFIX).strip("/").split("/")[0]
     if path.startswith(names.USER_PREFIX):
         return "user"
-    if path.startswith("/admission/"):
+    if path.startswith(names.ADMISSION_PREFIX):
         return "admission"
     return "probe" if path in ("/healthz", "/readyz") else "other"
 

@@ -5,6 +5,7 @@ import json
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client import REGISTRY
 
 from graflow.api.errors import InvalidWorkflow
 from graflow.api.runnable import runnable
@@ -206,3 +207,17 @@ async def test_what_is_no_review_is_refused_in_words(body, words, api_server):
 async def test_a_body_that_is_too_large_is_not_read(api_server):
     answer = await api_server.client.post("/admission/workflows", data=io.BytesIO(b"x" * (5 << 20)))
     assert answer.status == 413
+
+
+async def test_what_is_asked_is_counted_by_the_answer(api_server):
+    def counted():
+        return [
+            REGISTRY.get_sample_value("graflow_admission_reviews_total", {"answer": answer})
+            for answer in ("allowed", "refused", "unreadable")
+        ]
+
+    before = counted()
+    await api_server.ask(workflow({"tasks": [A]}))
+    await api_server.ask(workflow({"tasks": [A, A]}))
+    assert (await api_server.client.post("/admission/workflows", data=b"{")).status == 400
+    assert [now - then for now, then in zip(counted(), before, strict=True)] == [1, 1, 1]
