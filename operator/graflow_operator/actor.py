@@ -92,7 +92,9 @@ class Actor:
         self._record = Record(parts, workflow, self._dispatch)
         self._code = Code(parts, self.run.namespace)
         self._refused = Refusals()
-        created = workflow["metadata"].get("creationTimestamp") or ""
+        self.created = created = workflow["metadata"].get("creationTimestamp") or ""
+        """When the Workflow was made, as the API server says it."""
+
         self._places = Applicant(parts.places, self.run, created, self.ring)
         self._listed = None if facts is None else tuple(facts)
         self._newer: Object | None = None

@@ -17,7 +17,7 @@ from graflow_operator.actor import Actor
 from graflow_operator.census import Census
 from graflow_operator.cluster import NODES, PODS, WORKFLOWS, Kind, Object
 from graflow_operator.cluster_errors import ClusterError, ForbiddenError, NotFoundError
-from graflow_operator.facts import PodFact, of_pod
+from graflow_operator.facts import PodFact, of_pod, seconds
 from graflow_operator.leftovers import Leftovers
 from graflow_operator.letters import FencedError, NotYetError
 from graflow_operator.parts import Parts
@@ -103,6 +103,12 @@ class Engine:
         if not self.synced or uid in self._between:
             raise NotYetError("the operator is reading what exists")
         raise FencedError("the run has ended, or is gone")
+
+    def lasts_since(self, at: float) -> bool:
+        """Whether a run may last that was made before a time, in seconds since the epoch."""
+        if not self.synced or self._between:
+            return True
+        return any(seconds(actor.created) < at for actor in self._actors.values())
 
     # -- life -------------------------------------------------------------------------------------
 

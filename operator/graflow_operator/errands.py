@@ -225,9 +225,7 @@ class Errands:
                 return await self._settled(attempt, Outcome(Returned(verdict.value))) or verdict
             return verdict
         if claim:
-            key = self.parts.run_key(self.run)
-            said = ended.message if ended else ""
-            found = outcomes.read(said, run_key=key, attempt=attempt, claim=claim)
+            found = self._read(ended.message if ended else "", attempt, claim)
             if found is None:
                 found = await self._left_in_store(attempt, claim)
             report = await self._settled(attempt, found) if found is not None else None
@@ -245,9 +243,14 @@ class Errands:
         key = self.parts.store_keys(self.run).outcome(attempt.activation, attempt.attempt)
         if await storage.put_if_absent(key, TOMBSTONE):
             return None
-        data = await storage.get(key)
-        run_key = self.parts.run_key(self.run)
-        return outcomes.read(data, run_key=run_key, attempt=attempt, claim=claim)
+        return self._read(await storage.get(key), attempt, claim)
+
+    def _read(self, data: bytes | str, attempt: AttemptRef, claim: str) -> Outcome | None:
+        """Return the outcome in a document; None if no key that the pod may have has signed it."""
+        for key in self.parts.master.any_of_run(self.run.uid):
+            if found := outcomes.read(data, run_key=key, attempt=attempt, claim=claim):
+                return found
+        return None
 
     async def _settled(self, attempt: AttemptRef, found: Outcome) -> Succeeded | Failed | None:
         """Return an outcome's report, its value where a run keeps values; None if that is lost."""

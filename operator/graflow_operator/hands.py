@@ -62,7 +62,9 @@ class Hands:
         self._given_up: dict[AttemptRef, Error] = {}
         """Attempts whose containers did not start for too long; lost when their pods are gone."""
 
-        self._secret_made = False
+        self._secret_made = ""
+        """The name of the last one."""
+
         self._secret_turn = asyncio.Lock()
 
     def act(
@@ -167,9 +169,9 @@ class Hands:
     async def _make_secret(self) -> None:
         """Make the Secret with the run's key; of many who want it at once, one asks."""
         async with self._secret_turn:
-            if not self._secret_made:
+            while self._secret_made != (name := self._parts.secret_name(self._run)):
                 await self._parts.make_secret(self._run)
-                self._secret_made = True
+                self._secret_made = name
 
     def _is_wanted(self, attempt: AttemptRef) -> bool:
         state = self._committed.state

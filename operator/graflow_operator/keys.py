@@ -9,7 +9,7 @@ import hmac
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from graflow.api import names
@@ -18,10 +18,21 @@ MASTER_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
+class Replaced:
+    """A master key of before."""
+
+    data: bytes = field(repr=False)
+    at: float
+    """When there was a new one, in seconds since the epoch: no pod of a later run has its keys."""
+
+
+@dataclass(frozen=True, slots=True)
 class MasterKey:
     """The installation's secret."""
 
-    data: bytes
+    data: bytes = field(repr=False)
+    replaced: tuple[Replaced, ...] = ()
+    """Those of before that pods may still have keys of, the last one first."""
 
     @property
     def id(self) -> str:
@@ -29,8 +40,16 @@ class MasterKey:
         return hashlib.sha256(b"graflow key id\n" + self.data).hexdigest()[:8]
 
     def of_run(self, uid: str) -> bytes:
-        """Return the key of a run."""
-        return hmac.digest(self.data, uid.encode(), "sha256")
+        """Return the key that a run's new pods get."""
+        return _of_run(self.data, uid)
+
+    def any_of_run(self, uid: str) -> list[bytes]:
+        """Return the keys that pods of a run may have, the one of new pods first."""
+        return [self.of_run(uid), *(_of_run(one.data, uid) for one in self.replaced)]
+
+
+def _of_run(data: bytes, uid: str) -> bytes:
+    return hmac.digest(data, uid.encode(errors="replace"), "sha256")
 
 
 def new_master() -> MasterKey:
@@ -80,8 +99,16 @@ def master_secret(name: str, namespace: str, key: MasterKey) -> dict[str, Any]:
         "kind": "Secret",
         "metadata": {"name": name, "namespace": namespace, "labels": secret_labels()},
         "type": "Opaque",
-        "stringData": {names.SECRET_KEY: key.data.hex()},
+        "stringData": master_data(key),
     }
+
+
+def master_data(key: MasterKey) -> dict[str, str]:
+    """Return what the Secret of the master key holds."""
+    replaced = "".join(f"{one.data.hex()} {one.at}\n" for one in key.replaced)
+    return {names.SECRET_KEY: key.data.hex()} | (
+        {names.SECRET_REPLACED: replaced} if replaced else {}
+    )
 
 
 def run_secret(name: str, owner: Mapping[str, Any], namespace: str, key: bytes) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class Parts:
         return ".".join(part for part in (self.cluster_id, self.settings.instance) if part)
 
     def run_key(self, run: RunRef) -> bytes:
-        """Return the key of a run."""
+        """Return the key that new pods of a run get."""
         return self.master.of_run(run.uid)
 
     def secret_name(self, run: RunRef) -> str:
@@ -81,7 +81,7 @@ class Parts:
         return RunKeys(run.namespace, run.uid)
 
     async def make_secret(self, run: RunRef) -> None:
-        """Make the run's Secret, unless it was made before."""
+        """Make the Secret for new pods of a run, unless it was made before."""
         name = self.secret_name(run)
         body = run_secret(name, run.owner, run.namespace, self.run_key(run))
         try:

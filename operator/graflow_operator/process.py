@@ -19,7 +19,7 @@ from graflow_operator.connection import Connection
 from graflow_operator.engine import Engine
 from graflow_operator.handlers.watching import Object, Watches
 from graflow_operator.lease import RENEW_S, Candidate, LeaseKeeper
-from graflow_operator.master import SecretUnusableError, master_key
+from graflow_operator.master import SecretUnusableError, master_key, rotated
 from graflow_operator.notes import Notes
 from graflow_operator.parts import Parts
 from graflow_operator.pulse import Pulse
@@ -145,8 +145,7 @@ class Process:
         log.info("serving on port %d, advertised as %s", settings.listen_port, settings.advertise)
         metrics.LEADER.compute(lambda: float(keeper.leads()))
         background = [asyncio.create_task(self._beat(replica)), asyncio.create_task(notes.run())]
-        if authority is not None:
-            background.append(asyncio.create_task(self._refresh(authority, keeper)))
+        background.append(asyncio.create_task(self._refresh(replica, authority)))
         background.append(asyncio.create_task(stay_asked(replica)))
         try:
             await self._campaign(replica, keeper)
@@ -167,14 +166,35 @@ class Process:
                 await self._pause(START_RETRY_S)
         return None
 
-    async def _refresh(self, authority: "Authority", keeper: LeaseKeeper) -> None:
-        """Look at the authority again and again, and show new certificates in time."""
+    async def _refresh(self, replica: Replica, authority: "Authority | None") -> None:
+        """Look at our own Secrets again and again: to rotate them, or to learn that they were."""
         while True:
             await self._pause(REFRESH_S)
+            leads = replica.engine.lasts_since if replica.engine else None
+            await self._look_at_keys(replica.parts, leads)
+            if authority is None:
+                continue
             try:
-                await authority.refresh(leads=keeper.leads())
+                await authority.refresh(leads=replica.keeper.leads())
             except (ClusterError, SecretUnusableError) as error:
                 log.warning("authority: %s; what is known of it stays", error)
+
+    async def _look_at_keys(
+        self, parts: Parts, leads: Callable[[float], bool] | None = None
+    ) -> bool:
+        """Read the master key, and rotate it if this replica leads; whether that could be done."""
+        cluster, settings = parts.cluster, self._settings
+        try:
+            if leads is None:
+                parts.master = await master_key(cluster, settings)
+            else:
+                parts.master = await rotated(cluster, settings, now=time.time(), in_use=leads)
+        except SecretUnusableError as error:
+            log.warning("master key: %s; what is known of it stays", error)
+        except ClusterError as error:
+            log.warning("master key: %s", error)
+            return False
+        return True
 
     async def _campaign(self, replica: Replica, keeper: LeaseKeeper) -> None:
         """Keep asking for the Lease; lead whenever and for as long as it is ours."""
@@ -196,6 +216,9 @@ class Process:
     async def _lead(self, replica: Replica, keeper: LeaseKeeper) -> None:
         log.info("leading")
         metrics.LEASE_TURNS.inc("leading")
+        # Whoever led before may have rotated the key, and have made pods with the new one.
+        while not (await self._look_at_keys(replica.parts) or self._stop.is_set()):
+            await self._pause(START_RETRY_S)
         engine = Engine(replica.parts)
         watches = Watches(
             self._settings, self._connection, Relay(asyncio.get_running_loop(), engine)

@@ -70,14 +70,22 @@ async def claim(request: web.Request) -> web.Response:
     uid = _text(pod_ref, "uid")
     if not _NONCE.fullmatch(nonce):
         raise bad("field `nonce` is 32 hex digits")
-    expected = replica.parts.master.of_run(run).hex()
-    shown = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-    if not keys.equal(shown, expected):
-        raise bad_key("Authorization does not hold the key of this run")
+    key = _key_shown(request, run)
     actor = _actor(replica, run)
     pod = await _pod(request, actor, pod_ref, namespace)
     order = await actor.claim(pod, nonce, str(body.get("python") or ""))
-    return web.json_response(await _finished(replica, actor.run, order, f"{uid}/{nonce}"))
+    attempt = AttemptRef(order["activation"], order["attempt"])
+    own = orders.attempt_key(key, attempt, f"{uid}/{nonce}")
+    return web.json_response(await _finished(replica, actor.run, attempt, own, order))
+
+
+def _key_shown(request: web.Request, run: str) -> bytes:
+    """Return the key of the run that the caller holds."""
+    shown = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+    for key in replica_of(request).parts.master.any_of_run(run):
+        if keys.equal(shown, key.hex()):
+            return key
+    raise bad_key("Authorization does not hold the key of this run")
 
 
 async def _pod(request: web.Request, actor: Actor, ref: Json, namespace: str) -> Object:
@@ -120,10 +128,10 @@ def _is_from(request: web.Request, pod: Object) -> bool:
     return request.remote in addresses(pod)
 
 
-async def _finished(replica: Replica, run: RunRef, order: Json, claimed: str) -> Json:
+async def _finished(
+    replica: Replica, run: RunRef, attempt: AttemptRef, key: bytes, order: Json
+) -> Json:
     """Return an order with what only this host knows: the attempt's key, and addresses."""
-    attempt = AttemptRef(order["activation"], order["attempt"])
-    key = orders.attempt_key(replica.parts.run_key(run), attempt, claimed)
     order = {"attemptKey": key.hex(), **await addressed(replica, run, order)}
     storage, store_keys = replica.parts.storage, replica.parts.store_keys(run)
     if storage is not None:
@@ -244,9 +252,12 @@ async def caller_of(request: web.Request) -> Caller:
     body = await body_of(request)
     replica = replica_of(request)
     number = headers.get(names.HEADER_NUMBER, "")
-    key = orders.attempt_key(replica.parts.master.of_run(run), attempt, claimed)
     signed = keys.Call(request.method, request.path, claimed, number, body)
-    if not keys.equal(headers.get(names.HEADER_MAC, ""), keys.mac_of_call(key, signed)):
+    shown = headers.get(names.HEADER_MAC, "")
+    possible = (
+        orders.attempt_key(key, attempt, claimed) for key in replica.parts.master.any_of_run(run)
+    )
+    if not any(keys.equal(shown, keys.mac_of_call(key, signed)) for key in possible):
         raise bad_key(
             f"{names.HEADER_MAC} is not the signature of this call with its attempt's key"
         )

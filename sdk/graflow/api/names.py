@@ -54,6 +54,8 @@ CA_SECRET = "graflow-ca"  # noqa: S105 - the name of an object
 LEASE = "graflow-operator"
 SECRET_KEY = "key"  # noqa: S105 - the field's name
 """Field of both kinds of Secret that holds the key, in hex."""
+SECRET_REPLACED = "replaced"  # noqa: S105 - the field's name
+"""Field of the master key's Secret with those of before: lines of key and time."""
 
 # Environment of a runner.
 ENV_API = "GRAFLOW_API"

@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from graflow_operator import keys
 from graflow_operator.cluster import PODS
 from graflow_operator.engine import Engine
-from graflow_operator.keys import MasterKey
+from graflow_operator.keys import MasterKey, Replaced
 from graflow_operator.lease import Candidate, LeaseKeeper
 from graflow_operator.server.app import application
 from graflow_operator.server.replica import Replica
@@ -115,6 +115,23 @@ async def test_a_claim_gives_the_order_and_the_key_of_the_attempt(api):
     assert order["call"] == {"script": "return 1", "params": []}
     assert (order["sent"], order["senders"], order["names"]) == ([], [], {})
     assert (await (await api.claim(pod)).json()) == order
+
+
+async def test_a_pod_made_before_a_rotation_of_the_master_key_claims_and_reports(api):
+    pod = await api.pod()
+    api.replica.parts.master = MasterKey(b"n" * 32, (Replaced(b"k" * 32, 0.0),))
+    order = await (await api.claim(pod)).json()
+    done = {"outcome": "Succeeded", "value": {"json": 1}, "directives": []}
+    assert (await api.call(order, pod, "/runner/v1/report", done)).status == 200
+
+
+async def test_keys_of_a_master_key_that_is_forgotten_open_nothing(api):
+    pod = await api.pod()
+    order = await (await api.claim(pod)).json()
+    api.replica.parts.master = MasterKey(b"n" * 32)
+    await refusal(await api.claim(pod), 403, "BadKey")
+    done = {"outcome": "Succeeded", "value": {"json": 1}, "directives": []}
+    await refusal(await api.call(order, pod, "/runner/v1/report", done), 403, "BadKey")
 
 
 async def test_the_claim_is_committed_before_the_order_is_given(api):
