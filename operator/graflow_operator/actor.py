@@ -175,7 +175,11 @@ class Actor:
             FencedError: If the caller does not hold the attempt any more.
             NotYetError: If that is not known yet.
         """
-        return await self._desk.report(attempt, claim, report)
+        log = ""
+        activation = self._snapshot.state.activations.get(attempt.activation)
+        if isinstance(report, Failed) and activation and activation.attempt == attempt.attempt:
+            log = await self._hands.last_lines(attempt)
+        return await self._desk.report(attempt, claim, report, log)
 
     def reports(self, attempt: AttemptRef, ran: str) -> None:
         """Take note that a report has come, and of what its sender says of its time."""
@@ -401,7 +405,7 @@ class Actor:
             case Report():
                 return draft.reported(letter)
             case _:
-                draft.judged(letter.attempt, letter.verdict)
+                draft.judged(letter.attempt, letter.verdict, letter.log)
         return None
 
     def _with_holds(self, found: Program, after: Snapshot, now: float) -> Snapshot:

@@ -101,6 +101,9 @@ class Cluster(Protocol):
     ) -> None:
         """Delete the object of that name if it is the one with that uid."""
 
+    async def log(self, namespace: str, name: str, container: str, lines: int, most: int) -> bytes:
+        """Return the last lines that a pod's container has printed, `most` bytes of them."""
+
 
 class ApiServer:
     """A thin client over one connection pool."""
@@ -193,6 +196,31 @@ class ApiServer:
         if grace_s is not None:
             body["gracePeriodSeconds"] = grace_s
         await self._ask("DELETE", kind, kind.path(namespace, name), body=body)
+
+    async def log(self, namespace: str, name: str, container: str, lines: int, most: int) -> bytes:
+        """Return the last lines that a pod's container has printed, `most` bytes of them.
+
+        Not by `limitBytes`: of too long lines that keeps the beginning.
+        """
+        path = f"{PODS.path(namespace, name)}/log"
+        query = {"container": container, "tailLines": str(lines)}
+        began, code = time.monotonic(), "none"
+        kept = bytearray()
+        try:
+            async with self._session.get(
+                self._connection.url + path, params=query, headers=self._headers("text/plain")
+            ) as answer:
+                code = str(answer.status)
+                if answer.status >= HTTPStatus.BAD_REQUEST:
+                    _read(answer.status, await answer.read(), answer.headers.get("Retry-After"))
+                async for piece in answer.content.iter_chunked(most):
+                    kept += piece
+                    del kept[:-most]
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise UnavailableError(f"GET {path}: {str(error) or type(error).__name__}") from error
+        finally:
+            metrics.api_request("GET", "pods/log", code, time.monotonic() - began)
+        return bytes(kept)
 
     async def _ask(  # noqa: PLR0913 - the parts that a request is made of
         self,

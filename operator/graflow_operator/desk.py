@@ -30,9 +30,11 @@ class Desk:
         """Ask for an attempt; returns its order when the claim is committed."""
         return await self._ask(Claim(attempt, claim, python, _future()))
 
-    async def report(self, attempt: AttemptRef, claim: str, report: Succeeded | Failed) -> Json:
-        """Tell how an attempt ended; returns when that is committed."""
-        return await self._ask(Report(attempt, claim, report, _future()))
+    async def report(
+        self, attempt: AttemptRef, claim: str, report: Succeeded | Failed, log: str = ""
+    ) -> Json:
+        """Tell how an attempt ended, and what it printed last; returns when that is committed."""
+        return await self._ask(Report(attempt, claim, report, log, _future()))
 
     async def _ask(self, letter: Claim | Report) -> Json:
         if self._closed is not None:

@@ -73,6 +73,7 @@ class Errands:
     run: RunRef
     deliver: Callable[[Letter], None]
     pod_seen: Callable[[PodFact], None]
+    keep_log: Callable[[AttemptRef, bytes], None]
 
     async def start(
         self,
@@ -210,7 +211,20 @@ class Errands:
                 self._seen(pod)
                 return
         verdict = await self._verdict(attempt, task, known, name)
-        self.deliver(Judged(attempt, verdict))
+        tail = b""
+        if known.fact is not None and not isinstance(verdict, Succeeded):
+            tail = await self._tail(known.fact)
+            self.keep_log(attempt, tail)
+        self.deliver(Judged(attempt, verdict, tail.decode(errors="replace")))
+
+    async def _tail(self, fact: PodFact) -> bytes:
+        """Return the last that a pod printed: its log, or what the kubelet kept of it."""
+        if fact.ended is not None and fact.ended.exit_code is None:
+            return b""  # its container never ran
+        said = fact.ended.message if fact.ended and self.parts.settings.pods.keep_logs else ""
+        if said.startswith("{"):
+            said = ""  # the outcome of a runner
+        return await self.parts.tails.read(fact) or said.encode(errors="replace")
 
     async def _verdict(
         self, attempt: AttemptRef, task: TaskSpec, known: Known, name: str

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from graflow.api.attempts import Attempt
 from graflow.machine import objections, reasons
 from graflow.machine.events import (
     AttemptClaimed,
@@ -78,6 +79,7 @@ class Draft:
         self.ended: list[tuple[str, str]] = []
         """Attempts that have ended by the facts folded so far: outcome and reason."""
 
+        self.history = before.history
         self.transitions: list[Transition] = []
         """What tasks have decided, according to the facts folded so far."""
 
@@ -121,7 +123,7 @@ class Draft:
         minor = ".".join(letter.python.split(".")[:2])
         if uses_python and python and minor and minor != python:
             error = wrong_python(python, minor)
-            self._fold(AttemptFailed(*_pair(attempt), error, self._now))
+            self.judged(attempt, Failed(error))
             return FencedError(error.message)
         self._fold(AttemptClaimed(*_pair(attempt), letter.claim, self._now))
         return None
@@ -136,7 +138,7 @@ class Draft:
             return absent(self.state, attempt)
         if activation.claim != letter.claim:
             return FencedError(f"another runner holds attempt {attempt}")
-        self.judged(attempt, self._explained(attempt, activation, letter.report))
+        self.judged(attempt, self._explained(attempt, activation, letter.report), letter.log)
         self._reported[attempt] = letter.claim
         return None
 
@@ -154,20 +156,43 @@ class Draft:
         words = f"the task was told to stop (SIGTERM): {report.error.message}"
         return Lost(replace(report.error, message=words))
 
-    def judged(self, attempt: AttemptRef, verdict: Verdict) -> None:
-        """Fold how an attempt ended."""
-        pair = _pair(attempt)
+    def judged(self, attempt: AttemptRef, verdict: Verdict, log: str = "") -> None:
+        """Fold how an attempt ended, and remember it, with the last it printed, if it failed."""
+        pair, activation = _pair(attempt), self._current(attempt)
         if isinstance(verdict, Succeeded) and verdict.directives:
             verdict = self._objected(attempt, verdict)
         match verdict:
             case Succeeded(value=value, directives=directives):
                 self._fold(AttemptSucceeded(*pair, value, self._now, directives))
             case Failed(error=error):
-                if activation := self._current(attempt):
+                if activation:
                     error = judged.verdict(self._program, self.state, activation, error)
                 self._fold(AttemptFailed(*pair, error, self._now))
+                self._remember(attempt, activation, error, log)
             case Lost(error=error, spends=spends):
                 self._fold(AttemptLost(*pair, error, self._now, spends))
+                self._remember(attempt, activation, error, log)
+
+    def _remember(
+        self, attempt: AttemptRef, before: Activation | None, error: Error, log: str
+    ) -> None:
+        if before is None:
+            return
+        fact = self._pods.get(attempt)
+        ended = Attempt(
+            attempt.attempt,
+            error.reason,
+            error.message,
+            self._now,
+            before.since if before.claim else 0.0,
+            fact.name if fact else "",
+            fact.node if fact else "",
+            fact.ended.exit_code if fact and fact.ended else None,
+        )
+        self.history = self.history.with_attempt(attempt.activation, ended)
+        after = self.state.activations.get(attempt.activation)
+        if after is not None and after.phase is Phase.FAILED:
+            self.history = self.history.with_log(attempt.activation, log)
 
     def _objected(self, attempt: AttemptRef, success: Succeeded) -> Verdict:
         """Return a success, or its failure where what it decided cannot be."""
@@ -190,7 +215,8 @@ class Draft:
         new = self._reported.keys() - before.reported.keys()
         kept = {ref: claim for ref, claim in self._reported.items() if ref in alive or ref in new}
         decided = tuple(self.transitions)
-        return replace(before, state=self.state, reported=kept, decided=decided)
+        history = self.history.of(self.state) if self.state is not before.state else self.history
+        return replace(before, state=self.state, reported=kept, history=history, decided=decided)
 
     def _current(self, attempt: AttemptRef) -> Activation | None:
         activation = self.state.activations.get(attempt.activation)

@@ -53,7 +53,7 @@ class Hands:
         self._deliver = deliver
         self._mark = mark
         self._channel = channel
-        self._errands = Errands(parts, run, deliver, book.seen)
+        self._errands = Errands(parts, run, deliver, book.seen, self._keep)
         self._committed = Snapshot()
         self._removed: set[str] = set()
         self._lost: dict[AttemptRef, Error] = {}
@@ -102,6 +102,19 @@ class Hands:
     def node_lost(self, attempt: AttemptRef, words: str) -> None:
         """Take note that nothing more will be heard of an attempt's pod."""
         self._lost[attempt] = Error(reasons.NODE_LOST, words)
+
+    async def last_lines(self, attempt: AttemptRef) -> str:
+        """Return the last lines that an attempt has printed, if they can be had at once."""
+        fact = self._book.facts.get(attempt)
+        tail = await self._parts.tails.read(fact) if fact else b""
+        self._keep(attempt, tail)
+        return tail.decode(errors="replace")
+
+    def _keep(self, attempt: AttemptRef, tail: bytes) -> None:
+        """Put the end of a log into the store, in its own time; it is no loss if that fails."""
+        if tail and self._parts.storage is not None:
+            key = self._parts.store_keys(self._run).log(attempt.activation, attempt.attempt)
+            self._dispatch.send(("log", attempt), partial(self._parts.storage.put, key, tail))
 
     def wakes(self) -> list[float]:
         """Return when to look again though nothing may have come, in seconds since the epoch."""
@@ -193,6 +206,7 @@ class Hands:
             settings.instance,
             self._parts.ca_pem,
             settings.runner_resources,
+            settings.pods.keep_logs,
         )
 
     # -- looking into and clearing up --------------------------------------------------------------

@@ -56,7 +56,7 @@ class Leftovers:
 
     async def let_go(self, run: RunRef, facts: Iterable[PodFact]) -> None:
         """Stop pods of a run that is gone, or on its way, and take our finalizer off them."""
-        errands = Errands(self._parts, run, lambda _: None, lambda _: None)
+        errands = Errands(self._parts, run, lambda _: None, lambda _: None, lambda _, __: None)
         for fact in facts:
             try:
                 await (errands.release(fact) if fact.deleting else errands.remove(fact))

@@ -38,6 +38,9 @@ class Report:
     attempt: AttemptRef
     claim: str
     report: Succeeded | Failed
+    log: str
+    """The last that the attempt printed, where that is of use and known."""
+
     answer: asyncio.Future[Json]
 
 
@@ -47,6 +50,8 @@ class Judged:
 
     attempt: AttemptRef
     verdict: Verdict
+    log: str = ""
+    """The last that it printed, where that is of use and known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from graflow_operator.profiles import Profiles
 from graflow_operator.refs import RunRef
 from graflow_operator.settings import Settings
 from graflow_operator.storage import Storage
+from graflow_operator.tails import Tails
 
 
 class Vouching(Protocol):
@@ -51,11 +52,13 @@ class Parts:
     bundles: Cache = field(default_factory=Cache)
     profiles: Profiles = field(init=False)
     places: Places = field(init=False)
+    tails: Tails = field(init=False)
 
     def __post_init__(self) -> None:
         """Make what stands on the other parts."""
         self.profiles = Profiles(self.cluster, self.clock)
         self.places = Places(self.settings.pods_per_namespace, self.clock)
+        self.tails = Tails(self.cluster, wanted=self.settings.pods.keep_logs)
 
     @property
     def ca_pem(self) -> str:

@@ -61,6 +61,9 @@ class Runner:
     resources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Requests and limits of the resources of which a container's settings say nothing."""
 
+    keep_logs: bool = False
+    """Whether the kubelet tells the last lines of a container that says nothing else."""
+
 
 def build(
     runner: Runner,
@@ -88,6 +91,8 @@ def build(
         else _user_container(task.container, settings, inputs or {})
     )
     container = _with_amounts(container, runner.resources)
+    if runner.keep_logs:
+        container["terminationMessagePolicy"] = "FallbackToLogsOnError"
     spec: Object = {
         "restartPolicy": "Never",
         "enableServiceLinks": False,

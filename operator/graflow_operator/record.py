@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from graflow.api import errors
+from graflow.api.attempts import EMPTY
+from graflow.api.cut import size_of
 from graflow.api.waits import MOST_WAITS, held_up
 from graflow.api.workflow_status import Cursor, WorkflowStatus
 from graflow.machine.check import Problem
@@ -30,6 +32,9 @@ MOST_SOFT_S = 30.0
 
 QUIET_S = 60.0
 """After so long without such news the next is told as soon as the first was, in seconds."""
+
+STATUS_BYTES = 63 * 1024
+"""Of a status in all; a kibibyte is left for how the API server writes it."""
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +133,14 @@ class Record:
         notes = statuses.pod_notes(facts, news.waits)
         about = statuses.About(self.generation, self._parts.settings.instance)
         status = statuses.status(
-            about, plan, after.state, news.hold_up, self._previous, notes, now=now
+            about,
+            plan,
+            after,
+            news.hold_up,
+            self._previous,
+            notes,
+            now=now,
+            room=STATUS_BYTES - size_of(cursor),
         )
         await self._write({**status.manifest(), "cursor": cursor})
         self._previous = status.model_copy(update={"cursor": Cursor(seq=cursor["seq"])})
@@ -154,7 +166,11 @@ class Record:
     async def _cursor(self, after: Snapshot, channel: Object | None) -> Object:
         """Put the state where it belongs; return the cursor that names it, channel and history."""
         beside = len((channel or {}).get("state", ""))
-        cursor = await self._commits.place(snapshot.pack(after), beside)
+        packed = snapshot.pack(after)
+        if self._parts.storage is None and len(packed.text) + beside > snapshot.STORELESS_CHARS:
+            # What is remembered for people alone must not be what a run fails by.
+            packed = snapshot.pack(replace(after, history=EMPTY))
+        cursor = await self._commits.place(packed, beside)
         history = (self._commits.cursor or {}).get("history")
         if self._history is not None and after.decided:
             history = await self._history.extended(history, after.state.seq, after.decided)

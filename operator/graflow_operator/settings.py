@@ -19,6 +19,7 @@ ADMISSION_PORT = 8091
 DAY_S = 86_400.0
 RESOURCES = '{"requests": {"cpu": "50m", "memory": "64Mi"}}'
 """For tasks that do little; with no requests, a namespace that has a quota takes no pod."""
+BOOLEANS = ("true", "false")
 _LISTEN = re.compile(r"^(?P<host>.*):(?P<port>\d{1,5})$")
 _EXAMPLES = """
 examples:
@@ -170,6 +171,8 @@ def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     add("pods-keep-seconds", variable, failed, "KeepFailed: failed pods, after their run's end")
     variable = "GRAFLOW_PODS_KEEP_SUCCEEDED_SECONDS"
     add("pods-keep-succeeded-seconds", variable, others, "KeepFailed: the other pods")
+    what = "keep the last lines of attempts that fail, where whoever may get Workflows sees them"
+    add("pods-keep-logs", "GRAFLOW_PODS_KEEP_LOGS", "true", what)
     add("check-peer", "GRAFLOW_CHECK_PEER", "true", "claims only from the pod's own address")
     add("pods-per-namespace", "GRAFLOW_PODS_PER_NAMESPACE", "0", "most runner pods of each; 0: any")
     add("log-format", "GRAFLOW_LOG_FORMAT", "text", "text or json")
@@ -220,7 +223,7 @@ def read(arguments: Sequence[str], environ: Mapping[str, str], *, namespace: str
             "GRAFLOW_STORE_DELETED_RUNS_SECONDS", given.store_deleted_runs_seconds
         ),
         pods=_pod_policy(given),
-        check_peer=_choice("GRAFLOW_CHECK_PEER", given.check_peer, ("true", "false")) == "true",
+        check_peer=_choice("GRAFLOW_CHECK_PEER", given.check_peer, BOOLEANS) == "true",
         pods_per_namespace=_number("GRAFLOW_PODS_PER_NAMESPACE", given.pods_per_namespace),
         log_format=_choice("GRAFLOW_LOG_FORMAT", given.log_format, ("text", "json")),
         log_level=_choice(
@@ -259,6 +262,7 @@ def _pod_policy(given: argparse.Namespace) -> PodPolicy:
         Keep(_choice("GRAFLOW_PODS_KEEP", given.pods_keep, tuple(Keep))),
         _number("GRAFLOW_PODS_KEEP_SECONDS", given.pods_keep_seconds),
         _number("GRAFLOW_PODS_KEEP_SUCCEEDED_SECONDS", given.pods_keep_succeeded_seconds),
+        _choice("GRAFLOW_PODS_KEEP_LOGS", given.pods_keep_logs, BOOLEANS) == "true",
     )
 
 

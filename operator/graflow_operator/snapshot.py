@@ -5,9 +5,10 @@ import hashlib
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
+from graflow.api.attempts import EMPTY, Attempt, History
 from graflow.machine import codec
 from graflow.machine.plan import Plan
 from graflow.machine.state import State, Transition
@@ -39,6 +40,9 @@ class Snapshot:
 
     reported: Mapping[AttemptRef, str] = field(default_factory=dict)
     """Claims whose report was committed, while their pods may still repeat it."""
+
+    history: History = EMPTY
+    """What is remembered of attempts that did not succeed. For people: nothing depends on it."""
 
     decided: tuple[Transition, ...] = ()
     """What tasks have decided since the snapshot before; not persisted here."""
@@ -72,7 +76,7 @@ class Packed:
 
 def pack(snapshot: Snapshot) -> Packed:
     """Return the snapshot as bytes; equal snapshots give equal bytes."""
-    document = {
+    document: dict[str, Any] = {
         "format": FORMAT,
         "machine": codec.encode(snapshot.state),
         "held": [[ref.activation, ref.attempt] for ref in sorted(snapshot.held)],
@@ -80,6 +84,11 @@ def pack(snapshot: Snapshot) -> Packed:
             [ref.activation, ref.attempt, claim] for ref, claim in sorted(snapshot.reported.items())
         ],
     }
+    if snapshot.history.attempts:
+        attempts = snapshot.history.attempts.items()
+        document["attempts"] = {str(n): [astuple(one) for one in found] for n, found in attempts}
+    if snapshot.history.logs:
+        document["logs"] = {str(number): log for number, log in snapshot.history.logs.items()}
     text = json.dumps(document, separators=(",", ":"))
     return Packed(snapshot.state.seq, zlib.compress(text.encode(), level=6))
 
@@ -103,9 +112,18 @@ def unpack(plan: Plan, data: bytes) -> Snapshot:
             codec.decode(plan, document["machine"]),
             frozenset(AttemptRef(a, n) for a, n in document["held"]),
             {AttemptRef(a, n): claim for a, n, claim in document["reported"]},
+            _history(document),
         )
     except (zlib.error, ValueError, KeyError, TypeError) as error:
         raise UnreadableSnapshotError(f"the run's state cannot be read: {error!r}") from error
+
+
+def _history(document: Mapping[str, Any]) -> History:
+    attempts = {
+        int(number): tuple(Attempt(*one) for one in found)
+        for number, found in document.get("attempts", {}).items()
+    }
+    return History(attempts, {int(n): log for n, log in document.get("logs", {}).items()})
 
 
 def inline_state(cursor: Mapping[str, Any]) -> bytes | None:

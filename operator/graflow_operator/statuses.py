@@ -23,6 +23,7 @@ from graflow_operator.notes import Notes
 from graflow_operator.places import Applicant
 from graflow_operator.refs import AttemptRef, RunRef
 from graflow_operator.refusals import Refusal
+from graflow_operator.snapshot import Snapshot
 from graflow_operator.turns import Limits
 
 Object = dict[str, Any]
@@ -135,15 +136,29 @@ class About:
 def status(  # noqa: PLR0913, PLR0917 - the parts that a status is made from
     about: About,
     plan: Plan,
-    state: State,
+    after: Snapshot,
     hold_up: Error | None,
     before: WorkflowStatus | None,
     notes: Mapping[tuple[int, int], PodNote],
     *,
     now: float,
+    room: int,
 ) -> WorkflowStatus:
-    """Return the summary for people; `hold_up` is why the run as a whole does not go on."""
-    found = summarize(about.generation, plan, state, before, now=now, pods=notes, hold_up=hold_up)
+    """Return the summary for people, in `room` bytes.
+
+    `hold_up` is why the run as a whole does not go on.
+    """
+    found = summarize(
+        about.generation,
+        plan,
+        after.state,
+        before,
+        now=now,
+        pods=notes,
+        hold_up=hold_up,
+        history=after.history,
+        room=room,
+    )
     return found.model_copy(update={"instance": about.instance})
 
 

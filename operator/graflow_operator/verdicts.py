@@ -15,6 +15,9 @@ EXIT_FENCED = 65
 EXIT_BUNDLE = 66
 EXIT_UNREACHABLE = 69
 EXIT_INTERNAL = 70
+LINE_CHARS = 300
+"""Of a line that a container printed last, in a message."""
+
 TERMINATION_MESSAGE_MAX = 4096
 """Bytes that the kubelet keeps of a termination message; the rest is cut silently."""
 
@@ -132,7 +135,7 @@ def _result(pod: str, message: str) -> Verdict:
 
 
 def _exit(pod: str, code: int, message: str = "") -> Failed:
-    said = f": {message.strip()}" if message.strip() else ""
+    said = f": {last}" if (last := _last_line(message)) else ""
     if code > SIGNAL_BASE:
         try:
             name = signal.Signals(code - SIGNAL_BASE).name
@@ -143,6 +146,12 @@ def _exit(pod: str, code: int, message: str = "") -> Failed:
     return Failed(
         Error(reasons.EXIT_CODE, f"the process of pod {pod} ended with code {code}{said}")
     )
+
+
+def _last_line(message: str) -> str:
+    """Return the last line of what may be the end of a log."""
+    lines = message.strip().splitlines() or [""]
+    return lines[-1].strip()[:LINE_CHARS]
 
 
 def _deadline(pod: str) -> Failed:
@@ -163,7 +172,8 @@ def _taken_away(pod: str, ended: Ended) -> Lost:
 
 def _never_ran(pod: str, ended: Ended) -> Lost:
     code = "" if ended.exit_code is None else f" with code {ended.exit_code}"
-    why = ended.message or ended.pod_message or ended.container_reason or "nothing says why"
+    said = _last_line(ended.message) or ended.pod_message
+    why = said or ended.container_reason or "nothing says why"
     words = f"pod {pod} ended{code} before its runner had taken the task: {why}"
     return Lost(Error(reasons.RUNNER_FAILED, words))
 

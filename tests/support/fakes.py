@@ -12,6 +12,9 @@ from graflow_operator.cluster_errors import (
     NotFoundError,
 )
 
+HANGS = object()
+"""The log of a pod whose kubelet does not answer."""
+
 
 @dataclass
 class FakeCluster:
@@ -26,6 +29,8 @@ class FakeCluster:
     tried: list = field(default_factory=list)
     users: dict = field(default_factory=dict)
     """Names by token."""
+    logs: dict = field(default_factory=dict)
+    """What pods have printed, by name, or an error."""
     readers: set = field(default_factory=set)
     """(user, namespace, workflow) of those who may get a Workflow."""
 
@@ -125,6 +130,14 @@ class FakeCluster:
         self.writes.append(("delete", kind.plural, name))
         self._reap(kind, namespace, name)
 
+    async def log(self, namespace, name, container, lines, most):
+        found = self.logs.get(name, b"")
+        if found is HANGS:
+            await asyncio.Event().wait()
+        if isinstance(found, Exception):
+            raise found
+        return found[-most:]
+
     # -- what kubelets, users and disasters do ------------------------------------------------
 
     def set_status(self, kind, namespace, name, status):
@@ -186,7 +199,9 @@ class Client:
                 dying = self.effects == self._dies_at
                 if dying and not self._dies_after:
                     await self._die()
-            fault = next((f for f in self.faults if f[:2] == (verb, kind.plural)), None)
+            fault = next(
+                (f for f in self.faults if f[:2] == (verb, getattr(kind, "plural", ""))), None
+            )
             if fault:
                 self.faults.remove(fault)
                 if fault[2] == "after":

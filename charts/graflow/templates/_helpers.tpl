@@ -69,6 +69,11 @@ Service's address into the environment of pods in its namespace; no DNS is neede
 - apiGroups: [""]
   resources: [pods]
   verbs: [create, get, list, watch, delete, patch]  # patch: take our finalizer off
+{{- if .Values.pods.keepLogs }}
+- apiGroups: [""]
+  resources: [pods/log]
+  verbs: [get]  # the last lines of attempts that fail
+{{- end }}
 - apiGroups: [""]
   resources: [secrets]
   verbs: [create]  # the key of each run; never read again

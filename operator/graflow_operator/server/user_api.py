@@ -1,4 +1,4 @@
-"""What users may read that is too large for a Workflow's status: values, history, channel.
+"""What users may read that is too large for a Workflow's status: values, history, channel, logs.
 
 Reached through the API server's service proxy, which consumes Authorization: the caller's token
 comes in a header of its own. Who may `get` the Workflow may read its values.
@@ -18,6 +18,7 @@ from graflow_operator.server.replica import Replica, replica_of
 
 ROUTES = web.RouteTableDef()
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _SEGMENT = re.compile(r"[0-9]{1,20}-[0-9a-f]{64}")
 _WORKFLOW = f"{names.USER_PREFIX}/namespaces/{{namespace}}/workflows/{{name}}"
 
@@ -42,6 +43,16 @@ async def history(request: web.Request) -> web.StreamResponse:
     return await _stream(
         request, replica_of(request).parts.store_keys(run).history(segment), "history"
     )
+
+
+@ROUTES.get(f"{_WORKFLOW}/logs/{{activation}}/{{attempt}}")
+async def log(request: web.Request) -> web.StreamResponse:
+    """Stream the end of what an attempt has printed that did not succeed."""
+    activation, attempt = request.match_info["activation"], request.match_info["attempt"]
+    if not (_NUMBER.fullmatch(activation) and _NUMBER.fullmatch(attempt)):
+        raise bad("a log is named by the numbers of an activation and an attempt")
+    keys = replica_of(request).parts.store_keys(await _run(request))
+    return await _stream(request, keys.log(int(activation), int(attempt)), "log")
 
 
 @ROUTES.get(f"{_WORKFLOW}/channel/{{segment}}")

@@ -31,6 +31,11 @@ def cut(text: str, limit: int) -> str:
     return _cut(text, limit, tail=False)
 
 
+def cut_tail(text: str, limit: int) -> str:
+    """Return the text, or as much of its end as takes at most `limit` bytes as JSON."""
+    return _cut(text, limit, tail=True)
+
+
 def cut_ends(message: str, more: str, limit: int) -> str:
     """Return a message and what there is to it, in at most `limit` bytes as JSON.
 

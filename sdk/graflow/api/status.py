@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from graflow.api import cut
+from graflow.api.attempts import EMPTY, History, first_failure
 from graflow.api.conditions import conditions, failure_of
 from graflow.api.entries import (
     ENDED,
@@ -18,7 +19,14 @@ from graflow.api.entries import (
 from graflow.api.groups import failed_group
 from graflow.api.moment import rfc3339
 from graflow.api.waits import shortened, waiting
-from graflow.api.workflow_status import Counts, TaskStatus, Transition, Waiting, WorkflowStatus
+from graflow.api.workflow_status import (
+    Counts,
+    FailureStatus,
+    TaskStatus,
+    Transition,
+    Waiting,
+    WorkflowStatus,
+)
 from graflow.machine.plan import Plan, TaskPlan
 from graflow.machine.scopes import node_of
 from graflow.machine.state import Error, GroupValue, Phase, RunPhase, State
@@ -44,15 +52,17 @@ class _Detail:
     message: int
     traceback: int
     result: int
+    failure: int
+    """Of message and log of what failed first."""
 
 
 _DETAILS = (
-    _Detail(tasks=MOST_TASKS, others=20, message=1024, traceback=4096, result=2400),
-    _Detail(tasks=MOST_TASKS, others=20, message=200, traceback=4096, result=120),
-    _Detail(tasks=50, others=20, message=120, traceback=4096, result=0),
-    _Detail(tasks=20, others=10, message=120, traceback=3072, result=0),
-    _Detail(tasks=8, others=4, message=120, traceback=2048, result=0),
-    _Detail(tasks=1, others=1, message=120, traceback=1024, result=0),
+    _Detail(tasks=MOST_TASKS, others=20, message=1024, traceback=4096, result=2400, failure=2400),
+    _Detail(tasks=MOST_TASKS, others=20, message=200, traceback=4096, result=120, failure=2400),
+    _Detail(tasks=50, others=20, message=120, traceback=4096, result=0, failure=2400),
+    _Detail(tasks=20, others=10, message=120, traceback=3072, result=0, failure=1500),
+    _Detail(tasks=8, others=4, message=120, traceback=2048, result=0, failure=600),
+    _Detail(tasks=1, others=1, message=120, traceback=1024, result=0, failure=200),
 )
 """From the fullest to the shortest, which fits whatever is in the run."""
 
@@ -66,6 +76,8 @@ def summarize(  # noqa: PLR0913 - the parts that a status is made from
     now: float,
     pods: PodNotes,
     hold_up: Error | None = None,
+    history: History = EMPTY,
+    room: int = MAX_SUMMARY_BYTES,
 ) -> WorkflowStatus:
     """Return what people are told about a run, in at most 32 KiB; without instance and cursor.
 
@@ -78,19 +90,21 @@ def summarize(  # noqa: PLR0913 - the parts that a status is made from
         pods: What is known of the attempts' pods. Of an attempt that has no pod yet, a note
             without a name says why. The note of an attempt that has just ended is of use once more.
         hold_up: Why the run as a whole does not go on.
+        history: What is remembered of attempts that did not succeed.
+        room: Bytes that there are for it, 10 KiB at least.
     """
     if hold_up is not None and not state.phase.ended:
         state = replace(state, reason=hold_up.reason, message=hold_up.message)
     else:
         hold_up = None
-    view = View(plan, state, previous_status or WorkflowStatus(), pods, now)
+    view = View(plan, state, previous_status or WorkflowStatus(), pods, now, history)
     found = entries(view)
     shown = tuple(_by_importance(found))
     waits = waiting(view, found, hold_up)
     status = WorkflowStatus()
     for detail in _DETAILS:
         status = _status(spec_generation, view, waits, shown, detail)
-        if cut.size_of(status.manifest()) <= MAX_SUMMARY_BYTES:
+        if cut.size_of(status.manifest()) <= min(room, MAX_SUMMARY_BYTES):
             break
     return status
 
@@ -124,8 +138,16 @@ def _status(
             transition(moved, detail.message) for moved in state.transitions[-detail.others :]
         ),
         result=result if state.phase is RunPhase.SUCCEEDED else None,
+        failure=_failure(view, detail),
         failed_group=failed_group(view.plan, state, detail.message),
     )
+
+
+def _failure(view: View, detail: _Detail) -> FailureStatus | None:
+    """Return what failed first; what a person did is no failure, nor is what a run got over."""
+    if view.state.phase in (RunPhase.CANCELLED, RunPhase.SUCCEEDED):
+        return None
+    return first_failure(view.plan, view.state, view.history, detail.failure)
 
 
 def _by_importance(found: tuple[Entry, ...]) -> Iterator[Entry]:

@@ -153,6 +153,75 @@ class Waiting(StatusModel):
     """What to do about it, in one sentence."""
 
 
+class AttemptStatus(StatusModel):
+    """How one attempt of a task ended that did not succeed."""
+
+    attempt: int = Field(ge=1)
+    """Number of the attempt, from 1."""
+
+    pod: str | None = Field(default=None, max_length=253)
+    """Its pod."""
+
+    node: str | None = Field(default=None, max_length=253)
+    """Node that the pod was on."""
+
+    start_time: Time | None = None
+    """When its runner took the task; absent if none did."""
+
+    completion_time: Time | None = None
+    """When that it had ended was recorded."""
+
+    reason: str = Field(max_length=100)
+    """Why it stopped, in one word."""
+
+    message: str | None = _Message
+    """Why it stopped, in a sentence."""
+
+    exit_code: int | None = None
+    """Exit code of its container, where that is what told; 128 and the number of a signal."""
+
+
+class FailureStatus(StatusModel):
+    """What failed first of all that the run failed by."""
+
+    task: Id | None = None
+    """Id of the task, or of the group whose policy failed; absent if it was the run as a whole."""
+
+    activation: int | None = Field(default=None, ge=0)
+    """Number of this run of the task among all of the workflow's."""
+
+    iteration: int | None = Field(default=None, ge=0)
+    """Which run of the task it was, from 1."""
+
+    attempt: int | None = Field(default=None, ge=0)
+    """Number of its last attempt, from 1."""
+
+    pod: str | None = Field(default=None, max_length=253)
+    """Pod of that attempt."""
+
+    node: str | None = Field(default=None, max_length=253)
+    """Node that the pod was on."""
+
+    reason: str = Field(max_length=100)
+    """Why, in one word."""
+
+    message: str | None = _Message
+    """Why, in a sentence."""
+
+    exit_code: int | None = None
+    """Exit code of the container, where that is what told; 128 and the number of a signal."""
+
+    log: str | None = _Message
+    """The last lines that the attempt printed, at most 20. Whoever may view the Workflow sees
+    them."""
+
+    time: Time | None = None
+    """When it failed."""
+
+    attempts: tuple[AttemptStatus, ...] = Field(default=(), max_length=10)
+    """The last of its attempts, oldest first, and why each stopped."""
+
+
 class Counts(StatusModel):
     """Activations by phase. A task in a loop counts once for each run of it."""
 
@@ -306,6 +375,9 @@ class WorkflowStatus(StatusModel):
     result: ValueRef | None = None
     """The run's value: {json: …} or {pickle: base64} when small, {blob: …} when it is in the
     store."""
+
+    failure: FailureStatus | None = None
+    """What failed first, once it is sure that the run fails by it."""
 
     failed_group: FailedGroup | None = None
     """The group that the run failed by, if it did by one: its members, and why."""

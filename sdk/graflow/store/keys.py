@@ -49,6 +49,10 @@ class RunKeys:
         """Return where such an attempt leaves a value that its outcome has no room for."""
         return f"{self.outcome(activation, attempt)}.value"
 
+    def log(self, activation: int, attempt: int) -> str:
+        """Return where the end of the log of an attempt is that did not succeed."""
+        return f"{self.prefix}logs/{activation}/{attempt}"
+
     def state(self, seq: int, sha256: str) -> str:
         """Return where a state too large for the Workflow's status is.
 
