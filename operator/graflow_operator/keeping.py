@@ -36,7 +36,7 @@ class PodPolicy:
     """With KeepFailed: the same of other pods, so that the log of what has just run can be read."""
 
     keep_logs: bool = True
-    """Whether the last lines of attempts that fail are kept for people, whatever becomes of pods."""
+    """Whether the last lines of attempts that fail are kept, whatever becomes of pods."""
 
     def goes_at(self, ended_at: float, *, failed: bool) -> float | None:
         """Return when a pod of an ended run goes, in seconds since the epoch; None: never."""
