@@ -61,11 +61,12 @@ class Census:
         """Version and phase of each Workflow, by uid."""
 
         self._heard: dict[str, float] = {}
+        self._closed = False
 
     def heard(self, resource: str) -> None:
         """Note that there was news of a kind of objects."""
         known, self._heard[resource] = resource in self._heard, self._clock()
-        if not known:
+        if not (known or self._closed):
             metrics.WATCH_AGE.compute(lambda: self._clock() - self._heard[resource], resource)
 
     def workflow_seen(self, kind: str | None, workflow: Object) -> None:
@@ -92,6 +93,8 @@ class Census:
             driven: Each Workflow that is driven, and how many letters wait to be folded for it.
             now: Seconds since the epoch.
         """
+        if self._closed:
+            return
         phases: Counter[str] = Counter(dict.fromkeys(RunPhase, 0))
         phases.update(phase for _, phase in self._known.values())
         metrics.WORKFLOWS.replace(phases)
@@ -113,9 +116,9 @@ class Census:
         metrics.WAITING_OLDEST.replace({r: max(0.0, now - since) for r, since in oldest.items()})
         metrics.HELD.replace(held)
 
-    @staticmethod
-    def close() -> None:
-        """Say nothing any more: another replica counts now."""
+    def close(self) -> None:
+        """Say nothing any more, whatever may still come: another replica counts now."""
+        self._closed = True
         for level in (
             *(metrics.WORKFLOWS, metrics.RUNS_ACTIVE, metrics.MAILBOX, metrics.MAILBOX_DEEPEST),
             *(metrics.WAITING, metrics.WAITING_OLDEST, metrics.HELD, metrics.WATCH_AGE),

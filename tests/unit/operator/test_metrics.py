@@ -155,6 +155,9 @@ def test_a_replica_that_leads_no_more_says_nothing_of_workflows():
     census.publish([(standing(None), 3)], 0.0)
     assert sample("graflow_mailbox_depth") == 3
     census.close()
+    census.heard("workflows")  # news that was on its way
+    census.publish([(standing(None), 3)], 0.0)
+    assert sample("graflow_watch_age_seconds", resource="workflows") is None
     assert set(phases().values()) == {None}
     assert sample("graflow_watch_age_seconds", resource="pods") is None
     assert (sample("graflow_mailbox_depth"), sample("graflow_workflows_active")) == (0, 0)
