@@ -87,16 +87,16 @@ async def _answered(  # noqa: PLR0911 - a table
         return response(not_yet(str(error)))
     except ForbiddenError as error:
         words = f"the API server refuses the operator: {error}"
-        log.warning("%s: %s", request.path, words)
+        log.warning("%s: %s", request.rel_url.raw_path, words)
         return response(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Forbidden", words))
     except (ClusterError, StoreError) as error:
-        log.warning("%s: %s", request.path, error)
+        log.warning("%s: %s", request.rel_url.raw_path, error)
         return response(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Unavailable", str(error)))
     except web.HTTPException as error:
         words = f"{request.method} {request.path}: {error.reason}"
         return response(Refusal(HTTPStatus(error.status), "NotServed", words))
     except Exception:
-        log.exception("%s %s failed", request.method, request.path)
+        log.exception("%s %s failed", request.method, request.rel_url.raw_path)
         words = "the operator met an error of its own; its log says which"
         return response(Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", words))
 

@@ -18,6 +18,8 @@ class SpecModel(BaseModel):
         alias_generator=to_camel,
         validate_by_name=True,
         use_attribute_docstrings=True,
+        # A traceback in a log must not show what somebody wrote into `env`.
+        hide_input_in_errors=True,
     )
 
     def manifest(self) -> dict[str, Any]:

@@ -311,3 +311,22 @@ def test_a_log_record_is_one_line_of_json():
 
     record = logging.LogRecord("x", logging.INFO, "", 0, "run %s", ("a\nb",), None)
     assert json.loads(logs.JsonLines().format(record))["message"] == "run a\nb"
+    assert logs.TextLines("%(message)s").format(record) == "run a\\nb"
+
+
+def test_a_traceback_in_the_log_does_not_show_what_a_spec_holds(caplog):
+    import logging
+
+    from graflow.api.errors import InvalidWorkflow
+    from graflow.api.parse import parse_workflow
+
+    env = [{"name": "PASSWORD", "value": "s3cret", "valeu": "s3cret"}]
+    task = {"name": "a", "script": "return 1", "pod": {"env": env}}
+    spec = {"tasks": [task]}
+    found = {"apiVersion": "graflow.dev/v1alpha1", "kind": "Workflow", "metadata": {"name": "w"}}
+    try:
+        parse_workflow({**found, "spec": spec})
+    except InvalidWorkflow:
+        logging.getLogger("graflow_operator").exception("it failed")
+    assert "Traceback" in caplog.text
+    assert "s3cret" not in caplog.text
