@@ -45,7 +45,7 @@ test: lint test-unit test-e2e  ## Everything, on a real cluster too
 test-unit: venv  ## Unit, property, golden and docs tests; no cluster, under a minute
 	$(BIN)/pytest --numprocesses 2
 
-test-e2e: install prometheus  ## The chart, and programs as pods, each compared with its local run
+test-e2e: install prometheus fake-nodes  ## The chart, and programs as pods, each compared with its local run
 	$(BIN)/pytest tests/chart tests/e2e
 
 golden: venv  ## Rewrite golden files; review the diff
@@ -63,6 +63,9 @@ prometheus:  ## Debian's Prometheus for the tests, unpacked, not installed
 
 cluster-down:  ## Stop what `make cluster` started, and nothing else
 	$(PYTHON) tools/cluster/cluster.py down
+
+fake-nodes: cluster  ## Let kwok answer for the nodes that tests make up; the first time builds it
+	KUBECONFIG=$(NAMED_CLUSTER) $(PYTHON) tools/cluster/cluster.py fake-nodes
 
 images: cluster  ## Build the operator's and the runner's image and give them to the cluster
 	KUBECONFIG=$(NAMED_CLUSTER) $(PYTHON) tools/images.py load

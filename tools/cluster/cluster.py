@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from devcluster import down, layout, node, owner, pausing, prometheus, up
+from devcluster import down, fake_nodes, layout, node, owner, pausing, prometheus, up
 from devcluster.console import answer, complain
 from devcluster.errors import ClusterError
 
@@ -19,6 +19,7 @@ fetches it); no registry of images and no Docker.
   python3 tools/images.py load               # build our images and hand them to the node
   python3 tools/cluster/cluster.py pause kubelet    # as if the node hung; its pods run on
   python3 tools/cluster/cluster.py go-on kubelet
+  python3 tools/cluster/cluster.py fake-nodes  # for tests of placement; builds kwok, 3 minutes
   python3 tools/cluster/cluster.py down
 
 Programs are built once, into $GRAFLOW_CACHE (default: ~/.cache/graflow). Everything else
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         told = commands.add_parser(command, help=f"{what}, as kubelet, kube-apiserver or versitygw")
         told.add_argument("part", nargs="+", choices=up.PARTS, metavar="PART", help="which")
     commands.add_parser("prometheus", help="bring Prometheus, for tests; starts nothing")
+    commands.add_parser("fake-nodes", help="let kwok answer for nodes that tests make up")
     load = commands.add_parser("load", help="hand an image archive to the node")
     load.add_argument("archive", type=Path, help="an OCI or Docker archive (.tar)")
     return parser
@@ -72,6 +74,8 @@ def main() -> int:
                 pausing.go_on(place, arguments.part)
             case "prometheus":
                 answer(str(prometheus.bring(place)))
+            case "fake-nodes":
+                fake_nodes.serve(place)
             case "load":
                 _load(arguments.archive)
             case unknown:

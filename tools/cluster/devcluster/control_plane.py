@@ -23,6 +23,12 @@ _USERS = {
 }
 """Who may sign in with a token, and as whom: the names that Kubernetes' own roles are bound to."""
 
+FAKE_NODE = "kwok.x-k8s.io/node"
+"""Annotation of nodes that kwok answers for; nodes without it are left alone."""
+
+FAKE_POD_RANGE = "10.89.0.1/16"
+"""Addresses that pods on fake nodes seem to have; nobody answers there."""
+
 ETCD = "http://127.0.0.1:2379"
 _ETCD_PEER = "http://127.0.0.1:2380"
 Command = list[str | Path]
@@ -156,6 +162,19 @@ def scheduler(layout: Layout) -> Command:
         *_signed_in(layout, "kube-scheduler"),
         "--leader-elect=false",
         f"--cert-dir={layout.config / 'scheduler'}",
+    ]
+
+
+def kwok(layout: Layout) -> Command:
+    """Return the command line of what plays kubelet for nodes that are marked as fake."""
+    return [
+        golang.KWOK.folder / "kwok",
+        f"--kubeconfig={layout.kubeconfig}",
+        "--manage-all-nodes=false",
+        f"--manage-nodes-with-annotation-selector={FAKE_NODE}=fake",
+        f"--node-ip={NODE_IP}",
+        f"--cidr={FAKE_POD_RANGE}",
+        "--node-lease-duration-seconds=40",
     ]
 
 

@@ -87,7 +87,9 @@ VERSITYGW = Program(
     packages=("github.com/versity/versitygw/cmd/versitygw",),
 )
 HELM = Program("helm", ("helm",), 4, version="v4.3.1", packages=("helm.sh/helm/v4/cmd/helm",))
+KWOK = Program("kwok", ("kwok",), 2.5, version="v0.8.0", packages=("sigs.k8s.io/kwok/cmd/kwok",))
 PROGRAMS = (KUBE, PAUSE, CONTAINERD, VERSITYGW, HELM)
+"""What a cluster is made of; kwok is built when fake nodes are asked for."""
 
 
 def build_missing(programs: tuple[Program, ...] = PROGRAMS) -> None:
