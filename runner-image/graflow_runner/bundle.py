@@ -7,6 +7,7 @@ import os
 import stat
 import sys
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,15 @@ from graflow_runner.errors import BundleError
 FORMAT: Final = 2
 MAX_RAW_BYTES: Final = 64 * 1024 * 1024
 """Most that a bundle may hold unpacked; the SDK refuses to make larger ones."""
+
+_DAMAGES: Final = (
+    zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, RuntimeError, ValueError
+)  # fmt: skip
+"""What reading a damaged zip raises. RuntimeError: encrypted, packed in a way that nobody knows, or
+nested too deeply."""
+
+_MAPPINGS: Final = ("functions", "arguments", "defaults")
+"""Of a manifest."""
 
 PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -43,9 +53,9 @@ class Bundle:
             )
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
-            self._manifest: Mapping[str, Any] = json.loads(self._zip.read("manifest.json"))
+            self._manifest = _manifest(json.loads(self._zip.read("manifest.json")))
             version = self._manifest["format"]
-        except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+        except _DAMAGES as error:
             raise BundleError(
                 reasons.BUNDLE_CORRUPT, f"the code bundle is no zip with a manifest: {error}"
             ) from error
@@ -81,7 +91,7 @@ class Bundle:
             for entry in entries:
                 if entry.filename.startswith(root) and not entry.is_dir():
                     self._write(entry, folder / entry.filename.removeprefix(root))
-        except zipfile.BadZipFile as error:
+        except _DAMAGES as error:
             raise BundleError(
                 reasons.BUNDLE_CORRUPT, f"the code bundle is damaged: {error}"
             ) from error
@@ -164,7 +174,13 @@ class Bundle:
         Raises:
             BundleError: If they are not there, or damaged.
         """
-        found: Mapping[str, Any] = json.loads(self._read("plan.json"))
+        data = self._read("plan.json")
+        try:
+            found: Mapping[str, Any] = json.loads(data)
+        except _DAMAGES as error:
+            raise BundleError(
+                reasons.BUNDLE_CORRUPT, f"plan.json of the code bundle is no JSON: {error}"
+            ) from error
         return found
 
     def _read(self, name: str) -> bytes:
@@ -172,7 +188,7 @@ class Bundle:
             return self._zip.read(name)
         except KeyError:
             raise _missing(name) from None
-        except zipfile.BadZipFile as error:
+        except _DAMAGES as error:
             raise BundleError(
                 reasons.BUNDLE_CORRUPT, f"the code bundle is damaged: {error}"
             ) from error
@@ -187,6 +203,26 @@ class Bundle:
                 f"cloudpickle {here}; install cloudpickle {made} in the image, or {here} where "
                 "you submit",
             )
+
+
+def _manifest(found: object) -> Mapping[str, Any]:
+    """Return a manifest that has the form of one.
+
+    Raises:
+        ValueError: If it has not.
+    """
+    if not isinstance(found, dict):
+        raise ValueError("manifest.json is no object")  # noqa: TRY004  # of JSON, not of Python
+    for name in _MAPPINGS:
+        if not isinstance(found.get(name, {}), dict):
+            raise ValueError(f"{name} in manifest.json is no object")  # noqa: TRY004  # as above
+    for sha256, tasks in found.get("functions", {}).items():
+        if not isinstance(tasks, list):
+            raise ValueError(f"functions.{sha256} in manifest.json is no list")  # noqa: TRY004  # as above
+    for task, place in found.get("arguments", {}).items():
+        if not (isinstance(place, list) and [*map(type, place)] == [int, int]):
+            raise ValueError(f"arguments.{task} in manifest.json is not [offset, length]")
+    return found
 
 
 def _missing(what: str) -> BundleError:

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+import zlib
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
@@ -30,6 +31,11 @@ MAX_RAW_BYTES = 64 * 1024 * 1024
 MAX_BYTES = 512 * 1024
 _MAX_BASE64 = MAX_BYTES * 4 // 3 + 4
 _Version = Annotated[str, Field(min_length=1, max_length=40)]
+
+
+DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, RuntimeError, ValueError)
+"""What reading a damaged zip raises. RuntimeError: encrypted, packed in a way that nobody knows, or
+nested too deeply."""
 
 
 class CodeBundleSpec(SpecModel):
@@ -107,7 +113,7 @@ def read_json(data: bytes, name: str) -> dict[str, Any]:
             if size > MAX_RAW_BYTES:
                 raise BundleDamagedError(f"{name} has {size} bytes and may have {MAX_RAW_BYTES}")
             found = json.loads(archive.read(name))
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+    except DAMAGES as error:
         raise BundleDamagedError(f"no usable {name}: {error}") from error
     if not isinstance(found, dict):
         raise BundleDamagedError(f"{name} is no JSON object")

@@ -202,7 +202,10 @@ def _path(location: Sequence[int | str]) -> str:
 
 def _shown(value: object) -> str:
     """Return a value as JSON, short enough for a sentence."""
-    text = json.dumps(value, default=str, ensure_ascii=False)
+    try:
+        text = json.dumps(value, default=str, ensure_ascii=False)
+    except RecursionError:
+        return f"a {type(value).__name__} that is nested too deeply"
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
