@@ -56,37 +56,42 @@ def _load(archive: Path) -> None:
         answer(f"loaded {name}")
 
 
+def _ran(arguments: argparse.Namespace, place: layout.Layout) -> bool:
+    """Run a command; return whether what it was asked about is well."""
+    match arguments.command:
+        case "up":
+            up.up(place)
+        case "down":
+            down.down(place)
+        case "status":
+            return up.status(place)
+        case "pause":
+            pausing.pause(place, arguments.part)
+        case "go-on":
+            pausing.go_on(place, arguments.part)
+        case "prometheus":
+            answer(str(prometheus.bring(place)))
+        case "fake-nodes":
+            fake_nodes.serve(place)
+        case "load":
+            _load(arguments.archive)
+        case unknown:
+            raise AssertionError(unknown)
+    return True
+
+
 def main() -> int:
     """Run the command; 1 says that it failed, 130 that it was interrupted."""
     arguments = _parser().parse_args()
     place = layout.of_this_checkout()
     try:
-        match arguments.command:
-            case "up":
-                up.up(place)
-            case "down":
-                down.down(place)
-            case "status":
-                return 0 if up.status(place) else 1
-            case "pause":
-                pausing.pause(place, arguments.part)
-            case "go-on":
-                pausing.go_on(place, arguments.part)
-            case "prometheus":
-                answer(str(prometheus.bring(place)))
-            case "fake-nodes":
-                fake_nodes.serve(place)
-            case "load":
-                _load(arguments.archive)
-            case unknown:
-                raise AssertionError(unknown)
+        return 0 if _ran(arguments, place) else 1
     except ClusterError as error:
         complain(f"cluster.py: {error}")
         return 1
     except KeyboardInterrupt:
         complain("cluster.py: interrupted; `cluster.py down` clears away what was started")
         return 130
-    return 0
 
 
 if __name__ == "__main__":
