@@ -58,7 +58,7 @@ from graflow_operator.refs import AttemptRef, RunRef, is_pod_of
 from graflow_operator.refusals import Refusals
 from graflow_operator.snapshot import Snapshot, UnreadableSnapshotError
 from graflow_operator.sweep import leave_mark
-from graflow_operator.verdicts import Failed, Succeeded
+from graflow_operator.verdicts import Failed, Succeeded, given_up, unstartable
 
 PAUSE_S = 0.5
 MOST_PAUSE_S = 30.0
@@ -91,7 +91,7 @@ class Actor:
         )
         self._record = Record(parts, workflow, self._dispatch)
         self._code = Code(parts, self.run.namespace)
-        self._refused = Refusals()
+        self._refused = Refusals(parts.settings.configuration_s)
         self.created = created = workflow["metadata"].get("creationTimestamp") or ""
         """When the Workflow was made, as the API server says it."""
 
@@ -337,6 +337,7 @@ class Actor:
         for fact in listed:
             self.book.seen(fact)
         state = self._snapshot.state
+        self._refused.recall(self._snapshot.refused)
         if not state.phase.ended:
             expected = {ref for ref, _ in folding.current(state)} - self._snapshot.held
             self.book.missing |= expected - self.book.facts.keys()
@@ -373,18 +374,18 @@ class Actor:
         draft.about_the_run(RunFacts(not self._code.is_needed(found), fatal))
         draft.about_pods()
         answers = [(letter, self._fold(draft, letter)) for letter in letters]
+        for attempt, why in self._refused.overdue(now).items():
+            draft.judged(attempt, given_up(why))
         after = self._with_holds(found, draft.snapshot(before, self.book.living()), now)
         news = self._news(found, after, now)
         async with self.channel.turn:
-            moved = after.state is not before.state or after.held != before.held
-            part = await self.channel.part(after.state, moved=moved)
+            part = await self.channel.part(after.state, moved=after.differs_from(before))
             if await self._record.commit(found.plan, before, after, news, self.book.facts, part):
                 self._store_away = None
             self._snapshot = after
             self.channel.committed(part, after.state.phase)
         for outcome, reason in draft.ended:
             metrics.attempt(outcome, reason)
-        self._refused.keep(set(turns.starting(after.state)) - self.book.facts.keys())
         for letter, error in answers:
             self._answer(found, letter, error)
         self._act(found, now)
@@ -392,14 +393,14 @@ class Actor:
     def _fold(self, draft: Draft, letter: Letter) -> Exception | None:
         """Fold a letter; return why its sender is to be turned away, if it is."""
         match letter:
-            case Refused(attempt=attempt, message=message):
-                self._refused.add(attempt, message, self.parts.clock())
+            case Refused(attempt=attempt, error=error, after_s=after_s):
+                self._refused.add(attempt, error, self.parts.clock(), after_s)
             case ProfileAwaited(attempt=attempt, error=error):
-                self._refused.await_profile(attempt, error)
+                self._refused.await_profile(attempt, error, self.parts.clock())
             case ProfileFound(attempt=attempt):
                 self._refused.profile_found(attempt)
             case Unstartable(attempt=attempt, error=error):
-                draft.judged(attempt, Failed(error))
+                draft.judged(attempt, unstartable(error))
             case Claim():
                 return draft.claimed(letter)
             case Report():
@@ -420,7 +421,9 @@ class Actor:
         has = {ref for ref, fact in self.book.facts.items() if counts(fact)}
         if not after.state.phase.ended:
             has |= {ref for ref, _ in folding.current(after.state)} - held - {*wanted}
-        return replace(after, held=held | self._places.take(has, wanted))
+        held |= self._places.take(has, wanted)
+        self._refused.keep(set(turns.starting(after.state)) - self.book.facts.keys())
+        return replace(after, held=held, refused=self._refused.noted())
 
     def _news(self, found: Program, after: Snapshot, now: float) -> News:
         """Return what people are to be told besides the state."""

@@ -13,7 +13,7 @@ from graflow.machine import reasons
 from graflow.machine.state import Error, RunPhase
 from graflow_operator import metrics
 from graflow_operator.cluster import Object
-from graflow_operator.facts import seconds
+from graflow_operator.stuck import seconds
 
 
 @dataclass(frozen=True, slots=True)

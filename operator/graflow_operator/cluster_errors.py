@@ -19,6 +19,9 @@ from typing import Any
 class ClusterError(Exception):
     """The API server did not do what was asked; the message is its own."""
 
+    retry_after_s: float = 0.0
+    """How long it asks to be left alone, in seconds."""
+
 
 class NotFoundError(ClusterError):
     """There is no such object."""
@@ -86,7 +89,10 @@ def error_of(status: int, answer: Mapping[str, Any], retry_after: str | None) ->
         return AlreadyExistsError(message)
     if status == HTTPStatus.CONFLICT and "object is being deleted" in message:
         return AlreadyExistsError(message)
-    return _BY_STATUS.get(status, UnavailableError)(message)
+    error = _BY_STATUS.get(status, UnavailableError)(message)
+    if retry_after:
+        error.retry_after_s = _seconds(retry_after)
+    return error
 
 
 def _seconds(retry_after: str | None) -> float:

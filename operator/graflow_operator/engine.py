@@ -17,12 +17,13 @@ from graflow_operator.actor import Actor
 from graflow_operator.census import Census
 from graflow_operator.cluster import NODES, PODS, WORKFLOWS, Kind, Object
 from graflow_operator.cluster_errors import ClusterError, ForbiddenError, NotFoundError
-from graflow_operator.facts import PodFact, of_pod, seconds
+from graflow_operator.facts import PodFact, of_pod
 from graflow_operator.leftovers import Leftovers
 from graflow_operator.letters import FencedError, NotYetError
 from graflow_operator.parts import Parts
 from graflow_operator.refs import RunRef
 from graflow_operator.retention import Retention
+from graflow_operator.stuck import seconds
 from graflow_operator.sweep import Sweep
 
 POD_SELECTOR = f"{names.LABEL_APP_NAME}={names.RUNNER_APP},{names.LABEL_RUN}"

@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graflow.api import names
 from graflow.api.pod import PodSettings
@@ -26,7 +26,8 @@ from graflow_operator.cluster_errors import (
     TooManyError,
     UnavailableError,
 )
-from graflow_operator.facts import PodFact, of_pod
+from graflow_operator.denials import denial
+from graflow_operator.facts import Ended, PodFact, Taken, of_pod
 from graflow_operator.letters import (
     Judged,
     Letter,
@@ -64,6 +65,12 @@ class Known:
     why: Error | None = None
     """Why it is lost, if nothing better is found."""
 
+    given_up: Error | None = None
+    """What it waited for too long, if it did; its pod is gone for that reason."""
+
+    taken: Taken | None = None
+    """Who took its pod away, if that was seen before it was gone."""
+
 
 @dataclass(frozen=True)
 class Errands:
@@ -81,33 +88,52 @@ class Errands:
         task: TaskSpec,
         body: Object,
         wanted: Callable[[], bool],
+        *,
+        mendable: bool,
     ) -> None:
-        """Make the attempt's pod, or adopt it; try until that is known, or no longer wanted."""
-        pause = RETRY_S
+        """Make the attempt's pod, or adopt it; try until that is known, or no longer wanted.
+
+        Args:
+            attempt: Which attempt.
+            task: Its task.
+            body: The pod.
+            wanted: Whether it is still to be made.
+            mendable: Whether parts of it come from where somebody can mend them.
+        """
+        pause, unsure = RETRY_S, False
         while wanted():
             try:
                 made = await self.parts.cluster.create(PODS, self.run.namespace, body)
             except AlreadyExistsError:
                 if await self._adopt(attempt, task):
                     return
-            except InvalidError as error:
-                words = f"the API server finds the pod of task {task.name!r} invalid: {error}"
-                broken = Error(reasons.START_FAILED, words, retryable=False)
-                self.deliver(Unstartable(attempt, broken))
-                return
-            except (ForbiddenError, NotFoundError) as error:
-                self.deliver(Refused(attempt, str(error)))
-                return
             except TooManyError as error:
                 await self.parts.sleep(error.retry_after_s)
                 continue
-            except UnavailableError as error:
-                log.warning("%s: pod of attempt %s: %s", self.run, attempt, error)
+            except (ForbiddenError, InvalidError, NotFoundError, UnavailableError) as error:
+                why = denial(error)
+                if why is None:
+                    unsure = True
+                    log.warning("%s: pod of attempt %s: %s", self.run, attempt, error)
+                elif unsure:
+                    # An earlier try may have made it all the same, so the number may be burnt.
+                    if await self._adopt(attempt, task):
+                        return
+                else:
+                    self._refused(attempt, why, error.retry_after_s, mendable=mendable)
+                    return
             else:
                 self._seen(made)
                 return
             await self.parts.sleep(pause)
             pause = min(pause * 2, MOST_RETRY_S)
+
+    def _refused(self, attempt: AttemptRef, why: Error, after_s: float, *, mendable: bool) -> None:
+        """Say that there is no pod, for now or for good."""
+        if why.reason == reasons.POD_INVALID and not mendable:
+            self.deliver(Unstartable(attempt, replace(why, retryable=False)))
+        else:
+            self.deliver(Refused(attempt, why, after_s))
 
     async def profile(
         self, attempt: AttemptRef, name: str, wanted: Callable[[], bool]
@@ -127,7 +153,8 @@ class Errands:
                     self.deliver(ProfileAwaited(attempt, told))
                 await self.parts.sleep(FRESH_S)
             except ForbiddenError as error:
-                self.deliver(Refused(attempt, f"RunnerProfile {name!r}: {error}"))
+                words = f"RunnerProfile {name!r}: {error}"
+                self.deliver(Refused(attempt, Error(reasons.FORBIDDEN, words)))
                 return None
             else:
                 if told is None:
@@ -153,7 +180,7 @@ class Errands:
             self._seen(pod)
         else:
             words = f"pod {name} exists and is not of this run; delete it"
-            self.deliver(Judged(attempt, Lost(Error(reasons.POD_REFUSED, words))))
+            self.deliver(Judged(attempt, Lost(Error(reasons.POD_REFUSED, words), spends=False)))
         return True
 
     def _seen(self, pod: Object) -> None:
@@ -230,24 +257,27 @@ class Errands:
         self, attempt: AttemptRef, task: TaskSpec, known: Known, name: str
     ) -> Verdict:
         claim, ended = known.claim, known.fact.ended if known.fact else None
-        vanished = Lost(known.why) if known.why else verdicts.gone(name, claimed=bool(claim))
+        if known.given_up is not None and not claim:
+            return verdicts.given_up(known.given_up)
         if task.container is not None:
-            if ended is None:
-                return vanished
-            verdict = verdicts.of_container(name, ended)
+            verdict = verdicts.of_container(name, ended) if ended else _vanished(name, known)
             if isinstance(verdict, Succeeded):
                 return await self._settled(attempt, Outcome(Returned(verdict.value))) or verdict
             return verdict
-        if claim:
-            found = self._read(ended.message if ended else "", attempt, claim)
-            if found is None:
-                found = await self._left_in_store(attempt, claim)
-            report = await self._settled(attempt, found) if found is not None else None
-            if report is not None:
-                return report
+        if claim and (report := await self._outcome(attempt, claim, ended)):
+            return report
         if ended is None:
-            return vanished
+            return _vanished(name, known)
         return verdicts.of_runner(name, ended, claimed=bool(claim))
+
+    async def _outcome(
+        self, attempt: AttemptRef, claim: str, ended: Ended | None
+    ) -> Succeeded | Failed | None:
+        """Return what a runner left in its pod or in the store; None if that is nothing."""
+        found = self._read(ended.message if ended else "", attempt, claim)
+        if found is None:
+            found = await self._left_in_store(attempt, claim)
+        return await self._settled(attempt, found) if found is not None else None
 
     async def _left_in_store(self, attempt: AttemptRef, claim: str) -> Outcome | None:
         """Put a tombstone where an outcome would be; if there is an outcome already, return it."""
@@ -311,3 +341,10 @@ class Errands:
         except (NotFoundError, InvalidError):
             return
         self._seen(pod)
+
+
+def _vanished(name: str, known: Known) -> Lost:
+    """Return the verdict on an attempt whose pod is out of reach, and shows no end."""
+    if known.why is not None:
+        return Lost(known.why)
+    return verdicts.gone(name, claimed=bool(known.claim), taken=known.taken)

@@ -2,17 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from graflow.api import names
-from graflow.machine import reasons
+from graflow_operator import stuck
 from graflow_operator.refs import AttemptRef, controllers, owner_name
+from graflow_operator.stuck import Pending, condition, seconds
 
 SIGNAL_BASE = 128
-_IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull",
-          "ImageInspectError", "RegistryUnavailable"}  # fmt: skip
-_CONFIG = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Who takes a pod away, or has, in the words of Kubernetes."""
+
+    reason: str = ""
+    """That of the condition DisruptionTarget; empty when somebody just deleted the pod."""
+
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +39,14 @@ class Ended:
     """The kubelet's word about the pod: Evicted, DeadlineExceeded …; often empty."""
 
     pod_message: str = ""
-    disrupted: bool = False
-    """Whether the pod was taken away: evicted, preempted, deleted."""
+    taken: Taken | None = None
+    """Who took the pod away, if that is why it ended."""
 
+    init: str = ""
+    """The init container that all this is about, if one failed before the task's could run."""
 
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """Why the task's container does not run yet."""
-
-    reason: str
-    message: str
+    memory_limit: str = ""
+    """Of the container, as Kubernetes writes it; empty if it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,9 @@ class PodFact:
 
     ended: Ended | None = None
     pending: Pending | None = None
+    taken: Taken | None = None
+    """Who takes it away, if anybody does."""
+
     ready: bool = True
     """False when its node does not answer for it."""
 
@@ -95,10 +103,13 @@ def of_pod(pod: Mapping[str, Any]) -> PodFact | None:
         return None
     if not metadata["name"].endswith(f"-{names.short_hash(f'{run}/{attempt}')}"):
         return None
-    container = _task_container(status)
+    container = _container(status, "containerStatuses", names.TASK_CONTAINER)
     state = container.get("state", {})
-    ended = _ended(metadata, status, state.get("terminated"))
-    running = "running" in state or (ended is not None and ended.exit_code is not None)
+    taken = _taken(metadata, status)
+    ended = _ended(pod, state.get("terminated"), taken)
+    running = "running" in state or (
+        ended is not None and ended.exit_code is not None and not ended.init
+    )
     return PodFact(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -114,14 +125,10 @@ def of_pod(pod: Mapping[str, Any]) -> PodFact | None:
         finalizers=tuple(metadata.get("finalizers", ())),
         running=running,
         ended=ended,
-        pending=None if running or ended else _pending(status, state.get("waiting")),
-        ready=_condition(status, "Ready").get("reason") != "NodeNotReady",
+        pending=None if running or ended else stuck.pending(status, state.get("waiting")),
+        taken=taken,
+        ready=condition(status, "Ready").get("reason") != "NodeNotReady",
     )
-
-
-def seconds(time: str | None) -> float:
-    """Return a time of Kubernetes as seconds since the epoch; 0.0 if there is none."""
-    return datetime.fromisoformat(time).timestamp() if time else 0.0
 
 
 def _version(metadata: Mapping[str, Any]) -> int:
@@ -129,56 +136,79 @@ def _version(metadata: Mapping[str, Any]) -> int:
     return int(version) if version.isdecimal() else 0
 
 
-def _task_container(status: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the status of the one container that counts: sidecars may run on."""
-    for container in status.get("containerStatuses", ()):
-        if container.get("name") == names.TASK_CONTAINER:
+def _container(status: Mapping[str, Any], field: str, name: str) -> Mapping[str, Any]:
+    """Return the status of one container; that of the task is the one that counts."""
+    for container in status.get(field, ()):
+        if container.get("name") == name:
             found: Mapping[str, Any] = container
             return found
     return {}
 
 
-def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    for condition in status.get("conditions", ()):
-        if condition.get("type") == kind:
-            found: Mapping[str, Any] = condition
-            return found
-    return {}
+def _taken(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> Taken | None:
+    disruption = condition(status, "DisruptionTarget")
+    if disruption.get("status") == "True":
+        return Taken(disruption.get("reason", ""), disruption.get("message", ""))
+    return Taken() if "deletionTimestamp" in metadata else None
+
+
+def _taken_at(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> float:
+    """Return when it was decided to take a pod away, in seconds since the epoch."""
+    deleted_at = seconds(metadata.get("deletionTimestamp"))
+    decided = [
+        deleted_at and deleted_at - metadata.get("deletionGracePeriodSeconds", 0),
+        seconds(condition(status, "DisruptionTarget").get("lastTransitionTime")),
+    ]
+    return min((moment for moment in decided if moment), default=0.0)
 
 
 def _ended(
-    metadata: Mapping[str, Any],
-    status: Mapping[str, Any],
-    terminated: Mapping[str, Any] | None,
+    pod: Mapping[str, Any], terminated: Mapping[str, Any] | None, taken: Taken | None
 ) -> Ended | None:
+    metadata, status = pod["metadata"], pod.get("status", {})
     if terminated is None and status.get("phase") not in ("Succeeded", "Failed"):
         return None
+    name, init = names.TASK_CONTAINER, ""
+    if terminated is None and (failed := _failed_init(status)):
+        terminated, init = failed["state"]["terminated"], failed["name"]
+        name = init
     terminated = terminated or {}
-    disruption = _condition(status, "DisruptionTarget")
-    disrupted = disruption.get("status") == "True"
-    # The kubelet's stand-in for a container it lost sight of: no exit code of the program's own.
-    known = terminated.get("reason") != "ContainerStatusUnknown"
+    finished_at = seconds(terminated.get("finishedAt"))
+    if finished_at and finished_at < _taken_at(metadata, status):
+        taken = None  # it had ended by itself before anybody wanted the pod away
     return Ended(
-        exit_code=terminated.get("exitCode") if known else None,
+        exit_code=terminated.get("exitCode") if _is_known(terminated) else None,
         container_reason=terminated.get("reason", ""),
         message=terminated.get("message", ""),
-        pod_reason=status.get("reason", "") or (disruption.get("reason", "") if disrupted else ""),
-        pod_message=status.get("message", "") or disruption.get("message", ""),
-        disrupted=disrupted or "deletionTimestamp" in metadata,
+        pod_reason=status.get("reason", ""),
+        pod_message=status.get("message", ""),
+        taken=taken,
+        init=init,
+        memory_limit=_memory_limit(pod, name),
     )
 
 
-def _pending(status: Mapping[str, Any], waiting: Mapping[str, Any] | None) -> Pending:
-    scheduled = _condition(status, "PodScheduled")
-    if scheduled.get("status") == "False":
-        reason = scheduled.get("reason") or reasons.UNSCHEDULABLE
-        known = reason in (reasons.UNSCHEDULABLE, "SchedulerError")
-        words = scheduled.get("message") or "the scheduler has not found a node yet"
-        return Pending(reasons.UNSCHEDULABLE if known else reason, words)
-    word = (waiting or {}).get("reason", "")
-    message = (waiting or {}).get("message", "")
-    if word in _IMAGE:
-        return Pending(reasons.IMAGE_PULL, message or word)
-    if word in _CONFIG:
-        return Pending(reasons.START_FAILED, f"{word}: {message}".rstrip(": "))
-    return Pending(reasons.POD_PENDING, message or word or "the node has not started it yet")
+def _is_known(terminated: Mapping[str, Any]) -> bool:
+    """Whether an exit code is the program's own.
+
+    Otherwise it is the stand-in of a kubelet, or of a container runtime, for a container that it
+    lost sight of, as when the node was started anew.
+    """
+    return terminated.get("reason") not in ("ContainerStatusUnknown", "Unknown")
+
+
+def _failed_init(status: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    for container in status.get("initContainerStatuses", ()):
+        if container.get("state", {}).get("terminated", {}).get("exitCode"):
+            found: Mapping[str, Any] = container
+            return found
+    return None
+
+
+def _memory_limit(pod: Mapping[str, Any], container: str) -> str:
+    spec = pod.get("spec", {})
+    for found in (*spec.get("containers", ()), *spec.get("initContainers", ())):
+        if found.get("name") == container:
+            limits = (found.get("resources") or {}).get("limits") or {}
+            return str(limits.get("memory", ""))
+    return ""

@@ -18,7 +18,7 @@ from graflow.machine.events import (
 )
 from graflow.machine.reducer import fold
 from graflow.machine.state import Activation, Error, Phase, RunPhase, State, Transition
-from graflow_operator import judged
+from graflow_operator import judged, takings
 from graflow_operator.bundles import Bundle
 from graflow_operator.facts import PodFact
 from graflow_operator.letters import Claim, FencedError, NotYetError, Report
@@ -153,6 +153,9 @@ class Draft:
         if limit is not None and self._now - began >= limit:
             words = f"the task was stopped: its timeoutSeconds, {limit:g}, have passed"
             return Failed(replace(report.error, reason=reasons.DEADLINE_EXCEEDED, message=words))
+        if fact is not None and fact.taken is not None:
+            why = takings.taken(fact.name, fact.taken, "while its task ran")
+            return Lost(replace(report.error, reason=why.reason, message=why.message))
         words = f"the task was told to stop (SIGTERM): {report.error.message}"
         return Lost(replace(report.error, message=words))
 
@@ -164,10 +167,10 @@ class Draft:
         match verdict:
             case Succeeded(value=value, directives=directives):
                 self._fold(AttemptSucceeded(*pair, value, self._now, directives))
-            case Failed(error=error):
+            case Failed(error=error, spends=spends):
                 if activation:
                     error = judged.verdict(self._program, self.state, activation, error)
-                self._fold(AttemptFailed(*pair, error, self._now))
+                self._fold(AttemptFailed(*pair, error, self._now, spends))
                 self._remember(attempt, activation, error, log)
             case Lost(error=error, spends=spends):
                 self._fold(AttemptLost(*pair, error, self._now, spends))

@@ -6,17 +6,20 @@ operator that was restarted does the very same.
 
 import asyncio
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from functools import partial
 
 from graflow.api.placement import laid_over, profile_of
 from graflow.api.pod import PodSettings
-from graflow.machine import reasons
+from graflow.machine import faults, reasons
 from graflow.machine.check import Problem
 from graflow.machine.commands import StartAttempt
 from graflow.machine.due import due
+from graflow.machine.faults import FaultKind
 from graflow.machine.state import Error, Phase, State
 from graflow_operator import folding, orders, pods, trials
 from graflow_operator.cluster_errors import ForbiddenError, NotFoundError
+from graflow_operator.denials import denial
 from graflow_operator.dispatch import Dispatch
 from graflow_operator.errands import BadInputError, Errands, Known
 from graflow_operator.facts import PodFact
@@ -28,9 +31,6 @@ from graflow_operator.program import Program
 from graflow_operator.refs import AttemptRef, RunRef
 from graflow_operator.snapshot import Snapshot
 from graflow_operator.work import work_of
-
-START_PATIENCE_S = 300.0
-"""How long an image may not be had, or a container not be made, before another pod is tried."""
 
 
 class Hands:
@@ -60,7 +60,7 @@ class Hands:
         """Attempts whose node is lost: their pods' news will not come any more."""
 
         self._given_up: dict[AttemptRef, Error] = {}
-        """Attempts whose containers did not start for too long; lost when their pods are gone."""
+        """Attempts that waited too long for what they need; failed when their pods are gone."""
 
         self._secret_made = ""
         """The name of the last one."""
@@ -119,15 +119,19 @@ class Hands:
     def wakes(self) -> list[float]:
         """Return when to look again though nothing may have come, in seconds since the epoch."""
         return [
-            self.gives_up_at(fact)
+            until
             for attempt, fact in self._book.facts.items()
-            if _is_stuck(fact) and attempt not in self._given_up
+            if (until := self.gives_up_at(fact)) and attempt not in self._given_up
         ]
 
-    @staticmethod
-    def gives_up_at(fact: PodFact) -> float:
+    def gives_up_at(self, fact: PodFact) -> float:
         """Return when a pod is given up that does not start; 0 if it is waited for without end."""
-        return fact.created_at + START_PATIENCE_S if _is_stuck(fact) else 0.0
+        pending = fact.pending
+        if pending is None or fact.ended:
+            return 0.0
+        if faults.of(pending.reason).kind is not FaultKind.CONFIGURATION:
+            return 0.0
+        return (pending.since or fact.created_at) + self._parts.settings.configuration_s
 
     def left(self) -> bool:
         """Whether pods are still to be stopped or let go, or errands under way."""
@@ -155,8 +159,7 @@ class Hands:
         inputs: dict[str, str] = {}
         profile: PodSettings | None = None
         if name := profile_of(task, program.spec):
-            wanted = partial(self._is_wanted, attempt)
-            profile = await self._errands.profile(attempt, name, wanted)
+            profile = await self._errands.profile(attempt, name, partial(self._is_wanted, attempt))
             if profile is None:
                 return
         try:
@@ -173,9 +176,13 @@ class Hands:
             self._deliver(Unstartable(attempt, broken))
             return
         except (ForbiddenError, NotFoundError) as error:
-            self._deliver(Refused(attempt, f"the Secret with the run's key: {error}"))
+            why = denial(error) or Error(reasons.POD_REFUSED, str(error))
+            words = f"the Secret with the run's key: {why.message}"
+            self._deliver(Refused(attempt, replace(why, message=words)))
             return
-        await self._errands.start(attempt, task, body, lambda: self._is_wanted(attempt))
+        wanted = partial(self._is_wanted, attempt)
+        mendable = profile is not None
+        await self._errands.start(attempt, task, body, wanted, mendable=mendable)
         if attempt in self._book.facts:
             self._mark(attempt, "created")
 
@@ -220,21 +227,23 @@ class Hands:
             if attempt in self._committed.held or not (lost or why or (fact and fact.ended)):
                 continue
             task, claim = work_of(program, state, activation).task, activation.claim
-            why = why or self._given_up.get(attempt)
+            given_up, taken = self._given_up.get(attempt), self._book.taken.get(attempt)
+            known = Known(claim, fact, why, given_up, taken)
             self._dispatch.send(
-                ("inquire", attempt),
-                partial(self._errands.inquire, attempt, task, Known(claim, fact, why)),
+                ("inquire", attempt), partial(self._errands.inquire, attempt, task, known)
             )
 
     def _give_up(self, state: State, now: float) -> None:
-        """Take away pods whose containers cannot start: another try, on another node, may do."""
+        """Take away pods that wait for what nobody has mended in all the time there was."""
         for attempt, activation in folding.current(state):
             fact = self._book.facts.get(attempt)
-            if fact is None or not _is_stuck(fact) or activation.claim:
+            until = self.gives_up_at(fact) if fact else 0.0
+            if fact is None or fact.pending is None or activation.claim:
                 continue
-            if now < fact.created_at + START_PATIENCE_S or fact.pending is None:
+            if not until or now < until:
                 continue
-            words = f"pod {fact.name} did not start in {START_PATIENCE_S:.0f} s"
+            patience_s = self._parts.settings.configuration_s
+            words = f"pod {fact.name} could not start in {patience_s:g} s"
             self._given_up[attempt] = Error(fact.pending.reason, f"{words}: {fact.pending.message}")
             if fact.uid not in self._removed:
                 self._dispatch.send(("remove", fact.uid), partial(self._remove, fact))
@@ -259,8 +268,3 @@ class Hands:
     async def _remove(self, fact: PodFact) -> None:
         await self._errands.remove(fact)
         self._removed.add(fact.uid)
-
-
-def _is_stuck(fact: PodFact) -> bool:
-    hopeless = (reasons.IMAGE_PULL, reasons.START_FAILED)
-    return fact.pending is not None and fact.pending.reason in hopeless and not fact.ended

@@ -59,7 +59,9 @@ class Refused:
     """The API server does not let the attempt's pod be made, for now; there is none."""
 
     attempt: AttemptRef
-    message: str
+    error: Error
+    after_s: float = 0.0
+    """How long the API server asks to be left alone, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)

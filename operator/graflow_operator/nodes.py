@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from graflow_operator.facts import seconds
+from graflow_operator.stuck import seconds
 
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from graflow_operator.facts import PodFact
+from graflow_operator.facts import PodFact, Taken
 from graflow_operator.refs import AttemptRef
+from graflow_operator.stuck import telling
 
 
 class PodBook:
@@ -20,6 +21,9 @@ class PodBook:
         """Attempts whose pods were seen once, or may have been made by a predecessor, and are not
         there any more as far as is known. To be believed only after the API server was asked."""
 
+        self.taken: dict[AttemptRef, Taken] = {}
+        """Who took those away, where that was seen."""
+
     def seen(self, fact: PodFact) -> None:
         """Take note of a pod; news older than what is known is dropped, an end never undone."""
         if fact.uid in self._over and not fact.ended:
@@ -30,8 +34,10 @@ class PodBook:
                 return
             if known.ended and not fact.ended:
                 fact = replace(fact, ended=known.ended, running=known.running)
+            fact = replace(fact, pending=telling(known.pending, fact.pending))
         self.facts[fact.attempt] = fact
         self.missing.discard(fact.attempt)
+        self.taken.pop(fact.attempt, None)
         self._ring()
 
     def gone(self, attempt: AttemptRef, uid: str) -> None:
@@ -45,6 +51,8 @@ class PodBook:
         else:
             del self.facts[attempt]
             self.missing.add(attempt)
+            if known.taken is not None:
+                self.taken[attempt] = known.taken
         self._ring()
 
     def listed(self, facts: Iterable[PodFact], known_before: Iterable[str]) -> None:

@@ -124,7 +124,7 @@ class Record:
             StoreError, ClusterError: If it is not known whether it was written.
         """
         now = self._parts.clock()
-        moved = after.state is not before.state or after.held != before.held
+        moved = after.differs_from(before)
         old = self._commits.cursor
         written = moved or channel != self.channel
         if not written and not self._is_soft_due(now, changed=news != self._told):

@@ -1,13 +1,13 @@
-"""Pods that cannot be made for now, and when to try again.
+"""Pods that cannot be made for now: why, since when, and when to try again.
 
 The API server refuses them (quota, admission, rights), or their profile is missing.
 """
 
 import math
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
-from graflow.machine import reasons
+from graflow.machine.faults import FaultKind, of
 from graflow.machine.state import Error
 from graflow_operator.refs import AttemptRef
 
@@ -23,37 +23,108 @@ class Refusal:
     """When to try again, in seconds since the epoch; infinite where somebody will tell."""
 
     delay_s: float
-    message: str
-    """In the API server's words, where it is the one that refuses."""
+    error: Error
+    """Why, in the API server's words, where it is the one that refuses."""
 
-    reason: str = reasons.POD_REFUSED
+    since: float
+    """Since when it is refused for reasons of this kind, in seconds since the epoch."""
+
+    @property
+    def reason(self) -> str:
+        """Why, in one word."""
+        return self.error.reason
+
+    @property
+    def message(self) -> str:
+        """Why, in words."""
+        return self.error.message
+
+    gives_up_at: float = 0.0
+    """When it has lasted for too long, in seconds since the epoch; 0 if it may last for ever."""
+
+    @property
+    def is_configuration(self) -> bool:
+        """Whether somebody has to mend something, and is not given for ever to do so."""
+        return of(self.error.reason).kind is FaultKind.CONFIGURATION
 
 
 class Refusals(dict[AttemptRef, Refusal]):
     """The refusals of one run, by attempt."""
 
-    def add(self, attempt: AttemptRef, message: str, now: float) -> None:
-        """Note another refusal; each waits twice as long as the one before."""
-        known = self.get(attempt)
-        delay = min(known.delay_s * 2, MOST_S) if known else FIRST_S
-        self[attempt] = Refusal(now + delay, delay, message)
+    def __init__(self, patience_s: float) -> None:
+        """Remember refusals.
 
-    def await_profile(self, attempt: AttemptRef, error: Error) -> None:
+        Args:
+            patience_s: How long somebody has to mend what is wrong, in seconds.
+        """
+        super().__init__()
+        self._patience_s = patience_s
+        self._before: dict[AttemptRef, float] = {}
+        """Since when, of those that a predecessor knew of."""
+
+    def recall(self, known: Mapping[AttemptRef, float]) -> None:
+        """Take over since when attempts have been refused, as an operator before has noted it."""
+        self._before = dict(known)
+
+    def add(self, attempt: AttemptRef, error: Error, now: float, after_s: float = 0.0) -> None:
+        """Note another refusal; each waits twice as long as the one before, and at least so long.
+
+        Args:
+            attempt: Whose pod was refused.
+            error: Why.
+            now: Seconds since the epoch.
+            after_s: How long the API server asks to be left alone, in seconds.
+        """
+        known = self.get(attempt)
+        delay = min(known.delay_s * 2, MOST_S) if known and known.delay_s else FIRST_S
+        delay = max(delay, after_s)
+        self._note(attempt, Refusal(now + delay, delay, error, now))
+
+    def await_profile(self, attempt: AttemptRef, error: Error, now: float) -> None:
         """Note that nothing is to be tried before the profile is there."""
-        self[attempt] = Refusal(math.inf, 0.0, error.message, error.reason)
+        self._note(attempt, Refusal(math.inf, 0.0, error, now))
+
+    def _note(self, attempt: AttemptRef, made: Refusal) -> None:
+        known = self.get(attempt)
+        since = self._before.get(attempt) if made.is_configuration else None
+        if known is not None and known.is_configuration is made.is_configuration:
+            since = known.since
+        if since is None:
+            since = made.since
+        gives_up_at = since + self._patience_s if made.is_configuration else 0.0
+        self[attempt] = replace(made, since=since, gives_up_at=gives_up_at)
 
     def profile_found(self, attempt: AttemptRef) -> None:
         """Note that the profile is there."""
         self.pop(attempt, None)
 
+    def noted(self) -> Mapping[AttemptRef, float]:
+        """Return since when attempts have been refused that are not to be so for ever."""
+        known = {ref: refusal.since for ref, refusal in self.items() if refusal.is_configuration}
+        return {**self._before, **known}
+
+    def overdue(self, now: float) -> dict[AttemptRef, Error]:
+        """Return the attempts that nobody has helped for so long, and why they were refused.
+
+        Not those that are being tried just now: their pods may come to exist.
+        """
+        return {
+            attempt: refusal.error
+            for attempt, refusal in self.items()
+            if refusal.is_configuration and refusal.gives_up_at <= now < refusal.until
+        }
+
     def wakes(self) -> list[float]:
-        """Return when to try again, in seconds since the epoch."""
-        return [refusal.until for refusal in self.values() if math.isfinite(refusal.until)]
+        """Return when to look again, in seconds since the epoch."""
+        tries = [refusal.until for refusal in self.values() if math.isfinite(refusal.until)]
+        return tries + [r.gives_up_at for r in self.values() if r.is_configuration]
 
     def keep(self, attempts: Collection[AttemptRef]) -> None:
         """Forget all but these: the others have a pod now, or need none any more."""
         for attempt in self.keys() - attempts:
             del self[attempt]
+        for attempt in self._before.keys() - attempts:
+            del self._before[attempt]
 
     def waiting(self, now: float) -> set[AttemptRef]:
         """Return the attempts whose next try is not due yet."""

@@ -124,6 +124,10 @@ class Settings:
     node_lost_s: float = 300.0
     """How long a node must have been away before its attempts count as lost, in seconds."""
 
+    configuration_s: float = 3600.0
+    """How long a task waits for what somebody has to mend (an image, a Secret, a quota) before it
+    fails, in seconds."""
+
 
 def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     """Return the parser of the command line; defaults are what the environment says."""
@@ -175,6 +179,13 @@ def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     add("pods-keep-logs", "GRAFLOW_PODS_KEEP_LOGS", "true", what)
     add("check-peer", "GRAFLOW_CHECK_PEER", "true", "claims only from the pod's own address")
     add("pods-per-namespace", "GRAFLOW_PODS_PER_NAMESPACE", "0", "most runner pods of each; 0: any")
+    add("node-lost-seconds", "GRAFLOW_NODE_LOST_SECONDS", "300", "a node away so long is lost")
+    add(
+        "configuration-seconds",
+        "GRAFLOW_CONFIGURATION_SECONDS",
+        "3600",
+        "a task that waits so long for an image, a Secret, a quota to be mended fails",
+    )
     add("log-format", "GRAFLOW_LOG_FORMAT", "text", "text or json")
     add("log-level", "GRAFLOW_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
     return found
@@ -225,6 +236,8 @@ def read(arguments: Sequence[str], environ: Mapping[str, str], *, namespace: str
         pods=_pod_policy(given),
         check_peer=_choice("GRAFLOW_CHECK_PEER", given.check_peer, BOOLEANS) == "true",
         pods_per_namespace=_number("GRAFLOW_PODS_PER_NAMESPACE", given.pods_per_namespace),
+        node_lost_s=_number("GRAFLOW_NODE_LOST_SECONDS", given.node_lost_seconds),
+        configuration_s=_number("GRAFLOW_CONFIGURATION_SECONDS", given.configuration_seconds),
         log_format=_choice("GRAFLOW_LOG_FORMAT", given.log_format, ("text", "json")),
         log_level=_choice(
             "GRAFLOW_LOG_LEVEL", given.log_level, ("DEBUG", "INFO", "WARNING", "ERROR")

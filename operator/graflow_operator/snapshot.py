@@ -38,6 +38,10 @@ class Snapshot:
     """Attempts that are due and must not start yet, so that no pod of them can ever have existed.
     The commit that lets one go is what allows its pod to be made."""
 
+    refused: Mapping[AttemptRef, float] = field(default_factory=dict)
+    """Attempts whose pods cannot be made for want of what somebody has to mend, and since when in
+    seconds since the epoch."""
+
     reported: Mapping[AttemptRef, str] = field(default_factory=dict)
     """Claims whose report was committed, while their pods may still repeat it."""
 
@@ -46,6 +50,11 @@ class Snapshot:
 
     decided: tuple[Transition, ...] = ()
     """What tasks have decided since the snapshot before; not persisted here."""
+
+    def differs_from(self, before: "Snapshot") -> bool:
+        """Whether it holds what must be made durable beside what is."""
+        moved = self.state is not before.state or self.held != before.held
+        return moved or self.refused != before.refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +98,10 @@ def pack(snapshot: Snapshot) -> Packed:
         document["attempts"] = {str(n): [astuple(one) for one in found] for n, found in attempts}
     if snapshot.history.logs:
         document["logs"] = {str(number): log for number, log in snapshot.history.logs.items()}
+    if snapshot.refused:
+        document["refused"] = [
+            [ref.activation, ref.attempt, since] for ref, since in sorted(snapshot.refused.items())
+        ]
     text = json.dumps(document, separators=(",", ":"))
     return Packed(snapshot.state.seq, zlib.compress(text.encode(), level=6))
 
@@ -111,6 +124,7 @@ def unpack(plan: Plan, data: bytes) -> Snapshot:
         return Snapshot(
             codec.decode(plan, document["machine"]),
             frozenset(AttemptRef(a, n) for a, n in document["held"]),
+            {AttemptRef(a, n): since for a, n, since in document.get("refused", ())},
             {AttemptRef(a, n): claim for a, n, claim in document["reported"]},
             _history(document),
         )

@@ -80,7 +80,7 @@ def _wait(  # noqa: PLR0911 - a table
 ) -> Wait | None:
     fact, refusal = known.pods.get(attempt), known.refusals.get(attempt)
     if refusal is not None:
-        return Wait(refusal.reason, refusal.message)
+        return Wait(refusal.reason, refusal.message, refusal.gives_up_at)
     if attempt in known.held:
         if known.limits.suspend:
             return Wait(reasons.SUSPENDED, "spec.suspend is true")

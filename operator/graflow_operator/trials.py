@@ -13,10 +13,12 @@ from itertools import islice
 from graflow.api.placement import laid_over, profile_of
 from graflow.api.pod import PodSettings
 from graflow.api.workflow import TaskSpec
+from graflow.machine import reasons
 from graflow.machine.check import Problem
 from graflow_operator import pods
 from graflow_operator.cluster import PODS, Object
 from graflow_operator.cluster_errors import ClusterError, ForbiddenError, InvalidError
+from graflow_operator.denials import denial
 from graflow_operator.parts import Parts
 from graflow_operator.pods import Runner
 from graflow_operator.profiles import ProfileUnusableError
@@ -96,8 +98,9 @@ async def _tried(parts: Parts, runner: Runner, program: Program, one: _Candidate
     try:
         await parts.cluster.try_create(PODS, run.namespace, _nameless(runner, one.task, below))
     except InvalidError as error:
-        if _NO_TRIAL in str(error):
-            return None
+        why = denial(error)
+        if _NO_TRIAL in str(error) or why is None or why.reason != reasons.POD_INVALID:
+            return None  # a policy of the cluster may say no today, and its maker yes tomorrow
         by = f", made from the profile {one.profile!r}," if one.profile else ""
         words = f"the API server finds the pod of task {name!r}{by} invalid: {error}"
         return Problem(f"{one.field}.pod", words)

@@ -1,14 +1,15 @@
 """How an attempt ended, judged from all that is known of it. Pure."""
 
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from graflow.machine import reasons
+from graflow.machine import faults, reasons
 from graflow.machine.directives import Directive
+from graflow.machine.faults import FaultKind
 from graflow.machine.state import Error
-from graflow_operator import strictjson
-from graflow_operator.facts import SIGNAL_BASE, Ended
+from graflow_operator import strictjson, takings
+from graflow_operator.facts import SIGNAL_BASE, Ended, Taken
 
 EXIT_BAD_ENVIRONMENT = 64
 EXIT_FENCED = 65
@@ -40,9 +41,11 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """It is the task's own fault."""
+    """It is the task's own fault, or nothing that another attempt could help."""
 
     error: Error
+    spends: bool = True
+    """Whether that is one of the task's attempts; False where user code had no part in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,34 +65,46 @@ def invalid(words: str) -> Failed:
     return Failed(Error(reasons.INVALID_TRANSITION, words, retryable=False))
 
 
-def gone(pod: str, *, claimed: bool) -> Lost:
+def gone(pod: str, *, claimed: bool, taken: Taken | None = None) -> Lost:
     """Return the verdict on an attempt whose pod is no more, with no outcome anywhere.
 
     Before the claim the pod may never have existed: its maker may have died before it made it.
     """
     state = "while its task ran" if claimed else "before its runner had asked for the task"
-    return Lost(Error(reasons.POD_LOST, f"pod {pod} was deleted {state}"), spends=claimed)
+    if taken is not None:
+        return Lost(takings.taken(pod, taken, state), spends=claimed)
+    return Lost(Error(reasons.POD_LOST, f"pod {pod} went away {state}"), spends=claimed)
 
 
-def of_runner(pod: str, ended: Ended, *, claimed: bool) -> Verdict:  # noqa: PLR0911 - a table
+def unstartable(error: Error) -> Failed:
+    """Return the verdict on an attempt of which no pod can ever be made."""
+    spends = faults.of(error.reason).kind is FaultKind.USER
+    return Failed(replace(error, retryable=False), spends=spends)
+
+
+def given_up(error: Error) -> Failed:
+    """Return the verdict on an attempt that waited too long for what it needs: a configuration's.
+
+    No user code has run, and another attempt would wait for the same.
+    """
+    return Failed(replace(error, retryable=False), spends=False)
+
+
+def of_runner(pod: str, ended: Ended, *, claimed: bool) -> Verdict:
     """Return the verdict on a runner that ended and left no outcome anywhere."""
-    if ended.pod_reason == reasons.DEADLINE_EXCEEDED:
-        return _deadline(pod)
-    if ended.container_reason == reasons.OOM_KILLED:
-        return _out_of_memory(pod)
-    if ended.disrupted or (ended.pod_reason and ended.exit_code is None):
-        return _taken_away(pod, ended)
-    code = ended.exit_code
-    if code is None or not claimed:
+    found = _by_kubernetes(pod, ended)
+    if found is not None:
+        return found
+    if not claimed:
         return _never_ran(pod, ended)
+    code = ended.exit_code
+    return _out_of_sight(pod, ended) if code is None else _by_code(pod, code)
+
+
+def _by_code(pod: str, code: int) -> Verdict:
     if code == EXIT_BUNDLE:
-        return Failed(
-            Error(
-                reasons.BUNDLE_CORRUPT,
-                f"the runner of pod {pod} could not use the code bundle; its log says why",
-                retryable=False,
-            )
-        )
+        words = f"the runner of pod {pod} could not use the code bundle; its log says why"
+        return Failed(Error(reasons.BUNDLE_CORRUPT, words, retryable=False))
     if code in _RUNNER_FAULTS:
         words = f"the runner of pod {pod} ended with code {code}: {_RUNNER_FAULTS[code]}"
         return Lost(Error(reasons.RUNNER_FAILED, words))
@@ -104,18 +119,29 @@ def of_runner(pod: str, ended: Ended, *, claimed: bool) -> Verdict:  # noqa: PLR
 
 def of_container(pod: str, ended: Ended) -> Verdict:
     """Return the verdict on a container task, of which the pod's status is the only record."""
+    code = ended.exit_code
+    if code == 0 and ended.container_reason != reasons.OOM_KILLED and not ended.init:
+        return _result(pod, ended.message)
+    found = _by_kubernetes(pod, ended)
+    if found is not None:
+        return found
+    return _out_of_sight(pod, ended) if code is None else _exit(pod, code, ended.message)
+
+
+def _by_kubernetes(pod: str, ended: Ended) -> Verdict | None:
+    """Return the verdict where Kubernetes itself tells of it, whatever was to run in the pod."""
     if ended.pod_reason == reasons.DEADLINE_EXCEEDED:
         return _deadline(pod)
     if ended.container_reason == reasons.OOM_KILLED:
-        return _out_of_memory(pod)
-    code = ended.exit_code
-    if code == 0:
-        return _result(pod, ended.message)
-    if ended.disrupted or (ended.pod_reason and code is None):
-        return _taken_away(pod, ended)
-    if code is None or ended.container_reason in ("StartError", "ContainerCannotRun"):
-        return _could_not_start(pod, ended)
-    return _exit(pod, code, ended.message)
+        return _out_of_memory(pod, ended)
+    if takings.exceeded_storage(ended):
+        words = f"pod {pod} wrote more than its limit: {ended.pod_message}"
+        return Failed(Error(reasons.EPHEMERAL_STORAGE_EXCEEDED, words))
+    if error := takings.taken_away(pod, ended):
+        return Lost(error)
+    if ended.init:
+        return _init_failed(pod, ended)
+    return _not_started(pod, ended) if _could_not_start(ended) else None
 
 
 def _result(pod: str, message: str) -> Verdict:
@@ -159,25 +185,48 @@ def _deadline(pod: str) -> Failed:
     return Failed(Error(reasons.DEADLINE_EXCEEDED, words))
 
 
-def _out_of_memory(pod: str) -> Failed:
-    words = f"pod {pod} used more memory than its limit; give the task more in pod.resources.limits"
+def _out_of_memory(pod: str, ended: Ended) -> Failed:
+    who = f"init container {ended.init!r} of pod {pod}" if ended.init else f"pod {pod}"
+    if ended.memory_limit:
+        words = (
+            f"{who} used more memory than its limit, {ended.memory_limit}; give the task more in"
+            " pod.resources.limits"
+        )
+    else:
+        words = (
+            f"{who} was killed for want of memory on its node; name what the task needs in"
+            " pod.resources, as requests and limits"
+        )
     return Failed(Error(reasons.OOM_KILLED, words))
 
 
-def _taken_away(pod: str, ended: Ended) -> Lost:
-    why = ended.pod_message or ended.pod_reason or "it was deleted"
-    reason = reasons.NODE_LOST if ended.pod_reason == "NodeLost" else reasons.EVICTED
-    return Lost(Error(reason, f"pod {pod} was taken away: {why}"))
+def _init_failed(pod: str, ended: Ended) -> Failed:
+    said = f": {last}" if (last := _last_line(ended.message)) else ""
+    code = "in a way nobody knows" if ended.exit_code is None else f"with code {ended.exit_code}"
+    words = f"init container {ended.init!r} of pod {pod} ended {code}{said}"
+    return Failed(Error(reasons.EXIT_CODE, words))
+
+
+def _could_not_start(ended: Ended) -> bool:
+    return ended.container_reason in ("StartError", "ContainerCannotRun")
+
+
+def _not_started(pod: str, ended: Ended) -> Failed:
+    words = f"the container of pod {pod} did not start: {_why(ended)}"
+    return Failed(Error(reasons.START_FAILED, words))
 
 
 def _never_ran(pod: str, ended: Ended) -> Lost:
     code = "" if ended.exit_code is None else f" with code {ended.exit_code}"
-    said = _last_line(ended.message) or ended.pod_message
-    why = said or ended.container_reason or "nothing says why"
-    words = f"pod {pod} ended{code} before its runner had taken the task: {why}"
+    words = f"pod {pod} ended{code} before its runner had taken the task: {_why(ended)}"
     return Lost(Error(reasons.RUNNER_FAILED, words))
 
 
-def _could_not_start(pod: str, ended: Ended) -> Failed:
-    why = ended.message or ended.pod_message or ended.container_reason or "nothing says why"
-    return Failed(Error(reasons.START_FAILED, f"the container of pod {pod} did not start: {why}"))
+def _out_of_sight(pod: str, ended: Ended) -> Lost:
+    words = f"the node lost sight of the container of pod {pod}: {_why(ended)}"
+    return Lost(Error(reasons.POD_LOST, words))
+
+
+def _why(ended: Ended) -> str:
+    said = _last_line(ended.message) or ended.pod_message
+    return said or ended.container_reason or "nothing says why"

@@ -80,7 +80,7 @@ def test_every_default_passes_and_is_in_the_schema():
 
 
 def test_values_are_few():
-    assert len((CHART / "values.yaml").read_text().splitlines()) < 150
+    assert len((CHART / "values.yaml").read_text().splitlines()) < 180
 
 
 def test_the_definitions_are_the_generated_ones_and_stay_after_uninstall(render):

@@ -13,9 +13,9 @@ INFRASTRUCTURE_FAULTS: Final = (
     Fault(
         reasons.POD_LOST,
         LOST,
-        "The attempt's pod is gone, and nothing says how it ended.",
+        "The attempt's pod, or its container, is gone, and nothing says how it ended.",
         "Look at the node and at the namespace's Events if it happens again.",
-        "no such pod",
+        "no such pod; container `ContainerStatusUnknown`, `Unknown`",
     ),
     Fault(
         reasons.POD_DELETED,
@@ -41,7 +41,7 @@ INFRASTRUCTURE_FAULTS: Final = (
     Fault(
         reasons.NODE_LOST,
         LOST,
-        "The pod's node is gone, or has not answered for `nodeLostSeconds`.",
+        "The pod's node is gone, or has not answered for `faults.nodeLostSeconds`.",
         "Look at the node; the attempt runs again on another one.",
         "`DeletionByPodGC`; pod `NodeLost`; node `NotReady`, out of service, or none",
     ),

@@ -50,6 +50,9 @@ class AttemptFailed:
     attempt: int
     error: Error
     at: float
+    spends: bool = True
+    """False when user code has had no part in it, nor would have in another attempt: then there is
+    none, and nothing is counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,9 +140,9 @@ def _failed(step: Fold, event: AttemptFailed) -> bool:
     node = node_of(step.plan, step.state, activation)
     if isinstance(node, GroupPlan | Exit):
         raise TypeError(f"{node.id!r} is no task and has no attempts")
-    failures = activation.failures + 1
+    failures = activation.failures + event.spends
     changes = {"failures": failures, "error": event.error, "claim": ""}
-    if may_again(node.retry, failures, retryable=event.error.retryable):
+    if event.spends and may_again(node.retry, failures, retryable=event.error.retryable):
         _try_again(step, activation, step.wait_s(activation, node.retry, failures), changes)
     else:
         fail(step, step.put(activation, Phase.FAILED, **changes), event.error)
@@ -158,7 +158,9 @@ def _lost(step: Fold, event: AttemptLost) -> bool:
     losses = activation.losses + event.spends
     changes = {"losses": losses, "error": event.error, "claim": ""}
     if losses <= most or step.halted(activation.scope):
-        _try_again(step, activation, loss_backoff_s(max(losses, 1)), changes)
+        # Numbers that were burnt count too: what takes every pod away must not make it spin.
+        wait_s = loss_backoff_s(max(activation.attempt - activation.failures, 1))
+        _try_again(step, activation, wait_s, changes)
     else:
         fail(step, step.put(activation, Phase.FAILED, **changes), event.error)
     return True

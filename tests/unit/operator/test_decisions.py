@@ -54,10 +54,11 @@ def test_a_refused_start_gives_its_place_to_the_next():
 
 
 def test_a_snapshot_comes_back_as_it_was():
-    before = Snapshot(STARTED, frozenset({C}), {A: "uid/nonce"})
+    before = Snapshot(STARTED, frozenset({C}), {C: 12.5}, {A: "uid/nonce"})
     packed = snapshot.pack(before)
     after = snapshot.unpack(PLAN, packed.data)
     assert (after.state.seq, after.held, after.reported) == (1, {C}, {A: "uid/nonce"})
+    assert after.refused == {C: 12.5}
     assert snapshot.pack(after).data == packed.data
     assert snapshot.inline_state(packed.inline_cursor()) == packed.data
     assert packed.stored_cursor("k")["sha256"] == hashlib.sha256(packed.data).hexdigest()

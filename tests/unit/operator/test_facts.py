@@ -7,31 +7,8 @@ from graflow.machine import reasons
 from graflow_operator import nodes, verdicts
 from graflow_operator.facts import Ended, of_pod
 from graflow_operator.refs import AttemptRef
-from graflow_operator.verdicts import Failed, Lost, Succeeded
-
-
-def pod(status=None, **metadata):
-    labels = {
-        "graflow.dev/run": "uid-1",
-        "graflow.dev/activation": "3",
-        "graflow.dev/attempt": "2",
-    }
-    ours = {
-        "name": names.pod_name("etl", "load", uid="uid-1", activation=3, attempt=2),
-        "uid": "u",
-        "resourceVersion": "7",
-        "labels": labels,
-        "ownerReferences": [{"kind": "Workflow", "uid": "uid-1", "controller": True}],
-    }
-    return {
-        "metadata": {**ours, **metadata},
-        "spec": {"nodeName": "n1"},
-        "status": status or {},
-    }
-
-
-def container(**state):
-    return {"containerStatuses": [{"name": "task", "state": state}]}
+from graflow_operator.verdicts import Succeeded
+from support.statuses import pod
 
 
 def test_a_pod_that_is_not_ours_is_none():
@@ -67,89 +44,6 @@ def test_the_end_is_that_of_the_task_container_whatever_sidecars_do():
     assert fact.ended == Ended(exit_code=3, container_reason="Error")
 
 
-def test_a_container_that_the_kubelet_lost_sight_of_has_no_exit_code():
-    state = {"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown"}}
-    assert of_pod(pod({"phase": "Failed", **container(**state)})).ended.exit_code is None
-
-
-@pytest.mark.parametrize(
-    ("status", "reason", "words"),
-    [
-        (
-            {
-                "conditions": [
-                    {
-                        "type": "PodScheduled",
-                        "status": "False",
-                        "reason": "Unschedulable",
-                        "message": "0/3 nodes are available",
-                    }
-                ]
-            },
-            reasons.UNSCHEDULABLE,
-            "0/3 nodes",
-        ),
-        (
-            {
-                "conditions": [
-                    {
-                        "type": "PodScheduled",
-                        "status": "False",
-                        "reason": "SchedulingGated",
-                        "message": "Scheduling is blocked due to non-empty scheduling gates",
-                    }
-                ]
-            },
-            reasons.SCHEDULING_GATED,
-            "blocked",
-        ),
-        (
-            container(waiting={"reason": "ImagePullBackOff", "message": "no such image"}),
-            reasons.IMAGE_PULL,
-            "no such image",
-        ),
-        (
-            container(waiting={"reason": "CreateContainerConfigError", "message": "no secret"}),
-            reasons.START_FAILED,
-            "no secret",
-        ),
-        (container(waiting={"reason": "ContainerCreating"}), reasons.POD_PENDING, "Creating"),
-        ({}, reasons.POD_PENDING, "not started"),
-    ],
-    ids=["unschedulable", "gated", "image", "config", "creating", "nothing"],
-)
-def test_why_a_pod_does_not_run_yet_is_told_in_the_words_of_whoever_knows(status, reason, words):
-    pending = of_pod(pod(status)).pending
-    assert pending.reason == reason
-    assert words in pending.message
-
-
-@pytest.mark.parametrize(
-    ("ended", "claimed", "kind", "reason"),
-    [
-        (Ended(0), True, Failed, reasons.NO_REPORT),
-        (Ended(3), True, Failed, reasons.EXIT_CODE),
-        (Ended(137), True, Failed, reasons.KILLED),
-        (Ended(137, container_reason="OOMKilled"), True, Failed, reasons.OOM_KILLED),
-        (Ended(143, pod_reason="DeadlineExceeded"), True, Failed, reasons.DEADLINE_EXCEEDED),
-        (Ended(143, disrupted=True), True, Lost, reasons.EVICTED),
-        (Ended(pod_reason="Evicted"), True, Lost, reasons.EVICTED),
-        (Ended(pod_reason="NodeLost"), True, Lost, reasons.NODE_LOST),
-        (Ended(1), False, Lost, reasons.RUNNER_FAILED),
-        (Ended(65), True, Lost, reasons.RUNNER_FAILED),
-        (Ended(66), True, Failed, reasons.BUNDLE_CORRUPT),
-        (Ended(69), True, Lost, reasons.RUNNER_FAILED),
-    ],
-)
-def test_f2_the_verdict_on_a_runner_tells_the_tasks_fault_from_the_infrastructures(
-    ended, claimed, kind, reason
-):
-    verdict = verdicts.of_runner("p", ended, claimed=claimed)
-    assert isinstance(verdict, kind)
-    assert verdict.error.reason == reason
-    assert "p" in verdict.error.message
-
-
 @pytest.mark.parametrize(
     ("message", "value"),
     [("", None), ('{"a": [1]}', {"a": [1]}), ("plain words", "plain words"), ("3", 3)],
@@ -167,11 +61,6 @@ def test_a_container_says_why_it_failed():
     verdict = verdicts.of_container("p", Ended(7, message="because"))
     assert verdict.error.reason == reasons.EXIT_CODE
     assert "code 7: because" in verdict.error.message
-
-
-def test_a_container_that_could_not_start_is_told_with_the_runtimes_words():
-    ended = Ended(128, container_reason="StartError", message="exec: not found")
-    assert "exec: not found" in verdicts.of_container("p", ended).error.message
 
 
 def node(status, since, *taints):

@@ -136,7 +136,7 @@ async def test_an_operator_that_may_not_read_profiles_says_so_in_the_api_servers
         refused = ForbiddenError("cannot get runnerprofiles")
         # When the run is tried, and when its task is started.
         world.client.faults += [("get", "runnerprofiles", "before", refused)] * 2
-        await world.until(lambda: ("train", "PodRefused") in waits(world))
+        await world.until(lambda: ("train", "Forbidden") in waits(world))
         assert "cannot get runnerprofiles" in world.status["waiting"][0]["message"]
         assert (await world.end())["phase"] == "Succeeded"
 

@@ -1,0 +1,92 @@
+"""Why a pod's container does not run yet, and since when. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from graflow.machine import reasons
+
+_IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull",
+          "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed"}  # fmt: skip
+_CREATE = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+_WAITED_FOR_TOO = ("ContainerCreating", "PodInitializing", "")
+_ABSENT = ("not found", "find key", "does not exist")
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Why the task's container does not run yet."""
+
+    reason: str
+    message: str
+    """In the words of whoever knows: the scheduler, or the kubelet."""
+
+    word: str = ""
+    """The kubelet's word for it, such as ImagePullBackOff; empty where it has none."""
+
+    since: float = 0.0
+    """When the kubelet came to it, in seconds since the epoch; waits in queues do not count."""
+
+
+def pending(status: Mapping[str, Any], waiting: Mapping[str, Any] | None) -> Pending:
+    """Return why a container does not run.
+
+    Args:
+        status: The pod's.
+        waiting: The state of the task's container, where it waits.
+    """
+    scheduled = condition(status, "PodScheduled")
+    if scheduled.get("status") == "False":
+        reason = scheduled.get("reason") or reasons.UNSCHEDULABLE
+        known = reason in (reasons.UNSCHEDULABLE, "SchedulerError")
+        words = scheduled.get("message") or "the scheduler has not found a node yet"
+        return Pending(reasons.UNSCHEDULABLE if known else reason, words)
+    since = seconds(status.get("startTime"))
+    word, message = (waiting or {}).get("reason", ""), (waiting or {}).get("message", "")
+    if word in _WAITED_FOR_TOO and (init := _waiting_init(status)):
+        word, message = init
+    elif (done := condition(status, "Initialized")).get("status") == "True":
+        since = max(since, seconds(done.get("lastTransitionTime")))
+    if word in _IMAGE:
+        return Pending(reasons.IMAGE_PULL, message or word, word, since)
+    if word in _CREATE:
+        absent = any(sign in message for sign in _ABSENT)
+        missing = word == "CreateContainerConfigError" and absent
+        reason = reasons.CONFIG_MISSING if missing else reasons.CREATE_CONTAINER_ERROR
+        return Pending(reason, f"{word}: {message}".rstrip(": "), word, since)
+    return Pending(reasons.POD_PENDING, message or word or "the node has not started it yet", word)
+
+
+def telling(before: Pending | None, now: Pending | None) -> Pending | None:
+    """Return what a pod waits for in the words that say most.
+
+    Between two pulls of an image the kubelet only says that it waits; why, it has said before.
+    """
+    if before is None or now is None or now.word != "ImagePullBackOff":
+        return now
+    return before if before.reason == now.reason and before.since == now.since else now
+
+
+def condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """Return a pod's condition of this kind; an empty one if there is none."""
+    for found in status.get("conditions", ()):
+        if found.get("type") == kind:
+            known: Mapping[str, Any] = found
+            return known
+    return {}
+
+
+def seconds(time: str | None) -> float:
+    """Return a time of Kubernetes as seconds since the epoch; 0.0 if there is none."""
+    return datetime.fromisoformat(time).timestamp() if time else 0.0
+
+
+def _waiting_init(status: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return what an init container waits for, if one is what all the others wait for."""
+    for container in status.get("initContainerStatuses", ()):
+        waiting = container.get("state", {}).get("waiting", {})
+        if waiting.get("reason") in _IMAGE | _CREATE:
+            words = waiting.get("message") or waiting["reason"]
+            return waiting["reason"], f"init container {container.get('name')!r}: {words}"
+    return None

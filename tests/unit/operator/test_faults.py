@@ -1,0 +1,96 @@
+"""What Kubernetes says of pods, told apart: whose fault, and which budget it spends (F2)."""
+
+import pytest
+
+from graflow.machine import faults
+from graflow.machine.faults import FaultKind
+from graflow_operator import takings, verdicts
+from graflow_operator.facts import Taken, of_pod
+from graflow_operator.stuck import Pending, telling
+from graflow_operator.verdicts import Failed, Lost, Succeeded
+from support.statuses import AFTER, ENDED, PENDING, STARTED, Row, pod, terminated, waiting
+
+rows = pytest.mark.parametrize("row", ENDED, ids=lambda row: row.what)
+
+
+def verdict_on(row: Row):
+    fact = of_pod(pod(row.status, resources=row.resources, **row.metadata))
+    assert fact.ended is not None
+    if row.container:
+        return verdicts.of_container("p", fact.ended)
+    return verdicts.of_runner("p", fact.ended, claimed=row.claimed)
+
+
+@rows
+def test_f2_an_end_is_told_by_its_reason_in_the_words_of_whoever_knows(row):
+    verdict = verdict_on(row)
+    assert verdict.error.reason == row.reason
+    assert row.words in verdict.error.message
+    assert " p" in verdict.error.message
+
+
+@rows
+def test_f2_what_an_end_spends_follows_from_the_class_of_its_reason(row):
+    verdict = verdict_on(row)
+    kind = faults.of(row.reason).kind
+    assert isinstance(verdict, Lost if kind is FaultKind.INFRASTRUCTURE else Failed)
+
+
+@pytest.mark.parametrize("row", PENDING, ids=lambda row: row.what)
+def test_why_a_pod_does_not_run_yet_is_told_in_the_words_of_whoever_knows(row):
+    fact = of_pod(pod(row.status))
+    assert fact.pending.reason == row.reason
+    assert row.words in fact.pending.message
+    assert fact.ended is None
+
+
+def test_every_fault_of_the_infrastructure_that_a_pod_can_show_is_in_the_table():
+    shown = {row.reason for row in ENDED}
+    lost = {f.reason for f in faults.FAULTS.values() if f.kind is FaultKind.INFRASTRUCTURE}
+    # What a runner says itself when it is told to stop.
+    assert lost - shown == {"Interrupted"}
+
+
+def test_a_container_that_ended_well_before_its_pod_was_taken_away_has_its_result():
+    status = terminated(0, "Completed", '{"n": 1}', phase="Succeeded")
+    fact = of_pod(pod(status, deletionTimestamp="2026-03-01T10:00:40Z"))
+    assert verdicts.of_container("p", fact.ended) == Succeeded({"json": {"n": 1}})
+
+
+def test_a_pod_that_is_gone_is_told_by_who_took_it():
+    by = Taken("PreemptionByScheduler", "preempting")
+    assert verdicts.gone("p", claimed=True, taken=by).error.reason == "Preempted"
+    assert verdicts.gone("p", claimed=True, taken=Taken()).error.reason == "PodDeleted"
+    assert verdicts.gone("p", claimed=True).error.reason == "PodLost"
+
+
+def test_a_disruption_that_nobody_has_heard_of_yet_is_an_eviction():
+    assert takings.taken("p", Taken("EvictionByTheMoon", "full")).reason == "Evicted"
+
+
+@pytest.mark.parametrize("claimed", [True, False])
+def test_an_attempt_that_nobody_had_claimed_spends_nothing_when_its_pod_is_gone(claimed):
+    assert verdicts.gone("p", claimed=claimed).spends is claimed
+
+
+def test_a_wait_counts_from_when_the_kubelet_took_the_pod_not_from_its_creation():
+    made = pod(waiting("ImagePullBackOff", "no"), creationTimestamp="2026-02-01T00:00:00Z")
+    assert of_pod(made).pending.since == of_pod(made).started_at > of_pod(made).created_at
+
+
+def test_a_wait_behind_init_containers_counts_from_their_end():
+    done = {"type": "Initialized", "status": "True", "lastTransitionTime": AFTER}
+    late = of_pod(pod(waiting("ImagePullBackOff", "no", conditions=[done]))).pending.since
+    soon = of_pod(pod(waiting("ImagePullBackOff", "no"))).pending.since
+    assert late - soon == 11
+    assert STARTED < AFTER
+
+
+def test_why_an_image_was_not_pulled_stays_told_while_the_kubelet_waits_for_the_next_try():
+    why = Pending("ImagePull", "no such image", "ErrImagePull", 1.0)
+    later = Pending("ImagePull", "Back-off pulling", "ImagePullBackOff", 1.0)
+    assert telling(why, later) is why
+    assert telling(None, later) is later
+    assert telling(later, why) is why
+    other = Pending("ConfigMissing", "no secret", "CreateContainerConfigError", 1.0)
+    assert telling(why, other) is other
