@@ -227,9 +227,7 @@ def read(arguments: Sequence[str], environ: Mapping[str, str], *, namespace: str
         store_bucket=given.store_bucket,
         store_endpoint=given.store_endpoint,
         store_region=given.store_region,
-        deleted_runs=DeletedRuns(
-            _choice("GRAFLOW_STORE_DELETED_RUNS", given.store_deleted_runs, tuple(DeletedRuns))
-        ),
+        deleted_runs=_deleted_runs(given.store_deleted_runs),
         deleted_runs_s=_number(
             "GRAFLOW_STORE_DELETED_RUNS_SECONDS", given.store_deleted_runs_seconds
         ),
@@ -268,6 +266,10 @@ def speaks_tls(settings: Settings) -> bool:
 def lease_name(settings: Settings) -> str:
     """Return the name of this installation's Lease."""
     return names.of_instance(names.LEASE, settings.instance)
+
+
+def _deleted_runs(value: str) -> DeletedRuns:
+    return DeletedRuns(_choice("GRAFLOW_STORE_DELETED_RUNS", value, tuple(DeletedRuns)))
 
 
 def _pod_policy(given: argparse.Namespace) -> PodPolicy:

@@ -1,12 +1,44 @@
 """Options that several commands have."""
 
+import re
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import click
 
+LONGEST_S = 2_147_483_647
+
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Duration(click.ParamType[int]):
+    """Seconds, or a number with s, m, h or d behind it."""
+
+    name = "duration"
+    _units = MappingProxyType({"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400})
+    _form = re.compile(r"^(?P<number>\d{1,9})(?P<unit>[smhd]?)$")
+
+    def __init__(self, *, least: int) -> None:
+        """Take the shortest one, in seconds."""
+        self._least = least
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's own signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> int:
+        """Return it in seconds."""
+        found = self._form.match(str(value))
+        if found is None:
+            self.fail(f"{value!r} is no time; write seconds, or 90m, 12h, 7d", param, ctx)
+        seconds = int(found["number"]) * self._units[found["unit"]]
+        if not self._least <= seconds <= LONGEST_S:
+            self.fail(f"{value!r} is not between {self._least} s and {LONGEST_S} s", param, ctx)
+        return seconds
 
 
 def file_argument(command: Command) -> Command:
@@ -30,8 +62,33 @@ def where_options(command: Command) -> Command:
     return command
 
 
-def sending_options(command: Command) -> Command:
-    """Take what the sender of a program may choose."""
+def sending_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Take what the sender of a program may choose, as `options`."""
+
+    @wraps(command)
+    def with_options(  # noqa: PLR0913 - one parameter for each option
+        *args: Any,  # noqa: ANN401 - passed on
+        name: str | None,
+        image: str | None,
+        include: tuple[str, ...],
+        no_files: bool,
+        deadline: int | None,
+        ttl: int | None,
+        **others: Any,  # noqa: ANN401 - passed on
+    ) -> None:
+        # Imported here, as in all commands: `graflow --help` starts in no time.
+        from graflow.compile.program import Options  # noqa: PLC0415
+
+        options = Options(
+            name=name,
+            image=image,
+            include=include,
+            files=not no_files,
+            deadline_s=deadline,
+            ttl_s=ttl,
+        )
+        command(*args, options=options, **others)
+
     for option in (
         click.option(
             "--no-files", is_flag=True, help="Send the code alone, not the files beside it."
@@ -43,11 +100,22 @@ def sending_options(command: Command) -> Command:
             help="Send this file, folder or pattern too, whatever .gitignore says and even if it "
             "looks like a secret. May be given several times.",
         ),
+        click.option(
+            "--ttl",
+            type=Duration(least=0),
+            help="Delete the run, its pods and values this long after its end: 3600, 90m, 12h, 7d.",
+        ),
+        click.option(
+            "--deadline",
+            type=Duration(least=1),
+            help="Stop the run after this long, as failed; the program's own deadline when not "
+            "given.",
+        ),
         click.option("--image", help="Image of all tasks that name none."),
         click.option("--name", help="Name of the Workflow; by default a new one."),
     ):
-        command = option(command)
-    return command
+        with_options = option(with_options)
+    return with_options
 
 
 def output_option(*choices: str, default: str, help: str) -> Callable[[Command], Command]:  # noqa: A002 - click's word

@@ -63,10 +63,7 @@ def submit(  # noqa: PLR0913 - one parameter for each option
     wait: bool,
     quiet: bool,
     dry_run: bool,
-    name: str | None,
-    image: str | None,
-    include: tuple[str, ...],
-    no_files: bool,
+    options: "Options",
     namespace: str | None,
     context: str | None,
 ) -> None:
@@ -82,6 +79,7 @@ def submit(  # noqa: PLR0913 - one parameter for each option
       graflow submit workflow.py --wait            shows what the tasks print, then goes on
       graflow submit workflow.py --dry-run         lists what would be sent
       graflow submit workflow.py --include .env    sends a file that looks like a secret
+      graflow submit workflow.py --deadline 2h --ttl 7d
       graflow submit workflow.py -- --rows 100     arguments after -- are the program's own
     """  # noqa: D301 - \b keeps click from filling the lines
     from graflow.cli.programs import run_file  # noqa: PLC0415
@@ -89,7 +87,6 @@ def submit(  # noqa: PLR0913 - one parameter for each option
     from graflow.cluster.host import ClusterHost  # noqa: PLC0415
     from graflow.cluster.submit import Target  # noqa: PLC0415
 
-    options = _options(name=name, image=image, include=include, no_files=no_files)
     if dry_run:
         tell_parcel(_compiled(file, args, options))
         return
@@ -115,14 +112,11 @@ def submit(  # noqa: PLR0913 - one parameter for each option
 @program_arguments
 @sending_options
 @click.option("-n", "--namespace", help="Namespace to write into the objects.")
-def compile_(  # noqa: PLR0913 - one parameter for each option
+def compile_(
     file: Path,
     args: tuple[str, ...],
     *,
-    name: str | None,
-    image: str | None,
-    include: tuple[str, ...],
-    no_files: bool,
+    options: "Options",
     namespace: str | None,
 ) -> None:
     """Print what a program becomes on a cluster, as YAML.
@@ -138,7 +132,6 @@ def compile_(  # noqa: PLR0913 - one parameter for each option
 
     from graflow.cli.progress import tell_files  # noqa: PLC0415
 
-    options = _options(name=name, image=image, include=include, no_files=no_files)
     compiled = _compiled(file, args, options)
     tell_files(compiled)
     documents = [compiled.bundle.resource(), compiled.workflow]
@@ -202,11 +195,3 @@ def _must_execute(file: Path, host: "ClusterHost | StoppingHost") -> Iterator[No
             f"{file} came to its end without executing a workflow; call wf.execute() in it, where "
             f"`python {file}` gets there too"
         )
-
-
-def _options(
-    *, name: str | None, image: str | None, include: tuple[str, ...], no_files: bool
-) -> "Options":
-    from graflow.compile.program import Options  # noqa: PLC0415
-
-    return Options(name=name, image=image, include=include, files=not no_files)

@@ -36,6 +36,12 @@ class Options:
     files: bool = True
     """Whether the files beside the program travel."""
 
+    deadline_s: int | None = None
+    """Longest time of the whole run, in seconds; the program's own when not given."""
+
+    ttl_s: int | None = None
+    """Seconds after its end at which the run is deleted; never when not given."""
+
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
@@ -87,7 +93,12 @@ def compile_program(
         options.name or resource_name(program.name),
         program,
         fields,
-        Rest(image=options.image, input=initial_channel),
+        Rest(
+            image=options.image,
+            input=initial_channel,
+            deadline_s=options.deadline_s,
+            ttl_s=options.ttl_s,
+        ),
         bundle={"name": bundle.name, "sha256": bundle.sha256},
     )
     return Compiled(workflow, bundle, where.root, tuple(program.tasks))

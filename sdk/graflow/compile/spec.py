@@ -1,6 +1,7 @@
 """The Workflow resource of a program."""
 
 import json
+import math
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,12 @@ class Rest:
 
     input: Mapping[str, object] | None = None
     """Channel keys to set before the start."""
+
+    deadline_s: float | None = None
+    """Longest time of the whole run, in seconds; the program's own when not given."""
+
+    ttl_s: int | None = None
+    """Seconds after its end at which the run is deleted."""
 
 
 def written(program: Program) -> Fields:
@@ -80,6 +87,11 @@ def workflow_of(
         spec["profile"] = program.profile
     if rest.image:
         spec["pod"] = {"image": rest.image}
+    deadline_s = program.deadline_s if rest.deadline_s is None else rest.deadline_s
+    if deadline_s is not None:
+        spec["activeDeadlineSeconds"] = math.ceil(deadline_s)
+    if rest.ttl_s is not None:
+        spec["ttlSecondsAfterFinished"] = rest.ttl_s
     if program.plan.max_steps != DEFAULT_MAX_STEPS:
         spec["maxSteps"] = program.plan.max_steps
     whole, lean = _resource(name, {**fields, **spec}), _resource(name, spec)

@@ -50,6 +50,9 @@ class Program:
     profile: str | None = None
     """RunnerProfile of tasks that name none; the local host has no use for it."""
 
+    deadline_s: float | None = None
+    """Longest time of a whole run, in seconds."""
+
 
 def freeze_program(  # noqa: PLR0913 - one keyword for each thing that a program is made of
     name: str,
@@ -60,6 +63,7 @@ def freeze_program(  # noqa: PLR0913 - one keyword for each thing that a program
     defaults: Defaults | None = None,
     services: Services | None = None,
     profile: str | None = None,
+    deadline_s: float | None = None,
 ) -> Program:
     """Make the program of a workflow.
 
@@ -71,6 +75,7 @@ def freeze_program(  # noqa: PLR0913 - one keyword for each thing that a program
         defaults: For tasks that say nothing.
         services: What its runs are given besides.
         profile: RunnerProfile of tasks that name none.
+        deadline_s: Longest time of a whole run, in seconds.
 
     Raises:
         GraphCompilationError: If the workflow cannot run; says what to draw.
@@ -105,7 +110,7 @@ def freeze_program(  # noqa: PLR0913 - one keyword for each thing that a program
     services = services or Services()
     for key, node in tasks.items():
         _check_handler(key, node, services.handlers)
-    return Program(name, plan, tasks, whole, carrying, services, defaults, profile)
+    return Program(name, plan, tasks, whole, carrying, services, defaults, profile, deadline_s)
 
 
 def _in_order(graph: TaskGraph) -> list[tuple[str, Executable]]:

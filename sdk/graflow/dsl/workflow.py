@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from graflow.dsl import current, show
-from graflow.dsl.checks import named
+from graflow.dsl.checks import named, seconds
 from graflow.dsl.current import Node, Place
 from graflow.dsl.execution import initial_keys
 from graflow.dsl.flow import Executable, ParallelGroup
@@ -34,6 +34,7 @@ class WorkflowContext:
         prompt_manager: "PromptManager | None" = None,
         *,
         profile: str | None = None,
+        deadline: float | None = None,
     ) -> None:
         """Take what every run of the workflow is given.
 
@@ -42,12 +43,14 @@ class WorkflowContext:
             tracer: Is told what happens in its runs.
             prompt_manager: For `ctx.prompt_manager`; by default one for `./prompts`.
             profile: RunnerProfile of tasks that name none, on a cluster.
+            deadline: Longest time of a whole run, in seconds; then it is stopped and has failed.
         """
         self.name = named("a workflow's name", name)
         self.graph = TaskGraph()
         self._tracer = tracer
         self._prompt_manager = prompt_manager
         self._profile = None if profile is None else named("profile", profile)
+        self._deadline_s = None if deadline is None else seconds("deadline", deadline)
         self._agents: dict[str, Any] = {}
         self._redis_client: Any = None
         self._mark = ""
@@ -212,6 +215,7 @@ class WorkflowContext:
             max_steps=max_steps,
             services=services,
             profile=self._profile,
+            deadline_s=self._deadline_s,
         )
 
     def execute(
@@ -265,9 +269,18 @@ def workflow(
     prompt_manager: "PromptManager | None" = None,
     *,
     profile: str | None = None,
+    deadline: float | None = None,
 ) -> WorkflowContext:
-    """Make a workflow: what is made and drawn in its `with` belongs to it."""
-    return WorkflowContext(name, tracer, prompt_manager, profile=profile)
+    """Make a workflow: what is made and drawn in its `with` belongs to it.
+
+    Args:
+        name: Of the workflow.
+        tracer: Is told what happens in its runs.
+        prompt_manager: For `ctx.prompt_manager`; by default one for `./prompts`.
+        profile: RunnerProfile of tasks that name none, on a cluster.
+        deadline: Longest time of a whole run, in seconds; then it is stopped and has failed.
+    """
+    return WorkflowContext(name, tracer, prompt_manager, profile=profile, deadline=deadline)
 
 
 def current_workflow_context() -> WorkflowContext:

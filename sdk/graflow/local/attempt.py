@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from graflow.dsl.task import TaskWrapper
 from graflow.dsl.workflow import WorkflowContext
 from graflow.exceptions import ConfigError
 from graflow.local.captured import Captured
-from graflow.local.deadline import ORDERS, Deadline
+from graflow.local.deadline import ORDERS, Deadline, RunDeadline
 from graflow.local.failures import attempt_error
 from graflow.local.handled import HandledTask, handler_context, missing_handler, run_handled
 from graflow.local.judging import run_policy
@@ -50,6 +50,8 @@ class Attempts:
         self._workflow = WorkflowContext.of(program.name, program.graph)
         self._warned = Warned()
         self._captured = Captured(watching=isolation is None)
+        self.run_deadline: RunDeadline | None = None
+        """What stops attempts when the time of the whole run is over."""
 
     def run(
         self, activation: Activation, view: TaskView, begin: Callable[[], None] | None
@@ -84,7 +86,7 @@ class Attempts:
         before = self._captured.before(callee)
         ended: AttemptSucceeded | AttemptFailed
         try:
-            with _NO_LIMIT if plan.timeout_s is None else Deadline(plan.timeout_s):
+            with self._limit(plan.timeout_s):
                 if callee.inject_llm_client or callee.inject_llm_agent is not None:
                     call = partial(call, injected=view.provided.injected(node, callee))
                 if self._handlers or task.handler_type != DIRECT:
@@ -106,6 +108,11 @@ class Attempts:
         if before:
             self._captured.after(node, callee, before)
         return ended
+
+    def _limit(self, timeout_s: float | None) -> AbstractContextManager[object]:
+        if self.run_deadline is not None:
+            return self.run_deadline.attempt(timeout_s)
+        return _NO_LIMIT if timeout_s is None else Deadline(timeout_s)
 
     def _callee(self, node: str, task: TaskWrapper) -> Callee:
         return task.callee if self._isolation is None else self._isolation.copy(node, task.callee)

@@ -1,4 +1,4 @@
-"""Stops user code whose time is up (F3), as far as a thread can be stopped.
+"""Stops user code whose time, or that of its run, is up (F3), as far as a thread can be stopped.
 
 Python raises an exception in another thread at that thread's next instruction, so a call that
 blocks, such as a long `sleep`, is let finish first; its attempt has failed all the same. A pod is
@@ -6,6 +6,8 @@ really stopped.
 """
 
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Self
 
@@ -25,16 +27,24 @@ ORDERS: Final = (KeyboardInterrupt, Stopped)
 class Deadline:
     """Stops the `with` that it guards once its time has passed, and raises `TimeIsUp` from it."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float | None) -> None:
+        """Take how long; None: until somebody else stops it."""
         self._thread = threading.get_ident()
-        self._timer = threading.Timer(seconds, self._pass)
-        self._timer.daemon = True
+        self._timer = None if seconds is None else threading.Timer(seconds, self.stop)
+        if self._timer is not None:
+            self._timer.daemon = True
         self._mutex = threading.Lock()
+        self._entered = False
         self._left = False
         self._passed = False
 
     def __enter__(self) -> Self:
-        self._timer.start()
+        if self._timer is not None:
+            self._timer.start()
+        with self._mutex:
+            self._entered = True
+            if self._passed:
+                raise TimeIsUp
         return self
 
     def __exit__(
@@ -43,19 +53,66 @@ class Deadline:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._timer.cancel()
         with self._mutex:
             self._left = True
+        if self._timer is not None:
+            self._timer.cancel()
         if self._passed:
             # It may not have been raised yet, and must not be raised later on.
             _raise_in(self._thread, None)
             raise TimeIsUp from error
 
-    def _pass(self) -> None:
+    def stop(self) -> None:
+        """Stop what is guarded now, unless it is over."""
         with self._mutex:
-            if not self._left:
-                self._passed = True
+            if self._left or self._passed:
+                return
+            self._passed = True
+            if self._entered:  # before, nothing would turn it into `TimeIsUp`
                 _raise_in(self._thread, Stopped)
+
+
+class RunDeadline:
+    """Ends a run once its time has passed, and stops the attempts that are under way then."""
+
+    def __init__(self, seconds: float, end: Callable[[], None]) -> None:
+        """Take how long, and what ends the run."""
+        self._end = end
+        self._timer = threading.Timer(seconds, self._pass)
+        self._timer.daemon = True
+        self._attempts: set[Deadline] = set()
+        self._passed = False
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._timer.cancel()
+
+    @contextmanager
+    def attempt(self, timeout_s: float | None) -> Iterator[None]:
+        """Guard an attempt, which may have a limit of its own.
+
+        Raises:
+            TimeIsUp: If its time, or that of the run, is over.
+        """
+        guard = Deadline(timeout_s)
+        with guard:
+            # No lock: an exception raised in this thread by the guard could leave it taken.
+            self._attempts.add(guard)
+            if self._passed:
+                guard.stop()
+            try:
+                yield
+            finally:
+                self._attempts.discard(guard)
+
+    def _pass(self) -> None:
+        self._end()
+        self._passed = True
+        for attempt in tuple(self._attempts):
+            attempt.stop()
 
 
 def _raise_in(thread: int, kind: type[BaseException] | None) -> None:

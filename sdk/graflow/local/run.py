@@ -11,12 +11,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graflow.dsl.memory_channel import MemoryChannel
 from graflow.dsl.program import Program
 from graflow.local.attempt import Attempts
+from graflow.local.deadline import RunDeadline
 from graflow.local.live import Live
 from graflow.local.nodes import Nodes
 from graflow.local.tracing import Tracing
@@ -30,6 +32,7 @@ from graflow.machine.events import (
     AttemptFailed,
     AttemptSucceeded,
     Event,
+    RunFailed,
     RunStarted,
     TimerFired,
 )
@@ -62,6 +65,7 @@ class LocalRun:
         isolation: "Isolation | None" = None,
     ) -> None:
         self._plan = program.plan
+        self._deadline_s = program.deadline_s
         self.channel = channel
         self.session_id = session_id
         self._state = State()
@@ -101,7 +105,8 @@ class LocalRun:
             self.tracing.run_started()
             self._record(started, self.tracing)
         try:
-            self._carry(RUN_SCOPE)
+            with self._deadline():
+                self._carry(RUN_SCOPE)
         except BaseException as error:
             self._abandon(error)
             raise
@@ -110,6 +115,18 @@ class LocalRun:
         for thread in self._threads:
             thread.join()
         return self._state
+
+    def _deadline(self) -> AbstractContextManager[object]:
+        if self._deadline_s is None:
+            return nullcontext()
+        self._attempts.run_deadline = RunDeadline(self._deadline_s, self._time_is_up)
+        return self._attempts.run_deadline
+
+    def _time_is_up(self) -> None:
+        words = f"the run took longer than its deadline, {self._deadline_s:g} s"
+        error = Error(reasons.DEADLINE_EXCEEDED, words)
+        with self._mutex:
+            self._fold(RunFailed(error, time.time()), RUN_SCOPE)
 
     def _carry(self, scope: int, turn: Turn | None = None) -> None:
         """Begin what is to begin in a scope, until it is over.

@@ -176,6 +176,29 @@ def test_a_workflow_that_cannot_run_is_one_line_and_code_2(graflow: Shell) -> No
         assert len(ran.stderr.splitlines()) == 1
 
 
+def test_times_are_written_as_people_say_them(graflow: Shell) -> None:
+    compiled = graflow("compile", "etl.py", "--deadline", "90m", "--ttl", "7d")
+    _, workflow = yaml.safe_load_all(compiled.stdout)
+    assert workflow["spec"]["activeDeadlineSeconds"] == 5400
+    assert workflow["spec"]["ttlSecondsAfterFinished"] == 604_800
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--deadline", "soon", "write seconds, or 90m, 12h, 7d"),
+        ("--deadline", "0", "not between 1 s and"),
+        ("--ttl", "99999d", "not between 0 s and"),
+    ],
+)
+def test_what_is_no_time_is_refused_with_what_would_be(
+    graflow: Shell, option: str, value: str, words: str
+) -> None:
+    refused = graflow("compile", "etl.py", option, value)
+    assert refused.returncode == 2
+    assert words in refused.stderr
+
+
 def test_compile_prints_yaml_alone_on_stdout(graflow: Shell) -> None:
     graflow.put(".env", "SECRET=1")
     graflow.put("data.csv", "1,2")

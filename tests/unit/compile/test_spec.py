@@ -220,6 +220,33 @@ def test_an_initial_key_that_cannot_be_pickled_is_refused_by_name(tmp_path: Path
         resource(wf, tmp_path, initial_channel={"key": threading.Lock()})
 
 
+@pytest.mark.parametrize(
+    ("own", "options", "written"),
+    [
+        (None, Options(), None),
+        (89.5, Options(), 90),
+        (90, Options(deadline_s=10), 10),
+        (None, Options(deadline_s=10), 10),
+    ],
+    ids=["none", "the program's", "the sender's before it", "the sender's"],
+)
+def test_a_deadline_is_written_and_the_senders_goes_before_the_programs(
+    tmp_path: Path, own: float | None, options: Options, written: int | None
+) -> None:
+    with workflow("w", deadline=own) as wf:
+        named("a")
+    spec = resource(wf, tmp_path, options=options)["spec"]
+    assert spec.get("activeDeadlineSeconds") == written
+
+
+def test_the_sender_says_when_the_run_is_deleted(tmp_path: Path) -> None:
+    with workflow("w") as wf:
+        named("a")
+    assert "ttlSecondsAfterFinished" not in resource(wf, tmp_path)["spec"]
+    kept = resource(wf, tmp_path, options=Options(ttl_s=0))["spec"]
+    assert kept["ttlSecondsAfterFinished"] == 0
+
+
 def test_profiles_of_tasks_and_of_the_workflow_are_written_beside_what_tasks_ask_for(
     tmp_path: Path,
 ) -> None:

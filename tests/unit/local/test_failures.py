@@ -11,6 +11,7 @@ from graflow import RetryPolicy, parallel, task, workflow
 from graflow.core.task import Task
 from graflow.exceptions import (
     ArgumentError,
+    ConfigError,
     GraflowRuntimeError,
     NonRetryableError,
     ParallelGroupError,
@@ -357,3 +358,70 @@ def test_f4_a_coroutine_that_was_cancelled_is_a_failed_task():
 
     with pytest.raises(GraflowRuntimeError, match="the task's coroutine was cancelled"):
         run(cancelled)
+
+
+def test_f3_a_run_whose_deadline_passes_has_failed_and_what_runs_is_stopped_with_its_finally():
+    begun, cleaned = threading.Event(), threading.Event()
+    with workflow("w", deadline=0.05) as wf:
+
+        @task(retry_policy=RetryPolicy(max_retries=5, initial_interval=0.0))
+        def endless():
+            begun.set()
+            try:
+                while True:
+                    begun.wait(timeout=0)
+            finally:
+                cleaned.set()
+
+        @task
+        def after():
+            raise AssertionError("nothing begins any more")
+
+        endless >> after
+    with pytest.raises(GraflowRuntimeError, match="longer than its deadline, 0.05 s"):
+        wf.execute()
+    assert cleaned.is_set()
+
+
+def test_f3_a_deadline_counts_while_a_retry_is_waited_for_and_in_branches():
+    with workflow("w", deadline=0.05) as wf:
+
+        @task(retry_policy=RetryPolicy(max_retries=1, initial_interval=3600.0))
+        def flaky():
+            raise ValueError("once more")
+
+        @task
+        def fine():
+            return 1
+
+        parallel(flaky, fine)
+    with pytest.raises(GraflowRuntimeError, match="longer than its deadline"):
+        wf.execute()
+
+
+def test_f3_a_run_that_ends_before_its_deadline_is_none_the_wiser():
+    with workflow("w", deadline=3600) as wf:
+
+        @task(timeout=3600)
+        def quick():
+            return 1
+
+    assert wf.execute() == 1
+
+
+def test_f3_a_timeout_of_a_task_is_its_own_failure_within_a_deadline():
+    with workflow("w", deadline=3600) as wf:
+
+        @task(timeout=0.02)
+        def slow():
+            while True:
+                threading.Event().wait(timeout=0)
+
+    with pytest.raises(GraflowRuntimeError, match="ran longer than its timeout"):
+        wf.execute()
+
+
+@pytest.mark.parametrize("deadline", [0, -1, "2h", True])
+def test_what_cannot_be_a_deadline_is_refused_at_once(deadline):
+    with pytest.raises(ConfigError, match="must be a number of seconds above 0"):
+        workflow("w", deadline=deadline)
