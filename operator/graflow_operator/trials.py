@@ -25,13 +25,13 @@ from graflow_operator.profiles import ProfileUnusableError
 from graflow_operator.program import Program
 from graflow_operator.refs import AttemptRef
 
-MOST = 20
+MOST = 10
 """Pods that are tried for one run: those that differ in what is said about them."""
 
 MOST_TASKS = 2000
 """Tasks that are looked at for that."""
 
-PATIENCE_S = 2.0
+PATIENCE_S = 1.0
 """Longest time that a run's first task waits for the answers; what is not known then is let be."""
 
 _NAME = "graflow-trial-"
@@ -54,16 +54,20 @@ async def problems(parts: Parts, runner: Runner, program: Program) -> list[Probl
     Tasks about whose pods nothing is said are not tried, so most runs ask nothing here. What may
     be otherwise later, as rights, quotas and missing profiles, is for the start of the task to say.
     """
-    asked = [_tried(parts, runner, program, one) for one in _candidates(program)]
+    asked = [
+        asyncio.create_task(_tried(parts, runner, program, one)) for one in _candidates(program)
+    ]
     if not asked:
         return []
     try:
-        async with asyncio.timeout(PATIENCE_S):
-            found = await asyncio.gather(*asked)
-    except TimeoutError:
-        log.warning("%s: its pods were not tried: no answer in %.0f s", runner.run, PATIENCE_S)
-        return []
-    return [problem for problem in found if problem is not None]
+        done, late = await asyncio.wait(asked, timeout=PATIENCE_S)
+    finally:
+        for trial in asked:
+            trial.cancel()
+    if late:
+        words = "%s: %d of %d pods were not tried: no answer in %.0f s"
+        log.warning(words, runner.run, len(late), len(asked), PATIENCE_S)
+    return [found for trial in asked if trial in done and (found := trial.result()) is not None]
 
 
 def _candidates(program: Program) -> Iterator[_Candidate]:

@@ -80,7 +80,7 @@ def test_every_default_passes_and_is_in_the_schema():
 
 
 def test_values_are_few():
-    assert len((CHART / "values.yaml").read_text().splitlines()) < 180
+    assert len((CHART / "values.yaml").read_text().splitlines()) < 250
 
 
 def test_the_definitions_are_the_generated_ones_and_stay_after_uninstall(render):
@@ -112,14 +112,103 @@ def test_no_role_has_a_wildcard_and_secrets_are_never_listed(render):
                 assert verbs == ["create"] or (verbs == ["get"] and rule["resourceNames"])
 
 
+def policies(objects):
+    return {
+        t["spec"]["matchConstraints"]["resourceRules"][0]["resources"][0]: t["spec"]
+        for t in objects
+        if t["kind"] == "ValidatingAdmissionPolicy"
+    }
+
+
+def test_whoever_creates_workflows_or_profiles_is_asked_for_more_than_that(render):
+    found = policies(render())
+    assert set(found) == {"workflows", "runnerprofiles"}
+    for spec in found.values():
+        assert spec["failurePolicy"] == "Fail"
+        asked = " ".join(one["expression"] for one in spec["validations"])
+        assert "resource('pods').namespace(request.namespace).check('create')" in asked
+        assert "resource('serviceaccounts')" in asked
+        assert all(one["message"] for one in spec["validations"])
+    assert "hostPath" not in str(found)
+    kept = [t for t in render() if t["kind"] == "ValidatingAdmissionPolicyBinding"]
+    assert [t["spec"]["validationActions"] for t in kept] == [["Deny"]] * 2
+
+
+def test_policies_hold_in_the_namespaces_whose_workflows_are_run(render):
+    kinds = ("ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration")
+    text = [str(t) for t in render(*EVERYTHING) if t["kind"] in kinds]
+    assert len(text) == 3
+    assert all("['team-a', 'team-b']" in one for one in text)
+    assert all("namespaceSelector" not in str(t) for t in render() if t["kind"] in kinds)
+
+
+def test_what_pods_may_have_can_be_chosen(render):
+    options = ("--set", "admission.policies.volumes={hostPath}")
+    found = str(policies(render(*options))["workflows"])
+    assert "'name', 'hostPath'" in found.replace("\\", "")
+    assert "hostPort" in found
+    free = policies(render("--set", "admission.policies.privileged=true"))
+    assert "hostPort" not in str(free)
+
+
+def test_without_policies_and_webhook_nothing_is_asked(render):
+    off = "admission.policies.enabled=false,admission.webhook.enabled=false"
+    objects = render(*EVERYTHING, "--set", off)
+    text = yaml.safe_dump_all([t for t in objects if "Definition" not in t["kind"]])
+    assert "admission" not in text.lower()
+
+
+def webhook(objects):
+    return only(objects, "ValidatingWebhookConfiguration")
+
+
+def test_an_operator_that_is_down_keeps_nobody_waiting_or_from_working(render):
+    for one in webhook(render(*EVERYTHING))["webhooks"]:
+        assert one["failurePolicy"] == "Ignore"
+        assert one["timeoutSeconds"] <= 2
+        assert one["sideEffects"] == "None"
+        assert "workflows/status" not in str(one["rules"])
+
+
+def test_with_cert_manager_the_certificate_is_its_business(render):
+    objects = render(*EVERYTHING)
+    certificate, found = only(objects, "Certificate"), webhook(objects)
+    injected = found["metadata"]["annotations"]["cert-manager.io/inject-ca-from"]
+    metadata = certificate["metadata"]
+    assert injected == f"{metadata['namespace']}/{metadata['name']}"
+    service = found["webhooks"][0]["clientConfig"]["service"]
+    host = f"{service['name']}.{service['namespace']}.svc"
+    assert host in certificate["spec"]["dnsNames"]
+    assert service["port"] in [p["port"] for p in only(objects, "Service")["spec"]["ports"]]
+    pod = only(objects, "Deployment")["spec"]["template"]["spec"]
+    mounted = {v["name"]: v["secret"] for v in pod["volumes"] if "secret" in v}
+    assert mounted["admission"]["secretName"] == certificate["spec"]["secretName"]
+    assert environment(objects)["GRAFLOW_ADMISSION_FOLDER"] == "/etc/graflow/admission"
+    assert "GRAFLOW_WEBHOOK" not in environment(objects)
+    assert "validatingwebhookconfigurations" not in [r for _, r, *_ in rules(objects)]
+
+
+def test_without_an_issuer_cert_manager_has_it_sign_itself(render):
+    objects = render("--set", "admission.webhook.certManager.enabled=true")
+    issuer, certificate = only(objects, "Issuer"), only(objects, "Certificate")
+    assert issuer["spec"] == {"selfSigned": {}}
+    named = {"kind": "Issuer", "name": issuer["metadata"]["name"]}
+    assert certificate["spec"]["issuerRef"] == named
+
+
+def test_people_who_edit_use_the_accounts_of_the_namespace(render):
+    edit = next(t for t in render() if t["metadata"]["name"].endswith("-edit"))
+    assert {"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["use"]} in edit["rules"]
+
+
 def test_people_who_edit_cannot_write_a_status(render):
     edit = next(
         thing
         for thing in render()
         if "rbac.authorization.k8s.io/aggregate-to-edit" in thing["metadata"].get("labels", {})
     )
-    [rule] = edit["rules"]
-    assert rule["resources"] == ["workflows", "codebundles", "runnerprofiles"]
+    resources = [name for rule in edit["rules"] for name in rule["resources"]]
+    assert resources == ["workflows", "codebundles", "runnerprofiles", "serviceaccounts"]
 
 
 def profiles_of(objects):
@@ -156,7 +245,7 @@ def test_nodes_are_asked_for_one_by_one_where_the_whole_cluster_is_served(render
 def test_with_namespaces_named_the_operator_has_no_rights_elsewhere(render):
     objects = render(*EVERYTHING)
     everywhere = {r for n, r, *_ in rules(objects, ("ClusterRole",)) if n.endswith("graflow")}
-    assert everywhere == {"tokenreviews", "subjectaccessreviews"}
+    assert everywhere == {"tokenreviews", "subjectaccessreviews", "namespaces"}
     places = {t["metadata"]["namespace"] for t in objects if t["kind"] == "Role"}
     assert places == {"graflow-system", "team-a", "team-b"}
 

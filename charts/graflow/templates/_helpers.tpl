@@ -81,3 +81,34 @@ Service's address into the environment of pods in its namespace; no DNS is neede
   resources: [events]
   verbs: [create]
 {{- end -}}
+
+{{/* The namespaces whose Workflows are run, as what admission looks at; empty: all. */}}
+{{- define "graflow.ofNamespaces" -}}
+{{- with .Values.watchNamespaces -}}
+namespaceSelector:
+  matchExpressions:
+  - key: kubernetes.io/metadata.name
+    operator: In
+    values: {{- toYaml . | nindent 4 }}
+{{- end -}}
+{{- end -}}
+
+{{/* Whether the API server is to ask the operator: over TLS only. */}}
+{{- define "graflow.webhook" -}}
+{{- with .Values.admission.webhook -}}
+{{- if and .enabled (or .certManager.enabled ($.Values.tls).enabled) -}}true{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A list of texts in CEL. */}}
+{{- define "graflow.celList" -}}
+['{{ join "', '" . }}']
+{{- end -}}
+
+{{/* Whether a security context in CEL asks for what nobody gets. */}}
+{{- define "graflow.celPrivileged" -}}
+has({{ . }}.privileged) && {{ . }}.privileged == true
+      || has({{ . }}.capabilities) && has({{ . }}.capabilities.add) && {{ . }}.capabilities.add.exists(x, x != 'NET_BIND_SERVICE')
+      || has({{ . }}.windowsOptions) && has({{ . }}.windowsOptions.hostProcess) && {{ . }}.windowsOptions.hostProcess == true
+      || has({{ . }}.procMount) && {{ . }}.procMount != 'Default'
+{{- end -}}
