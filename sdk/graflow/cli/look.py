@@ -1,4 +1,4 @@
-"""`graflow status`, `watch`, `result`, `logs`, `list`: commands that look at runs."""
+"""`graflow status`, `why`, `watch`, `result`, `logs`, `list`: commands that look at runs."""
 
 import json
 import sys
@@ -41,7 +41,7 @@ def status(
     # Imported here, as in all commands: `graflow --help` starts in no time.
     from graflow.cli.show import show_status, show_transitions, utc_now  # noqa: PLC0415
 
-    run = _run(name, namespace, context)
+    run = run_named(name, namespace, context)
     if transitions:
         moves = run.transitions()
         if output == "json":
@@ -62,6 +62,35 @@ def status(
 
 @click.command()
 @click.argument("name")
+@click.argument("task", required=False)
+@output_option("text", "json", default="text", help="Form of the output.")
+@where_options
+def why(
+    name: str, task: str | None, output: str, namespace: str | None, context: str | None
+) -> None:
+    """Say why a run does not go on, or what it failed by.
+
+    Of a run that goes on: what each task waits for, since when and until when, in the words of the
+    scheduler, the node or the API server, and what to do about it. Of one that failed: what failed
+    first, each of its attempts, and the last lines that it printed, also when its pods are gone.
+
+    \b
+      graflow why etl-7f3k9             the whole run
+      graflow why etl-7f3k9 load        one task of it
+      graflow why etl-7f3k9 -o json | jq .failure.log
+    """  # noqa: D301 - \b keeps click from filling the lines
+    from graflow.cli.show import utc_now  # noqa: PLC0415
+    from graflow.cli.show_why import show_why  # noqa: PLC0415
+
+    found = run_named(name, namespace, context).why(task)
+    if output == "json":
+        click.echo(json.dumps(found.manifest(), indent=2, ensure_ascii=False))
+    else:
+        show_why(found, now=utc_now())
+
+
+@click.command()
+@click.argument("name")
 @click.option("--logs", is_flag=True, help="Show what the tasks print, too.")
 @where_options
 def watch(name: str, logs: bool, namespace: str | None, context: str | None) -> None:  # noqa: FBT001 - click gives it by name
@@ -71,7 +100,7 @@ def watch(name: str, logs: bool, namespace: str | None, context: str | None) -> 
     """
     from graflow.cli.progress import Waiting  # noqa: PLC0415
 
-    run = _run(name, namespace, context)
+    run = run_named(name, namespace, context)
     if error := run.failure(Waiting(show_logs=logs).wait(run)):
         raise error
 
@@ -102,7 +131,7 @@ def result(
     from graflow.cluster.values import Pickled  # noqa: PLC0415
     from graflow.values import is_json  # noqa: PLC0415
 
-    run = _run(name, namespace, context)
+    run = run_named(name, namespace, context)
     value = _unpickled(run) if unpickle else run.result()
     if isinstance(value, Pickled):
         click.echo(f"the value is pickled ({value.size} bytes); --unpickle opens it", err=True)
@@ -150,7 +179,7 @@ def logs(
       graflow logs etl-7f3k9 load       that task's own words
       graflow logs etl-7f3k9 -f         as it is printed
     """  # noqa: D301 - \b keeps click from filling the lines
-    for line in _run(name, namespace, context).logs(task, follow=follow):
+    for line in run_named(name, namespace, context).logs(task, follow=follow):
         click.echo(line)
 
 
@@ -187,7 +216,8 @@ def _workflows(namespace: str | None, context: str | None) -> "Workflows":
     return Target(context=context, namespace=namespace).workflows()
 
 
-def _run(name: str, namespace: str | None, context: str | None) -> "Run":
+def run_named(name: str, namespace: str | None, context: str | None) -> "Run":
+    """Return the run that the options of a command mean."""
     from graflow.cluster.run import Run  # noqa: PLC0415
 
     return Run.named(_workflows(namespace, context), name)

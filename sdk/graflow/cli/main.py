@@ -7,7 +7,7 @@ import click
 
 from graflow import __version__
 from graflow.cli.exits import MEANINGS, Exit, exit_of
-from graflow.cli.look import list_, logs, result, status, watch
+from graflow.cli.look import list_, logs, result, status, watch, why
 from graflow.cli.picture import graph
 from graflow.cli.send import compile_, run, submit
 from graflow.cli.shell import completion
@@ -44,11 +44,12 @@ def cli() -> None:
     \b
       graflow run workflow.py             on this machine, as `python workflow.py` does
       graflow submit workflow.py --wait   the very same file, each task a pod
-      graflow status etl-7f3k9            what it does, what it waits for, why it failed
+      graflow status etl-7f3k9            what it does
+      graflow why etl-7f3k9               what it waits for, or why it failed
     """  # noqa: D301 - \b keeps click from filling the lines
 
 
-for command in (run, submit, compile_, status, watch, result, logs, list_, graph):
+for command in (run, submit, compile_, status, why, watch, result, logs, list_, graph):
     cli.add_command(command)
 for command in (suspend, unsuspend, cancel):
     cli.add_command(command)

@@ -8,7 +8,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from graflow.api.workflow_status import TaskStatus, Transition, WorkflowStatus
+from graflow.api.workflow_status import (
+    TaskStatus,
+    Transition,
+    Waiting,
+    WorkflowStatus,
+)
 from graflow.cluster.failures import explanation, refusal
 from graflow.cluster.workflows import Object
 
@@ -49,14 +54,34 @@ def show_status(
         _print(out, _moves(status.transitions[-SHOWN_MOVES:]))
         if (more := status.transitions[-1].sequence - SHOWN_MOVES) > 0:
             out.print(Text(f"and {more} before; --transitions shows all"))
+    _show_causes(out, f"graflow why {name} -n {namespace}", status, now)
+    if message := explanation(status):
+        out.print()
+        out.print(Text(message))
+
+
+def _wait(one: Waiting, now: datetime) -> str:
+    since = f" for {between(one.since, None, now)}" if one.since else ""
+    return f"  {one.task or 'the run'}: {one.reason}{since}  {one.message or ''}".rstrip()
+
+
+def _show_causes(out: Console, more: str, status: WorkflowStatus, now: datetime) -> None:
+    """Print what tasks wait for and what failed first; `more` is the command that says more."""
     if status.waiting:
         out.print()
         out.print("Waiting", style="bold")
         for one in status.waiting:
-            out.print(Text(f"  {one.task}: {one.reason}  {one.message or ''}".rstrip()))
-    if message := explanation(status):
+            out.print(Text(_wait(one, now)))
+        if (others := (status.waiting_count or 0) - len(status.waiting)) > 0:
+            out.print(Text(f"  and {others} more"))
+        out.print(Text(f"  what to do: {more}"))
+    if (failure := status.failure) is not None:
+        what = f"task {failure.task}" if failure.task else "the run as a whole"
+        attempt = f", attempt {failure.attempt}" if failure.attempt else ""
+        code = "" if failure.exit_code is None else f", exit code {failure.exit_code}"
+        words = f"Failed first: {what}{attempt}{code}: {failure.reason}"
         out.print()
-        out.print(Text(message))
+        out.print(Text(f"{words}; its attempts and last lines: {more}"))
 
 
 def show_transitions(moves: Sequence[Transition]) -> None:
@@ -69,18 +94,18 @@ def show_transitions(moves: Sequence[Transition]) -> None:
 
 def show_list(workflows: Iterable[Object], *, now: datetime) -> None:
     """Print one line for each run."""
-    table = _table(["NAME", "PHASE", "PROGRESS", "AGE", "WAITING"])
+    shown = table(["NAME", "PHASE", "PROGRESS", "AGE", "WAITING"])
     for one in workflows:
         status = WorkflowStatus.model_validate(one.get("status") or {})
         phase = status.phase or "Pending"
-        table.add_row(
+        shown.add_row(
             one["metadata"]["name"],
             Text(phase, style=STYLES.get(phase, "")),
             status.progress or "",
-            _between(one["metadata"]["creationTimestamp"], None, now),
+            between(one["metadata"]["creationTimestamp"], None, now),
             ", ".join(dict.fromkeys(waiting.reason for waiting in status.waiting)),
         )
-    _print(console(), table)
+    _print(console(), shown)
 
 
 def _print(out: Console, table: Table) -> None:
@@ -92,7 +117,7 @@ def _print(out: Console, table: Table) -> None:
 
 def _tasks(tasks: Sequence[TaskStatus], *, wide: bool, now: datetime) -> Table:
     more = ["STARTED", "NODE"] if wide else []
-    table = _table(["TASK", "PHASE", "ATTEMPT", "POD", "TOOK", *more, "REASON"])
+    shown = table(["TASK", "PHASE", "ATTEMPT", "POD", "TOOK", *more, "REASON"])
     for task in tasks:
         name = f"{task.name} #{task.iteration}" if (task.iteration or 1) > 1 else task.name
         row: list[str | Text] = [
@@ -100,39 +125,41 @@ def _tasks(tasks: Sequence[TaskStatus], *, wide: bool, now: datetime) -> Table:
             Text(task.phase, style=STYLES.get(task.phase, "")),
             str(task.attempt or ""),
             task.pod or "",
-            _between(task.start_time, task.completion_time, now),
+            between(task.start_time, task.completion_time, now),
             *([task.start_time or "", task.node or ""] if wide else []),
             Text(task.reason or ""),
         ]
-        table.add_row(*row)
-    return table
+        shown.add_row(*row)
+    return shown
 
 
 def _moves(moves: Iterable[Transition]) -> Table:
-    table = _table(["#", "DECIDED BY", "MOVE", "TO", "WHEN", "BECAUSE"])
+    shown = table(["#", "DECIDED BY", "MOVE", "TO", "WHEN", "BECAUSE"])
     for moved in moves:
         by = f"{moved.source} #{moved.iteration}" if (moved.iteration or 1) > 1 else moved.source
         row = (str(moved.sequence), by, moved.kind, moved.target or "", moved.time)
-        table.add_row(*(Text(cell) for cell in row), Text(" ".join((moved.reason or "").split())))
-    return table
+        shown.add_row(*(Text(cell) for cell in row), Text(" ".join((moved.reason or "").split())))
+    return shown
 
 
-def _table(columns: Sequence[str]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="")
+def table(columns: Sequence[str]) -> Table:
+    """Return a table as all commands print them, without rows."""
+    made = Table(box=None, pad_edge=False, header_style="")
     for column in columns:
-        table.add_column(column, no_wrap=True, overflow="fold")
-    return table
+        made.add_column(column, no_wrap=True, overflow="fold")
+    return made
 
 
 def _started(status: WorkflowStatus, now: datetime) -> str:
     if status.start_time is None:
         return ""
     verb = "took" if status.completion_time else "running for"
-    took = _between(status.start_time, status.completion_time, now)
+    took = between(status.start_time, status.completion_time, now)
     return f"{status.start_time}, {verb} {took}"
 
 
-def _between(start: str | None, end: str | None, now: datetime) -> str:
+def between(start: str | None, end: str | None, now: datetime) -> str:
+    """Return how long it is from a time to another, or to now; empty if it has not begun."""
     if start is None:
         return ""
     until = datetime.fromisoformat(end) if end else now

@@ -52,27 +52,27 @@ class Which:
         return sorted(found, key=_order)
 
 
-def lines(which: Which, *, label: bool, over: Over | None = None) -> Iterator[str]:
+def lines(
+    which: Which, *, label: bool, kept: Callable[[], Iterator[str]], over: Over | None = None
+) -> Iterator[str]:
     """Yield the lines of a run's pods, pod by pod in the order in which they were made.
 
     Args:
         which: Whose lines.
         label: Whether a line begins with its task's name.
+        kept: Gives what was kept of the lines where there is no pod any more.
         over: Whether the run is over. When given, goes on until then, and lines of several pods
             come in the order in which they are printed.
 
     Raises:
-        NotFoundError: If a task is named that has no pod.
+        NotFoundError: If a task is named that has no pod, and of which nothing was kept.
     """
     if over is not None:
         yield from _Following(which, label, over).lines()
         return
     pods = which.pods()
-    if which.task is not None and not pods:
-        raise NotFoundError(
-            f"task {which.task!r} has no pod: it has not begun, it is no task of this workflow, or "
-            f"its pods were deleted; `graflow status` shows the tasks"
-        )
+    if not pods:
+        yield from kept()
     for pod in pods:
         for line in _log(which.server, pod, follow=False):
             yield _labelled(pod, line, label=label)

@@ -3,10 +3,13 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
+from graflow.api.bundle import BundleDamagedError
+from graflow.api.errors import InvalidWorkflow
 from graflow.api.workflow_status import Transition, WorkflowStatus
-from graflow.cluster import history, logs
+from graflow.cluster import history, kept, logs
 from graflow.cluster.errors import (
     NotFinishedError,
     NotFoundError,
@@ -15,7 +18,9 @@ from graflow.cluster.errors import (
 )
 from graflow.cluster.failures import failure, is_over
 from graflow.cluster.handout import Handout
+from graflow.cluster.plans import plan_in
 from graflow.cluster.values import Values
+from graflow.cluster.why import Seen, Why, why
 from graflow.cluster.workflows import Object, Workflows
 from graflow.exceptions import GraflowError
 
@@ -60,6 +65,23 @@ class Run:
             ClusterError: If that cannot be known.
         """
         return status_of(self._mine(self._workflows.get(self.name)))
+
+    def why(self, task: str | None = None) -> Why:
+        """Return what the run waits for, or what it failed by.
+
+        Args:
+            task: Only this task.
+
+        Raises:
+            NotFoundError: If there is no such task.
+            ClusterError: If that cannot be known.
+        """
+        found = self._mine(self._workflows.get(self.name))
+        try:
+            plan = plan_in(found, self._workflows)
+        except (InvalidWorkflow, BundleDamagedError, GraflowError):
+            plan = None  # it was refused, or its bundle is not there
+        return why(Seen(found, plan, datetime.now(UTC)), task)
 
     def changes(self, timeout_s: float | None = None) -> Iterator[WorkflowStatus]:
         """Yield where the run stands now and after each change, until it is over.
@@ -182,7 +204,26 @@ class Run:
             over = self._is_over
         label = labelled and task is None
         which = logs.Which(self._workflows.server, self.namespace, self.uid, task)
-        return logs.lines(which, label=label, over=over)
+        return logs.lines(which, label=label, over=over, kept=lambda: self._kept(task))
+
+    def _kept(self, task: str | None) -> Iterator[str]:
+        """Yield the last lines of attempts that failed and whose pods are gone.
+
+        Raises:
+            NotFoundError: If there are none of the task.
+        """
+        status = self.status()
+        found = False
+        for attempt in kept.attempts(status, task):
+            if lines := kept.lines(self.handout, status, attempt):
+                found = True
+                yield from lines
+        if not found and task is not None:
+            self.why(task)  # a task that there is not is named with the nearest
+            raise NotFoundError(
+                f"task {task!r} has no pod, and nothing of what it printed was kept: it has not "
+                f"begun, or its pods were deleted; `graflow why {self.name} {task}` says more"
+            )
 
     def cancel(self, reason: str | None = None) -> None:
         """Ask for the run to end now; what runs is stopped.

@@ -58,6 +58,12 @@ PYTHON_VERSION_MISMATCH: Final = "PythonVersionMismatch"
 
 # Waits (waits).
 WAITING_FOR_TURN: Final = "WaitingForTurn"
+WAITING_FOR_TASKS: Final = "WaitingForTasks"
+"""Tasks that come before it have not ended yet."""
+
+NO_OPERATOR: Final = "NoOperator"
+"""No operator has taken the Workflow yet."""
+
 PARALLELISM: Final = "Parallelism"
 NAMESPACE_LIMIT: Final = "NamespaceLimit"
 SUSPENDED: Final = "Suspended"

@@ -15,6 +15,19 @@ WAITS: Final = (
         "Nothing: it starts when that one has ended.",
     ),
     Fault(
+        reasons.WAITING_FOR_TASKS,
+        WAIT,
+        "Tasks that come before it have not ended yet. Said by `graflow why` alone.",
+        "Look at what those wait for.",
+    ),
+    Fault(
+        reasons.NO_OPERATOR,
+        WAIT,
+        "No operator has taken the Workflow. Said by `graflow why` alone.",
+        "See whether one runs (`kubectl get pods -A -l app.kubernetes.io/name=graflow`), "
+        "serves this namespace, and has the instance that `spec.operator` names.",
+    ),
+    Fault(
         reasons.PARALLELISM,
         WAIT,
         "As many tasks run as `parallelism` allows.",

@@ -323,7 +323,7 @@ def test_logs_of_a_task_without_a_pod_are_not_found(fake: Any, runner: CliRunner
     fake.answers = [logs_of]
     ended = run(runner, "logs", "etl", "nobody")
     assert ended.exit_code == 4
-    assert "'nobody' has no pod" in ended.stderr
+    assert "has no task 'nobody'" in ended.stderr
 
 
 def test_graph_draws_a_run_of_the_cluster(fake: Any, runner: CliRunner) -> None:
