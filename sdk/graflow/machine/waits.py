@@ -17,13 +17,13 @@ WAITS: Final = (
     Fault(
         reasons.WAITING_FOR_TASKS,
         WAIT,
-        "Tasks that come before it have not ended yet. Said by `graflow why` alone.",
+        "Tasks that come before it have not ended yet (said by `graflow why` alone).",
         "Look at what those wait for.",
     ),
     Fault(
         reasons.NO_OPERATOR,
         WAIT,
-        "No operator has taken the Workflow. Said by `graflow why` alone.",
+        "No operator has taken the Workflow (said by `graflow why` alone).",
         "See whether one runs (`kubectl get pods -A -l app.kubernetes.io/name=graflow`), "
         "serves this namespace, and has the instance that `spec.operator` names.",
     ),
