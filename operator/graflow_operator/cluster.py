@@ -74,8 +74,10 @@ class Cluster(Protocol):
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
         """Return an object as it is now."""
 
-    async def find(self, kind: Kind, namespace: str | None, selector: str = "") -> list[Object]:
-        """Return the objects of one namespace, or of all, that match a label selector."""
+    async def find(
+        self, kind: Kind, namespace: str | None, selector: str = "", *, fields: str = ""
+    ) -> list[Object]:
+        """Return the objects of one namespace, or of all, that match selectors."""
 
     async def create(self, kind: Kind, namespace: str | None, body: Object) -> Object:
         """Make an object and return it as the API server keeps it."""
@@ -124,12 +126,16 @@ class ApiServer:
         """Return an object as it is now."""
         return await self._ask("GET", kind, kind.path(namespace, name))
 
-    async def find(self, kind: Kind, namespace: str | None, selector: str = "") -> list[Object]:
+    async def find(
+        self, kind: Kind, namespace: str | None, selector: str = "", *, fields: str = ""
+    ) -> list[Object]:
         """Return matching objects, asked for in chunks."""
         found: list[Object] = []
         query = {"limit": str(LIST_CHUNK)}
         if selector:
             query["labelSelector"] = selector
+        if fields:
+            query["fieldSelector"] = fields
         while True:
             try:
                 page = await self._ask("GET", kind, kind.path(namespace), query=query)

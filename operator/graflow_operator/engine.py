@@ -12,14 +12,15 @@ from typing import Any
 
 from graflow.api import names
 from graflow.machine.state import RunPhase
-from graflow_operator import metrics, nodes
+from graflow_operator import metrics
 from graflow_operator.actor import Actor
 from graflow_operator.census import Census
-from graflow_operator.cluster import NODES, PODS, WORKFLOWS, Kind, Object
-from graflow_operator.cluster_errors import ClusterError, ForbiddenError, NotFoundError
+from graflow_operator.cluster import PODS, WORKFLOWS, Kind, Object
+from graflow_operator.cluster_errors import ClusterError, NotFoundError
 from graflow_operator.facts import PodFact, of_pod
 from graflow_operator.leftovers import Leftovers
 from graflow_operator.letters import FencedError, NotYetError
+from graflow_operator.lookout import Lookout
 from graflow_operator.parts import Parts
 from graflow_operator.refs import RunRef
 from graflow_operator.retention import Retention
@@ -121,11 +122,15 @@ class Engine:
             except ClusterError as error:
                 log.warning("cannot list what exists: %s; trying again", error)
                 await self.parts.sleep(1.0)
-        sweeping = asyncio.create_task(self._sweep.run())
+        rounds = [
+            asyncio.create_task(self._sweep.run()),
+            asyncio.create_task(Lookout(self.parts, self._actors.values).run()),
+        ]
         try:
             await self._keep_comparing()
         finally:
-            sweeping.cancel()
+            for others in rounds:
+                others.cancel()
 
     async def _keep_comparing(self) -> None:
         while True:
@@ -191,7 +196,6 @@ class Engine:
             if uid in self._actors:
                 await self._look_for(self._actors[uid])
         await self._clear(pods, facts)
-        await self._check_nodes()
 
     async def _clear(self, pods: Iterable[Object], ownerless: Mapping[str, list[PodFact]]) -> None:
         """Take away what is left of runs that no list has shown."""
@@ -204,26 +208,6 @@ class Engine:
         """Look at a run whose pod is on its way out while nobody drives it."""
         if _has_ended(workflow) or _leaving(workflow):
             self._consider(workflow, (fact,))
-
-    async def _check_nodes(self) -> None:
-        """Look at the nodes of pods that should have ended or do not answer."""
-        found: dict[str, str] = {}
-        for actor in tuple(self._actors.values()):
-            for fact in actor.book.suspects():
-                if fact.node not in found:
-                    found[fact.node] = await self._lost(fact.node)
-                if found[fact.node]:
-                    actor.node_lost(fact.attempt, found[fact.node])
-
-    async def _lost(self, name: str) -> str:
-        try:
-            node = await self.parts.cluster.get(NODES, None, name)
-        except NotFoundError:
-            node = None
-        except ForbiddenError:
-            return ""  # an installation for a few namespaces may not see nodes
-        patience_s = self.parts.settings.node_lost_s
-        return nodes.lost(name, node, now=self.parts.clock(), patience_s=patience_s)
 
     async def _look_for(self, actor: Actor) -> None:
         """Ask for a run that a list did not show: it is gone, or was made meanwhile."""

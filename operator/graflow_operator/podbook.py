@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
+from graflow.machine import reasons
 from graflow_operator.facts import PodFact, Taken
 from graflow_operator.refs import AttemptRef
-from graflow_operator.stuck import telling
+from graflow_operator.stuck import Pending, is_silent, telling
 
 
 class PodBook:
@@ -21,6 +22,9 @@ class PodBook:
         """Attempts whose pods were seen once, or may have been made by a predecessor, and are not
         there any more as far as is known. To be believed only after the API server was asked."""
 
+        self._told: dict[str, Pending] = {}
+        """What keeps pods that say nothing of it themselves, by uid."""
+
         self.taken: dict[AttemptRef, Taken] = {}
         """Who took those away, where that was seen."""
 
@@ -35,14 +39,37 @@ class PodBook:
             if known.ended and not fact.ended:
                 fact = replace(fact, ended=known.ended, running=known.running)
             fact = replace(fact, pending=telling(known.pending, fact.pending))
+        fact = self._with_words(fact)
         self.facts[fact.attempt] = fact
         self.missing.discard(fact.attempt)
         self.taken.pop(fact.attempt, None)
         self._ring()
 
+    def told(self, uid: str, why: Pending | None) -> None:
+        """Take note of what keeps a pod from running, which it does not say itself."""
+        if why == self._told.get(uid):
+            return
+        for attempt, fact in self.facts.items():
+            if fact.uid == uid and fact.pending is not None and is_silent(fact.pending):
+                silent = Pending(reasons.POD_PENDING, "the node has not started it yet")
+                self.facts[attempt] = replace(fact, pending=why or silent)
+                self._ring()
+                if why is not None:
+                    self._told[uid] = why
+        if why is None:
+            del self._told[uid]
+
+    def _with_words(self, fact: PodFact) -> PodFact:
+        if fact.pending is None:
+            self._told.pop(fact.uid, None)
+            return fact
+        told = self._told.get(fact.uid)
+        return replace(fact, pending=told) if told and is_silent(fact.pending) else fact
+
     def gone(self, attempt: AttemptRef, uid: str) -> None:
         """Take note that a pod exists no more; how it ended, if that is known, stays known."""
         self._over.discard(uid)
+        self._told.pop(uid, None)
         known = self.facts.get(attempt)
         if known is None or known.uid != uid:
             return
@@ -81,11 +108,11 @@ class PodBook:
         return tuple(fact.uid for fact in self.facts.values())
 
     def suspects(self) -> tuple[PodFact, ...]:
-        """Return the pods whose nodes may be gone: they do not end, or are not answered for."""
+        """Return the pods whose nodes may be gone: they do not start, answer, or end."""
         return tuple(
             fact
             for fact in self.facts.values()
-            if fact.node and not fact.ended and (fact.deleting or not fact.ready)
+            if fact.node and not fact.ended and (fact.pending or fact.deleting or not fact.ready)
         )
 
     def living(self) -> Iterator[AttemptRef]:

@@ -1,6 +1,7 @@
 """Why a pod's container does not run yet, and since when. Pure."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +12,18 @@ _IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNever
           "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed"}  # fmt: skip
 _CREATE = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 _WAITED_FOR_TOO = ("ContainerCreating", "PodInitializing", "")
-_ABSENT = ("not found", "find key", "does not exist")
+_ABSENT = ("not found", "find key", "does not exist", "non-existent config key")
+_NO_CLAIM = re.compile(r'persistentvolumeclaim "[^"]*" not found')
+_UNMADE = {"FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox",
+           "NetworkNotReady", "FailedPreStartHook"}  # fmt: skip
+"""Reasons of Events of a pod whose container cannot be made, and whose status does not say so."""
+TOLD = "Event"
+"""The word of what a pod waits for where only Events tell of it."""
+
+FRESH_S = 360.0
+"""What a kubelet tries again and again it tells of every 5 min at least, however often it fails."""
+
+WORDS_CHARS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,9 @@ def pending(status: Mapping[str, Any], waiting: Mapping[str, Any] | None) -> Pen
         reason = scheduled.get("reason") or reasons.UNSCHEDULABLE
         known = reason in (reasons.UNSCHEDULABLE, "SchedulerError")
         words = scheduled.get("message") or "the scheduler has not found a node yet"
+        if _NO_CLAIM.search(words):
+            since = seconds(scheduled.get("lastTransitionTime"))
+            return Pending(reasons.CONFIG_MISSING, words, reason, since)
         return Pending(reasons.UNSCHEDULABLE if known else reason, words)
     since = seconds(status.get("startTime"))
     word, message = (waiting or {}).get("reason", ""), (waiting or {}).get("message", "")
@@ -56,6 +71,34 @@ def pending(status: Mapping[str, Any], waiting: Mapping[str, Any] | None) -> Pen
         reason = reasons.CONFIG_MISSING if missing else reasons.CREATE_CONTAINER_ERROR
         return Pending(reason, f"{word}: {message}".rstrip(": "), word, since)
     return Pending(reasons.POD_PENDING, message or word or "the node has not started it yet", word)
+
+
+def told(events: Iterable[Mapping[str, Any]], *, since: float, now: float) -> Pending | None:
+    """Return what keeps a pod from running according to its Events; None if they do not say.
+
+    Args:
+        events: Events about the pod.
+        since: When its kubelet took it, in seconds since the epoch.
+        now: Seconds since the epoch.
+    """
+    latest = max(events, key=_when, default={})
+    if latest.get("reason") not in _UNMADE or now - _when(latest) > FRESH_S:
+        return None
+    word, message = latest["reason"], " ".join(str(latest.get("message", "")).split())
+    absent = any(sign in message for sign in _ABSENT)
+    reason = reasons.CONFIG_MISSING if absent else reasons.CREATE_CONTAINER_ERROR
+    return Pending(reason, f"{word}: {message}"[:WORDS_CHARS], TOLD, since)
+
+
+def _when(event: Mapping[str, Any]) -> float:
+    series = event.get("series") or {}
+    time = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")
+    return seconds(time)
+
+
+def is_silent(found: Pending) -> bool:
+    """Whether a pod with its kubelet does not say itself what keeps it from running."""
+    return found.reason == reasons.POD_PENDING or found.word == TOLD
 
 
 def telling(before: Pending | None, now: Pending | None) -> Pending | None:

@@ -49,12 +49,14 @@ class FakeCluster:
             raise NotFoundError(f"{kind.plural} {name!r} not found")
         return copy.deepcopy(found)
 
-    async def find(self, kind, namespace, selector=""):
+    async def find(self, kind, namespace, selector="", *, fields=""):
         terms = [term.partition("=") for term in selector.split(",") if term]
+        wanted = [term.split("=") for term in fields.split(",") if term]
         return [
             copy.deepcopy(found)
             for found in self.all(kind)
             if namespace in (None, found["metadata"].get("namespace"))
+            and all(at(found, path) == value for path, value in wanted)
             and all(
                 (found["metadata"].get("labels", {}).get(key) == value)
                 if equal
@@ -217,6 +219,13 @@ class Client:
     async def _die(self):
         self.dead.set()
         await asyncio.Event().wait()
+
+
+def at(document, path):
+    """Return what is at a path such as `involvedObject.uid`."""
+    for part in path.split("."):
+        document = document.get(part, {})
+    return document
 
 
 def apply(document, operation):

@@ -79,7 +79,7 @@ Service's address into the environment of pods in its namespace; no DNS is neede
   verbs: [create]  # the key of each run; never read again
 - apiGroups: [""]
   resources: [events]
-  verbs: [create]
+  verbs: [create, list]  # list: what a kubelet says of a pod that does not start
 {{- end -}}
 
 {{/* The namespaces whose Workflows are run, as what admission looks at; empty: all. */}}

@@ -87,9 +87,9 @@ CONFIGURATION_FAULTS: Final = (
     Fault(
         reasons.CONFIG_MISSING,
         SETUP,
-        "The pod names a Secret, ConfigMap, key, service account or class that does not exist.",
+        "The pod names a Secret, ConfigMap, key, claim, account or class that does not exist.",
         "Create it, and the task goes on.",
-        "`CreateContainerConfigError` … not found; 403 … not found",
+        "`CreateContainerConfigError`, `FailedMount`, `PodScheduled=False` or 403: … not found",
         pace="the kubelet's own, some seconds",
     ),
     Fault(
@@ -97,7 +97,7 @@ CONFIGURATION_FAULTS: Final = (
         SETUP,
         "The kubelet cannot make the container as the pod asks for it.",
         "The message is the kubelet's; mend the image, the profile or the node.",
-        "`CreateContainerError`, `CreateContainerConfigError`, `RunContainerError`",
+        "`CreateContainerError`, `FailedMount`, `FailedCreatePodSandBox`, …",
         pace="the kubelet's own, some seconds",
     ),
     Fault(

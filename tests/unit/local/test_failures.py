@@ -378,7 +378,7 @@ def test_f3_a_run_whose_deadline_passes_has_failed_and_what_runs_is_stopped_with
             raise AssertionError("nothing begins any more")
 
         endless >> after
-    with pytest.raises(GraflowRuntimeError, match="longer than its deadline, 0.05 s"):
+    with pytest.raises(GraflowRuntimeError, match=r"longer than its deadline, 0.05 s"):
         wf.execute()
     assert cleaned.is_set()
 
