@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+from graflow.api import names
 from graflow.api.workflow_status import FailureStatus, TaskStatus, Waiting, WorkflowStatus
 from graflow.cluster.errors import NotFoundError
 from graflow.cluster.failures import explanation, is_over, refusal
@@ -16,6 +17,7 @@ from graflow.machine.plan import GroupPlan, Plan, TaskPlan
 PATIENCE_S = 5.0
 """After which it is strange that no operator has taken a Workflow, in seconds."""
 
+LOOK = f"kubectl get pods -A -l {names.LABEL_APP_NAME}={names.OPERATOR_APP}"
 MOST_SHOWN = 100
 """Tasks that a status has at most; with so many, others may have ended or not begun."""
 
@@ -198,7 +200,7 @@ def _of_the_run(seen: Seen) -> Iterator[TaskWhy]:
             "",
             WAITING,
             reasons.NO_OPERATOR,
-            f"{who} has taken it in {age_s:.0f} s",
+            f"{who} has taken it in {age_s:.0f} s; `{LOOK}` shows those that there are",
             metadata["creationTimestamp"],
             advice=faults.of(reasons.NO_OPERATOR).advice,
         )
@@ -347,10 +349,10 @@ def _named(seen: Seen, name: str) -> Iterator[TaskWhy]:
     if pending and not over:
         yield from pending
         return
-    names = [t.name for t in status.tasks]
-    names += [node.id for node in seen.plan.nodes] if seen.plan else []
-    if name not in names:
-        near = hint(name, dict.fromkeys(names)) if names else "nothing is known of its tasks"
+    known = [t.name for t in status.tasks]
+    known += [node.id for node in seen.plan.nodes] if seen.plan else []
+    if name not in known:
+        near = hint(name, dict.fromkeys(known)) if known else "nothing is known of its tasks"
         raise NotFoundError(f"workflow {seen.metadata['name']!r} has no task {name!r}; {near}")
     group = seen.plan is not None and isinstance(seen.plan.by_id.get(name), GroupPlan)
     words = "a group: look at its members" if group else "it never began, or has ended long ago"

@@ -24,8 +24,7 @@ WAITS: Final = (
         reasons.NO_OPERATOR,
         WAIT,
         "No operator has taken the Workflow (said by `graflow why` alone).",
-        "See whether one runs (`kubectl get pods -A -l app.kubernetes.io/name=graflow`), "
-        "serves this namespace, and has the instance that `spec.operator` names.",
+        "See whether an operator runs and serves the namespace, as `spec.operator` names it.",
     ),
     Fault(
         reasons.PARALLELISM,
