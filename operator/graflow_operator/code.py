@@ -11,7 +11,7 @@ from graflow.machine.state import Error
 from graflow_operator.bundles import Bundle, BundleUnusableError
 from graflow_operator.cluster_errors import NotFoundError
 from graflow_operator.parts import Parts
-from graflow_operator.program import Program, read, unfit
+from graflow_operator.program import Program, is_over_before_it_began, read, unfit, without_plan
 
 
 class BundleAwaitedError(Exception):
@@ -47,7 +47,12 @@ class Code:
         if not needs_plan(workflow):
             return read(workflow)
         ref = BundleRef.model_validate(workflow["spec"]["bundle"])
-        plan = (self.bundle or await self._get(ref)).plan()
+        try:
+            plan = (self.bundle or await self._get(ref)).plan()
+        except BundleAwaitedError:
+            if is_over_before_it_began(workflow):
+                return without_plan(workflow)
+            raise
         # Ten thousand tasks take a second; meanwhile the other runs go on.
         return await asyncio.to_thread(read, workflow, plan)
 

@@ -49,6 +49,18 @@ def read(workflow: Mapping[str, Any], plan: Mapping[str, Any] | None = None) -> 
     return Program(spec, found, {task.name: task for task in spec.tasks}, policies)
 
 
+def is_over_before_it_began(workflow: Mapping[str, Any]) -> bool:
+    """Whether a run was cancelled of which nothing is committed yet."""
+    cancelled = (workflow.get("spec") or {}).get("cancel")
+    return bool(cancelled) and not (workflow.get("status") or {}).get("cursor")
+
+
+def without_plan(workflow: Mapping[str, Any]) -> Program:
+    """Return the program of a run that has no need of its plan any more, and has none."""
+    spec = WorkflowSpec.model_validate(workflow["spec"])
+    return Program(spec, Plan(nodes=(), edges=(), start=()), {}, {})
+
+
 def unfit(program: Program, bundle: Bundle, pythons: tuple[str, ...]) -> Error | None:
     """Return why the program's functions cannot run on the runner image; None if they can.
 
