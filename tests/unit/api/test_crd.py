@@ -64,3 +64,21 @@ def test_what_was_written_is_up_to_date(tmp_path, monkeypatch):
     assert crd.main() == 0
     monkeypatch.setattr("sys.argv", ["crd", "--check", "--root", str(tmp_path)])
     assert crd.main() == 0
+
+
+def fields(schema):
+    """Yield the names of all fields of a schema, in lower case."""
+    for name, inner in schema.get("properties", {}).items():
+        yield name.lower()
+        yield from fields(inner)
+    for part in ("items", "additionalProperties"):
+        if isinstance(schema.get(part), dict):
+            yield from fields(schema[part])
+
+
+@pytest.mark.parametrize("definition", CRDS, ids=lambda d: d["spec"]["names"]["kind"])
+def test_no_field_of_a_spec_says_where_values_are_kept(definition):
+    spec = schema_of(definition)["properties"]["spec"]
+    named = {*fields(spec)}
+    forbidden = ("store", "bucket", "endpoint", "region", "prefix", "credential", "url")
+    assert not [name for name in named for word in forbidden if word in name]

@@ -79,3 +79,20 @@ def test_the_plan_is_in_the_bundle_where_the_spec_has_none(spec, answer):
 def test_a_profile_that_takes_the_operators_names_is_of_no_use():
     with pytest.raises(InvalidWorkflow, match=r"spec.env\[0\].name: 'GRAFLOW_KEY'"):
         usable({**HEAD, "kind": "RunnerProfile", "spec": {"env": [{"name": "GRAFLOW_KEY"}]}})
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"profile": "../../secrets/s"}, "spec.profile"),
+        ({"bundle": {"name": "../x", "sha256": "0" * 64}}, "spec.bundle.name"),
+        ({"bundle": {"name": "x", "sha256": "../" * 21 + "x"}}, "spec.bundle.sha256"),
+        ({"pod": {"serviceAccountName": "a/token"}}, "spec.pod.serviceAccountName"),
+        ({"pod": {"imagePullSecrets": [{"name": "other/s"}]}}, "spec.pod.imagePullSecrets[0].name"),
+        ({"operator": "blue/../red"}, "spec.operator"),
+    ],
+)
+def test_a_name_of_another_object_is_no_way_to_somewhere_else(spec, field):
+    with pytest.raises(InvalidWorkflow) as caught:
+        runnable({**HEAD, "spec": {"tasks": [{"name": "a", "script": "return 1"}], **spec}})
+    assert [problem.field for problem in caught.value.problems] == [field]
