@@ -1,0 +1,231 @@
+"""Attempts that are lost: another one runs, no retry is spent, and what is lost commits no more."""
+
+import pytest
+
+from graflow.api import names
+from graflow.machine.state import Error
+from graflow_operator.cluster import NODES, PODS, WORKFLOWS
+from graflow_operator.letters import FencedError
+from graflow_operator.lookout import Lookout
+from graflow_operator.outcomes import TOMBSTONE
+from graflow_operator.refs import AttemptRef
+from graflow_operator.settings import Settings
+from graflow_operator.verdicts import Failed, Succeeded
+from support.statuses import disrupted
+from support.world import HANGS, NAME, NAMESPACE, World
+
+ONCE = {"tasks": [{"name": "a", "script": "return 1", "retry": {"maxAttempts": 1}}]}
+FIRST, SECOND = AttemptRef(1, 1), AttemptRef(1, 2)
+
+
+def first_hangs(task, order):
+    return HANGS if order["attempt"] == 1 else Succeeded({"json": "second"})
+
+
+def told_of(world, name, status=None, **metadata):
+    """Let the operator see the world's pod in another state."""
+    pod = world.cluster.peek(PODS, NAMESPACE, name)
+    pod["metadata"] |= metadata
+    world.seen(world.cluster.set_status(PODS, NAMESPACE, name, status or pod.get("status", {})))
+
+
+DELETED = {"deletionTimestamp": "2026-01-01T00:00:40Z", "deletionGracePeriodSeconds": 30}
+
+
+def delete(world, name):
+    told_of(world, name, **DELETED)
+    world.end_pod(name, 143, reason="Error")
+
+
+def force_delete(world, name):
+    uid = world.pod_of("a")["metadata"]["uid"]
+    world.cluster.vanish(PODS, NAMESPACE, name)
+    world.actor.book.gone(FIRST, uid)
+
+
+def evict(world, name):
+    gone = disrupted("EvictionByEvictionAPI", "Eviction API: evicting")
+    told_of(world, name, gone, **DELETED)
+    world.end_pod(name, 143, reason="Error", **gone)
+
+
+def lose_node(world, name):
+    world.actor.node_lost(FIRST, "node n1 has not been ready for 300 s")
+
+
+LOSSES = {
+    "PodDeleted": delete,
+    "PodLost": force_delete,
+    "Evicted": evict,
+    "NodeLost": lose_node,
+}
+losses = pytest.mark.parametrize("reason", LOSSES)
+
+
+async def begun(world):
+    """Let the first attempt run, and return its pod's name and its claim."""
+    world.start()
+    await world.until(lambda: world.executed == ["a"])
+    metadata = world.pod_of("a")["metadata"]
+    return metadata["name"], f"{metadata['uid']}/{metadata['uid'].rjust(32, '0')}"
+
+
+def outcome_key(world, attempt=FIRST):
+    uid = world.workflow["metadata"]["uid"]
+    return f"{NAMESPACE}/{uid}/outcomes/{attempt.activation}/{attempt.attempt}"
+
+
+@losses
+async def test_f2_what_is_lost_runs_again_and_spends_no_retry(reason):
+    async with World(ONCE, work=first_hangs) as world:
+        name, _ = await begun(world)
+        LOSSES[reason](world, name)
+        await world.until(lambda: world.actor._snapshot.state.activations[1].attempt == 2)
+        task = world.actor._snapshot.state.activations[1]
+        assert (task.error.reason, task.failures, task.losses) == (reason, 0, 1)
+        status = await world.end()
+        assert (status["phase"], status["result"]) == ("Succeeded", {"json": "second"})
+
+
+@losses
+@pytest.mark.parametrize("crash", [False, True], ids=["", "operator dies"])
+async def test_what_is_lost_can_commit_nothing_once_its_successor_may_run(reason, crash):
+    async with World(ONCE, work=first_hangs) as world:
+        name, claim = await begun(world)
+        LOSSES[reason](world, name)
+        await world.until(lambda: world.executed == ["a", "a"])
+        if crash:
+            await world.crash()
+            world.start()
+        late = world.outcome(FIRST, claim, {"outcome": "Succeeded", "value": {"json": "first"}})
+        assert not world.store.put_if_absent(outcome_key(world), late.encode())
+        with pytest.raises(FencedError):
+            await world._ask(lambda a: a.report(FIRST, claim, Succeeded({"json": "first"})))
+        assert (await world.end())["result"] == {"json": "second"}
+
+
+@losses
+async def test_the_tombstone_is_in_the_store_before_the_loss_is_committed(reason):
+    async with World(ONCE, work=first_hangs) as world:
+        name, _ = await begun(world)
+        found = []
+        patch = world.cluster.patch_status
+
+        async def watched(kind, namespace, what, change):
+            [task] = change["status"]["tasks"]
+            if kind is WORKFLOWS and task["attempt"] == 2:
+                found.append(world.store.get(outcome_key(world)))
+            return await patch(kind, namespace, what, change)
+
+        world.cluster.patch_status = watched
+        LOSSES[reason](world, name)
+        await world.end()
+        assert found[0] == TOMBSTONE
+
+
+@losses
+async def test_an_outcome_that_was_there_first_wins(reason):
+    async with World(ONCE, work=first_hangs) as world:
+        name, claim = await begun(world)
+        done = world.outcome(FIRST, claim, {"outcome": "Succeeded", "value": {"json": "first"}})
+        assert world.store.put_if_absent(outcome_key(world), done.encode())
+        LOSSES[reason](world, name)
+        assert (await world.end())["result"] == {"json": "first"}
+        assert world.executed == ["a"]
+
+
+async def test_a_runner_on_a_silent_node_that_reports_after_all_is_told_that_it_is_over():
+    async with World(ONCE, work=first_hangs, store=False) as world:
+        name, claim = await begun(world)
+        lose_node(world, name)
+        await world.until(lambda: world.executed == ["a", "a"])
+        with pytest.raises(FencedError):
+            await world._ask(lambda a: a.report(FIRST, claim, Succeeded({"json": "first"})))
+        assert (await world.end())["result"] == {"json": "second"}
+
+
+async def test_a_pod_that_was_lost_before_its_runner_asked_gets_no_order_any_more():
+    async with World(ONCE) as world:
+        world.auto_run = False
+        world.start()
+        await world.until(lambda: world.pods)
+        pod = world.pods[0]
+        force_delete(world, pod["metadata"]["name"])
+        world.auto_run = True
+        await world.until(lambda: world.executed == ["a"])
+        with pytest.raises(FencedError):
+            await world._ask(lambda a: a.claim(pod, "0" * 32, "3.11.2"))
+        assert (await world.end())["phase"] == "Succeeded"
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ({}, "PodDeleted"),
+        (disrupted("PreemptionByScheduler", "preempting"), "Preempted"),
+        (disrupted("EvictionByEvictionAPI", "Eviction API: evicting"), "Evicted"),
+    ],
+    ids=["deleted", "preempted", "evicted"],
+)
+async def test_a_runner_that_was_told_to_stop_is_told_by_who_stopped_it(status, reason):
+    async with World(ONCE, work=first_hangs) as world:
+        name, claim = await begun(world)
+        told_of(world, name, status, **DELETED)
+        told = Failed(Error("Interrupted", "SIGTERM"))
+        await world._ask(lambda a: a.report(FIRST, claim, told))
+        task = world.actor._snapshot.state.activations[1]
+        assert (task.error.reason, task.failures, task.losses) == (reason, 0, 1)
+        world.end_pod(name, 0)
+        assert (await world.end())["result"] == {"json": "second"}
+
+
+@pytest.mark.parametrize(("away_s", "lost"), [(29, False), (31, True)])
+async def test_what_runs_on_a_node_that_does_not_answer_is_lost_after_a_time(away_s, lost):
+    settings = Settings(operator_namespace="graflow", node_lost_s=30.0)
+    async with World(ONCE, work=first_hangs, settings=settings) as world:
+        name, _ = await begun(world)
+        away = {"type": "Ready", "status": "Unknown", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+        node = {"metadata": {"name": "n1"}, "status": {"conditions": [away]}}
+        await world.cluster.create(NODES, None, node)
+        world.cluster.peek(PODS, NAMESPACE, name)["spec"]["nodeName"] = "n1"
+        silent = {"type": "Ready", "status": "False", "reason": "NodeNotReady"}
+        running = [{"name": names.TASK_CONTAINER, "state": {"running": {}}}]
+        told_of(world, name, {"conditions": [silent], "containerStatuses": running})
+        world.now = 1_767_225_600.0 + away_s
+        await Lookout(world.actor.parts, lambda: [world.actor]).look()
+        until = world.now + 5
+        await world.until(lambda: world.now >= until or len(world.executed) > 1)
+        assert (len(world.executed) > 1) is lost
+
+
+async def test_f2_too_many_losses_fail_the_task_with_the_reason_of_the_last_one():
+    async with World(ONCE, work=lambda *_: HANGS) as world:
+        world.start()
+        for attempt in range(1, 7):
+            await world.until(lambda n=attempt: len(world.executed) == n)
+            uid = world.pod_of("a")["metadata"]["uid"]
+            world.cluster.vanish(PODS, NAMESPACE, world.pod_of("a")["metadata"]["name"])
+            world.actor.book.gone(AttemptRef(1, attempt), uid)
+        status = await world.end()
+        assert (status["phase"], status["reason"]) == ("Failed", "PodLost")
+        failure = world.actor._snapshot.state.failure
+        assert (failure.failures, failure.attempt) == (0, 6)
+
+
+async def test_pods_that_are_taken_before_their_runners_ask_do_not_make_the_operator_spin():
+    async with World(ONCE) as world:
+        world.auto_run = False
+        world.start()
+        began = world.now
+        for attempt in range(1, 8):
+            await world.until(lambda: world.pods)
+            pod = world.pods[0]
+            world.cluster.vanish(PODS, NAMESPACE, pod["metadata"]["name"])
+            world.actor.book.gone(AttemptRef(1, attempt), pod["metadata"]["uid"])
+            await world.until(
+                lambda n=attempt: world.actor._snapshot.state.activations[1].attempt > n
+            )
+        task = world.actor._snapshot.state.activations[1]
+        assert (task.failures, task.losses) == (0, 0)
+        assert world.now - began >= 1 + 2 + 4 + 8 + 16 + 30
+        assert world.cluster.peek(WORKFLOWS, NAMESPACE, NAME)["status"]["phase"] == "Running"
