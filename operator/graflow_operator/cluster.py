@@ -83,7 +83,7 @@ class Cluster(Protocol):
         """Make an object and return it as the API server keeps it."""
 
     async def try_create(self, kind: Kind, namespace: str, body: Object) -> None:
-        """Ask whether an object could be made, without making it."""
+        """Ask whether an object could be made, without making it; unknown fields are refused."""
 
     async def replace(self, kind: Kind, namespace: str, name: str, body: Object) -> Object:
         """Write an object whole, if it is still at the `resourceVersion` in the body."""
@@ -156,8 +156,9 @@ class ApiServer:
         return await self._ask("POST", kind, kind.path(namespace), body=body)
 
     async def try_create(self, kind: Kind, namespace: str, body: Object) -> None:
-        """Ask whether an object could be made, without making it."""
-        await self._ask("POST", kind, kind.path(namespace), body=body, query={"dryRun": "All"})
+        """Ask whether an object could be made, without making it; unknown fields are refused."""
+        query = {"dryRun": "All", "fieldValidation": "Strict"}
+        await self._ask("POST", kind, kind.path(namespace), body=body, query=query)
 
     async def replace(self, kind: Kind, namespace: str, name: str, body: Object) -> Object:
         """Write an object whole, if it is still at the `resourceVersion` in the body."""

@@ -279,17 +279,29 @@ def test_a_profile_that_no_pod_can_be_made_from_is_refused(cluster: Cluster) -> 
     assert "labels under graflow.dev/ are the operator's own" in refused.err
 
 
+@pytest.mark.parametrize(
+    ("pod", "words"),
+    [
+        ({"tolerations": [{"key": "a", "operator": "Sometimes"}]}, "Sometimes"),
+        ({"affinity": {"nodeAffinty": {}}}, "nodeAffinty"),
+        ({"volumeMounts": [{"name": "none", "mountPath": "/x"}]}, "volumeMounts[0].name"),
+        ({"resources": {"limits": {"memory": "1Zi"}}}, "quantities must match"),
+    ],
+    ids=["toleration", "typo", "no volume", "quantity"],
+)
 def test_a_pod_that_cannot_be_is_told_of_before_the_first_task_starts(
-    cluster: Cluster, workflow
+    cluster: Cluster, workflow, pod: dict, words: str
 ) -> None:
-    odd = {"tolerations": [{"key": "a", "operator": "Sometimes"}]}
-    tasks = [SCRIPT, {**SCRIPT, "name": "b", "after": ["a"], "pod": odd}]
-    assert cluster.apply(workflow("w", tasks)).code == 0
-    ended = cluster.wait("w", seconds=20)
-    accepted = condition(ended, "Accepted")
+    assert (
+        cluster.apply(
+            workflow("w", [SCRIPT, {**SCRIPT, "name": "b", "after": ["a"], "pod": pod}])
+        ).code
+        == 0
+    )
+    accepted = condition(cluster.wait("w", seconds=30), "Accepted")
     assert (accepted["status"], accepted["reason"]) == ("False", "Invalid")
     assert "spec.tasks[1].pod: the API server finds the pod of task 'b' invalid" in str(accepted)
-    assert "Sometimes" in accepted["message"]
+    assert words in accepted["message"]
     assert cluster.pods("w") == []
 
 

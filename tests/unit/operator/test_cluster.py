@@ -168,3 +168,12 @@ async def test_the_sizes_of_a_workflow_and_its_status_are_measured_at_each_commi
         await server.client.patch_status(WORKFLOWS, "ns", "w", patch)
     assert 5000 < measured("status") - before[0] < 5300
     assert 1000 < measured("workflow") - before[1] < 1100
+
+
+async def test_an_object_that_is_only_tried_is_not_kept_and_its_typos_are_told(server):
+    server.answers = [(201, {}, {})]
+    await server.client.try_create(PODS, "team", {"kind": "Pod"})
+    [(request, body)] = server.requests
+    assert (request.method, request.path) == ("POST", "/api/v1/namespaces/team/pods")
+    assert dict(request.query) == {"dryRun": "All", "fieldValidation": "Strict"}
+    assert body == {"kind": "Pod"}
