@@ -84,7 +84,7 @@ def replay(state: State, data: bytes) -> None:
                 call(state, Caller(*body["by"]), body["n"], op, now)
             else:
                 apply(state, op, now, NOBODY)
-    except (KeyError, TypeError, wire.BadCallError) as error:
+    except (wire.BadCallError, *wire.SHAPELESS) as error:
         raise ValueError(f"a segment of the channel cannot be read: {error!r}") from error
 
 

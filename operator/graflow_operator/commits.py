@@ -71,14 +71,19 @@ class Commits:
         cursor = self.cursor
         if cursor is None:
             return None
-        self._check(cursor)
-        data = inline_state(cursor)
+        try:
+            self._check(cursor)
+            data, key = inline_state(cursor), str(cursor.get("key") or "")
+        except (AttributeError, TypeError, ValueError) as error:
+            raise UnreadableSnapshotError(f"status.cursor cannot be read: {error}") from error
+        if data is None and not key:
+            raise UnreadableSnapshotError("status.cursor has neither state nor key")
         if data is None:
             if self._storage is None:
                 raise StoreRequiredError(
                     f"the state of {self.run} is in a store, and this operator has none"
                 )
-            data = await self._storage.get(cursor["key"])
+            data = await self._storage.get(key)
         return data
 
     def _check(self, cursor: Object) -> None:

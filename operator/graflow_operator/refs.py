@@ -1,10 +1,14 @@
 """Which run, which attempt: the names that everything else is said about."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from graflow.api import names
+
+_NUMBER = re.compile(r"[0-9]{1,15}")
+"""Whatever counts more is no number of ours, and Python reads none of over 4 300 digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class AttemptRef:
         """Return the reference in a pod's labels; None if they are not ours."""
         activation = labels.get(names.LABEL_ACTIVATION, "")
         attempt = labels.get(names.LABEL_ATTEMPT, "")
-        if not (activation.isdecimal() and attempt.isdecimal()):
+        if not (_NUMBER.fullmatch(activation) and _NUMBER.fullmatch(attempt)):
             return None
         return cls(int(activation), int(attempt))
 

@@ -9,9 +9,12 @@ from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from graflow.api.attempts import EMPTY, Attempt, History
+from graflow.ledger.wire import SHAPELESS
 from graflow.machine import codec
+from graflow.machine.due import due
 from graflow.machine.plan import Plan
-from graflow.machine.state import State, Transition
+from graflow.machine.scopes import node_of
+from graflow.machine.state import RUN_SCOPE, State, Transition
 from graflow_operator.refs import AttemptRef
 
 FORMAT = 1
@@ -121,15 +124,32 @@ def unpack(plan: Plan, data: bytes) -> Snapshot:
                 f"the run's state has format {document['format']!r} and this operator reads"
                 f" {FORMAT}; run the version that wrote it"
             )
+        state = codec.decode(plan, document["machine"])
+        _check(plan, state)
         return Snapshot(
-            codec.decode(plan, document["machine"]),
+            state,
             frozenset(AttemptRef(a, n) for a, n in document["held"]),
             {AttemptRef(a, n): since for a, n, since in document.get("refused", ())},
             {AttemptRef(a, n): claim for a, n, claim in document["reported"]},
             _history(document),
         )
-    except (zlib.error, ValueError, KeyError, TypeError) as error:
+    except (zlib.error, ValueError, *SHAPELESS) as error:
         raise UnreadableSnapshotError(f"the run's state cannot be read: {error!r}") from error
+
+
+def _check(plan: Plan, state: State) -> None:
+    """Look at whether all that a state names is there, so that nobody stumbles over it later.
+
+    Raises:
+        LookupError: If something is not.
+    """
+    for number, scope in state.scopes.items():
+        if number != RUN_SCOPE and not RUN_SCOPE <= scope.parent < number:
+            raise LookupError(f"scope {number} lies in {scope.parent}, which is not around it")
+    for number, activation in state.activations.items():
+        if node_of(plan, state, activation).id != activation.node or number > state.steps:
+            raise LookupError(f"activation {number} is of no node of the plan")
+    due(plan, state)
 
 
 def _history(document: Mapping[str, Any]) -> History:

@@ -43,6 +43,9 @@ MAX_KEY_CHARS = 1024
 OVERHEAD_BYTES = 100
 """What a key, or what is added to a list, takes besides its text, about."""
 
+SHAPELESS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError)
+"""What reading a document raises, besides ValueError, that has not the form it should have."""
+
 _MAX_KIND_CHARS = 200
 
 
@@ -264,6 +267,14 @@ def answer_of(document: Mapping[str, Any]) -> Answer:
     return Answer(content["json"] if isinstance(content, dict) else content)
 
 
+def _recorded(document: Mapping[str, Any]) -> Answer:
+    """Return an answer that was kept to be given again; only reads, which are not, give lists."""
+    found = answer_of(document)
+    if isinstance(found.value, Runs):
+        raise BadCallError("no operation answers with a list")
+    return found
+
+
 # -- states ---------------------------------------------------------------------------------------
 
 
@@ -303,7 +314,7 @@ def unpack(data: bytes) -> State:
         for key, owners in document["locks"]:
             state.locks[key] = tuple(Owner(Caller(a, n, s), t) for a, n, s, t in owners)
         for activation, attempt, stream, last, answer in document["seen"]:
-            state.seen[Caller(activation, attempt, stream)] = (last, answer_of(answer))
-    except (zlib.error, KeyError, TypeError, BadCallError) as error:
+            state.seen[Caller(activation, attempt, stream)] = (last, _recorded(answer))
+    except (zlib.error, BadCallError, *SHAPELESS) as error:
         raise ValueError(f"the channel cannot be read: {error!r}") from error
     return state
