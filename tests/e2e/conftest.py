@@ -123,8 +123,9 @@ def kubectl_path() -> str:
     return found
 
 
-@pytest.fixture
-def cluster(kubectl_path: str) -> Iterator[Cluster]:
+@contextmanager
+def namespace(kubectl_path: str) -> Iterator[Cluster]:
+    """Make a namespace, and let it go at the end."""
     name = f"e2e-{secrets.token_hex(4)}"
     subprocess.run([kubectl_path, "create", "namespace", name], check=True, capture_output=True)
     yield Cluster(kubectl_path, name)
@@ -134,18 +135,24 @@ def cluster(kubectl_path: str) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def workflow() -> Callable[..., dict[str, Any]]:
+def cluster(kubectl_path: str) -> Iterator[Cluster]:
+    with namespace(kubectl_path) as found:
+        yield found
+
+
+def manifest(name: str, tasks: list[dict[str, Any]], **spec: Any) -> dict[str, Any]:
     """Make a hand-written Workflow: a name, tasks, and whatever else its spec has."""
+    return {
+        "apiVersion": "graflow.dev/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"name": name},
+        "spec": {"tasks": tasks, **spec},
+    }
 
-    def make(name: str, tasks: list[dict[str, Any]], **spec: Any) -> dict[str, Any]:
-        return {
-            "apiVersion": "graflow.dev/v1alpha1",
-            "kind": "Workflow",
-            "metadata": {"name": name},
-            "spec": {"tasks": tasks, **spec},
-        }
 
-    return make
+@pytest.fixture
+def workflow() -> Callable[..., dict[str, Any]]:
+    return manifest
 
 
 def condition(workflow: dict[str, Any], kind: str) -> dict[str, Any]:
