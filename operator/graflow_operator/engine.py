@@ -66,6 +66,7 @@ class Engine:
             workflow["metadata"].setdefault("deletionTimestamp", "now")
             self._ended.discard(uid)
             self._retention.gone(uid)
+            self._sweep.gone(uid)
         if uid in self._actors:
             self._actors[uid].workflow_seen(workflow)
         elif kind != "DELETED" and self.synced:

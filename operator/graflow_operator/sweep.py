@@ -62,6 +62,10 @@ class Sweep:
         """Take note of the runs that a whole list has just shown."""
         self._present, self._compared_at = frozenset(uids), self._parts.clock()
 
+    def gone(self, uid: str) -> None:
+        """Take note of a run whose deletion a watch has shown; it is asked for all the same."""
+        self._present -= {uid}
+
     async def run(self) -> None:
         """Sweep until cancelled."""
         parts, settings = self._parts, self._parts.settings

@@ -115,6 +115,18 @@ async def test_a_run_that_a_list_has_shown_is_not_even_asked_for():
         assert asked == []
 
 
+async def test_a_run_whose_deletion_was_seen_need_not_wait_for_the_next_comparison():
+    async with Swept() as swept:
+        uid = swept.uid
+        swept.compare(uid)
+        swept.delete_the_run()
+        swept.sweep.gone(uid)
+        await swept.sweep.round(swept.parts.storage)
+        swept.world.now += GRACE_S
+        await swept.sweep.round(swept.parts.storage)
+        assert swept.of(swept.keys) == []
+
+
 async def test_another_run_of_the_same_name_does_not_save_the_one_before():
     async with Swept() as swept:
         before = RunKeys(NAMESPACE, "an-earlier-uid")
