@@ -298,9 +298,11 @@ def test_a_pod_that_cannot_be_is_told_of_before_the_first_task_starts(
         ).code
         == 0
     )
-    accepted = condition(cluster.wait("w", seconds=30), "Accepted")
+    accepted = condition(cluster.wait("w"), "Accepted")
     assert (accepted["status"], accepted["reason"]) == ("False", "Invalid")
-    assert "spec.tasks[1].pod: the API server finds the pod of task 'b' invalid" in str(accepted)
+    assert (
+        "spec.tasks[1].pod: the API server finds the pod of task 'b' invalid" in accepted["message"]
+    )
     assert words in accepted["message"]
     assert cluster.pods("w") == []
 
