@@ -24,7 +24,7 @@ from graflow_operator.parts import Parts
 from graflow_operator.refs import AttemptRef
 from graflow_operator.snapshot import Snapshot
 
-SOFT_S = 2.0
+SOFT_S = 1.0
 """How long news that only people want may wait for company, in seconds."""
 
 MOST_SOFT_S = 30.0

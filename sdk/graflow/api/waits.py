@@ -52,7 +52,7 @@ def _waiting(view: View, entry: Entry) -> Waiting:
     task, reason = entry.status, entry.status.reason or ""
     before = [one for one in view.previous.waiting if one.activation == task.activation]
     since = rfc3339(entry.since)
-    if before and before[0].reason != reason:
+    if before and before[0].reason not in (reason, reasons.POD_PENDING):
         since = rfc3339(view.now)  # what it waited for until now was something else
     elif before:
         since = max(before[0].since or "", since or "")

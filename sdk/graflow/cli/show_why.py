@@ -10,7 +10,7 @@ from rich.text import Text
 from graflow.api.workflow_status import AttemptStatus, FailureStatus
 from graflow.cli.show import STYLES, between, console, table
 from graflow.cluster.why import ENDED, NOT_YET, RUNNING, TaskWhy, Why, signal_of
-from graflow.machine import faults
+from graflow.machine import faults, reasons
 
 MOST = 12
 """Tasks of one kind that are shown: a screen is for reading."""
@@ -114,7 +114,8 @@ def _failure(why: Why, failure: FailureStatus) -> Iterator[str]:
     if facts:
         yield f"  {', '.join(facts)}"
     yield f"  → {fault.advice}"
-    yield f"  the traceback, if there is one: graflow status {why.name} -n {why.namespace}"
+    if failure.reason == reasons.TASK_FAILED:
+        yield f"  the traceback: graflow status {why.name} -n {why.namespace}"
 
 
 def _attempts(attempts: Iterable[AttemptStatus], now: datetime) -> Table:

@@ -301,14 +301,19 @@ def test_of_many_waits_one_of_each_reason_is_told_and_all_are_counted():
 
 def test_a_wait_for_something_else_has_a_time_of_its_own():
     run = Told(chain("a"))
-    run.now = 1100.0
-    run.pods = {(1, 1): PodNote("p", "", "", reasons.UNSCHEDULABLE, "0/1 nodes")}
-    run.tell()
-    run.now = 1200.0
-    run.pods = {(1, 1): PodNote("p", "", "", reasons.UNSCHEDULABLE, "0/2 nodes")}
-    run.tell()
-    (waiting,) = run.status.waiting
-    assert (waiting.since, waiting.message) == (at(1100), "0/2 nodes")
+
+    def tell(now, reason, message):
+        run.now = now
+        run.pods = {(1, 1): PodNote("p", "", "", reason, message)}
+        run.tell()
+        return run.status.waiting[0]
+
+    full = tell(1100.0, reasons.UNSCHEDULABLE, "0/1 nodes")
+    assert full.since == at(1001)  # it was for this that it waited all the time
+    image = tell(1200.0, reasons.IMAGE_PULL, "no such image")
+    assert image.since == at(1200)
+    again = tell(1300.0, reasons.IMAGE_PULL, "back-off")
+    assert (again.since, again.message) == (at(1200), "back-off")
 
 
 def test_what_holds_up_the_run_as_a_whole_comes_first_since_it_was_told():
