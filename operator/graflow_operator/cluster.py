@@ -226,7 +226,7 @@ class ApiServer:
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise UnavailableError(f"GET {path}: {str(error) or type(error).__name__}") from error
         finally:
-            metrics.api_request("GET", "pods/log", code, time.monotonic() - began)
+            metrics.api_request("get", "pods/log", code, time.monotonic() - began)
         return bytes(kept)
 
     async def _ask(  # noqa: PLR0913 - the parts that a request is made of
@@ -242,7 +242,7 @@ class ApiServer:
         began = time.monotonic()
         code = "none"
         data = None if body is None else json.dumps(body, separators=(",", ":"))
-        verb = "list" if query is not None else _VERBS[method]
+        verb = "list" if method == "GET" and query is not None else _VERBS[method]
         try:
             async with self._session.request(
                 method,

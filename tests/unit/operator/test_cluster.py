@@ -177,3 +177,23 @@ async def test_an_object_that_is_only_tried_is_not_kept_and_its_typos_are_told(s
     assert (request.method, request.path) == ("POST", "/api/v1/namespaces/team/pods")
     assert dict(request.query) == {"dryRun": "All", "fieldValidation": "Strict"}
     assert body == {"kind": "Pod"}
+
+
+@pytest.mark.parametrize(
+    ("verb", "ask"),
+    [
+        ("get", lambda client: client.get(PODS, "team", "p")),
+        ("list", lambda client: client.find(PODS, "team")),
+        ("create", lambda client: client.create(PODS, "team", {})),
+        ("create", lambda client: client.try_create(PODS, "team", {})),
+        ("update", lambda client: client.replace(PODS, "team", "p", {})),
+        ("patch", lambda client: client.patch_json(PODS, "team", "p", [])),
+        ("delete", lambda client: client.delete(PODS, "team", "p", uid="u")),
+    ],
+)
+async def test_requests_are_counted_by_the_verbs_of_kubernetes(verb, ask, server):
+    labels = {"verb": verb, "resource": "pods", "code": "200"}
+    before = REGISTRY.get_sample_value("graflow_api_requests_total", labels) or 0
+    server.answers = [(200, {}, {})]
+    await ask(server.client)
+    assert REGISTRY.get_sample_value("graflow_api_requests_total", labels) == before + 1

@@ -5,7 +5,7 @@ from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from graflow.machine.state import Error
-from graflow_operator import metrics, verdicts
+from graflow_operator import cluster, metrics, verdicts
 from graflow_operator.census import Census, standing
 from graflow_operator.laps import Laps
 from graflow_operator.pulse import Pulse
@@ -77,6 +77,11 @@ def test_help_explains_every_value_of_every_label(family):
         assert label.name in family.help
         for value, meaning in label.values.items():
             assert label.about or (value in family.help and meaning in family.help)
+
+
+def test_all_kinds_of_objects_that_the_operator_asks_for_are_told_apart():
+    kinds = [kind for kind in vars(cluster).values() if isinstance(kind, cluster.Kind)]
+    assert {kind.plural for kind in kinds} <= set(metrics.RESOURCE.values)
 
 
 def test_a_value_that_was_not_declared_counts_as_other():
