@@ -33,6 +33,9 @@ from graflow_operator.sweep import cluster_id
 
 STALE_S = 60.0
 START_RETRY_S = 2.0
+LOOK_S = 0.5
+"""Between two looks of a leader at whether it still leads. What it writes is guarded besides."""
+
 REFRESH_S = 60.0
 """Between two looks at the operator's own Secrets, which another replica may have rotated."""
 
@@ -231,7 +234,7 @@ class Process:
                 if driving.done():
                     driving.result()
                 replica.healthy = time.monotonic() - watches.alive_at < STALE_S
-                await self._pause(0.1)
+                await self._pause(LOOK_S)
             log.info("stopping" if self._stop.is_set() else "the Lease is lost; no longer leading")
         finally:
             driving.cancel()

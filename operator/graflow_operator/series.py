@@ -126,15 +126,19 @@ class Level(Family):
     def __init__(self, name: str, about: str, *labels: Label) -> None:
         super().__init__(name, about, *labels)
         self._metric = Gauge(name, self.help, self._names)
-        self._shown: set[tuple[str, ...]] = set()
+        self._shown: dict[tuple[str, ...], float] = {}
+        """What was said last, by the values of the labels."""
 
     def set(self, amount: float, *values: str) -> None:
         """Say how it stands."""
-        self._of(values).set(amount)
+        known = self._values(values)
+        if self._shown.get(known) != amount:
+            self._shown[known] = amount
+            self._of(known).set(amount)
 
     def compute(self, amount: Callable[[], float], *values: str) -> None:
         """Have it computed whenever somebody looks; called in a thread of its own."""
-        self._of(values).set_function(amount)
+        self._of(self._values(values)).set_function(amount)
 
     def replace(self, amounts: Mapping[str, float]) -> None:
         """Say how it stands for every value of the one label; those not named stand at zero."""
@@ -153,9 +157,5 @@ class Level(Family):
         else:
             self._metric.set(0.0)
 
-    def _of(self, values: Sequence[str]) -> Gauge:
-        if not self.labels:
-            return self._metric
-        known = self._values(values)
-        self._shown.add(known)
-        return self._metric.labels(*known)
+    def _of(self, known: tuple[str, ...]) -> Gauge:
+        return self._metric.labels(*known) if known else self._metric
