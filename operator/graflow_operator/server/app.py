@@ -34,6 +34,7 @@ def application(replica: Replica, apis: Iterable[web.RouteTableDef] = ALL) -> we
     tells_peers_apart = replica.parts.settings.check_peer
     app[DOORMAN] = Doorman(tells_peers_apart)
     app[HELD] = Held(tells_peers_apart)
+    app[user_api.REVIEWS] = asyncio.Semaphore(user_api.AT_ONCE)
     app[admission_api.TURNS] = asyncio.Semaphore(admission_api.AT_ONCE)
     app.add_routes([route for api in apis for route in api])
     return app
@@ -103,8 +104,12 @@ async def _answered(  # noqa: PLR0911 - a table
 
 @web.middleware
 async def _leader_only(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Send runners and users to the replica that leads."""
-    if not request.path.startswith((names.RUNNER_PREFIX, names.USER_PREFIX)):
+    """Send runners to the replica that leads.
+
+    Users are answered by any: they ask for what is in the store, and come through a proxy that the
+    address of a replica means nothing to.
+    """
+    if not request.path.startswith(names.RUNNER_PREFIX):
         return await handler(request)
     replica = replica_of(request)
     if replica.engine is not None and replica.keeper.leads():

@@ -4,6 +4,7 @@ Reached through the API server's service proxy, which consumes Authorization: th
 comes in a header of its own. Who may `get` the Workflow may read its values.
 """
 
+import asyncio
 import re
 from http import HTTPStatus
 
@@ -17,6 +18,11 @@ from graflow_operator.server.errors import Refusal, bad
 from graflow_operator.server.replica import Replica, replica_of
 
 ROUTES = web.RouteTableDef()
+AT_ONCE = 8
+"""Callers that the API server is asked about together: whoever comes with any token costs it two
+requests, which are not to stand in the way of those that runs need."""
+
+REVIEWS = web.AppKey("reviews", asyncio.Semaphore)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _SEGMENT = re.compile(r"[0-9]{1,20}-[0-9a-f]{64}")
@@ -84,8 +90,9 @@ async def _run(request: web.Request) -> RunRef:
     """Return the run that is asked about, by somebody who may get its Workflow."""
     replica = replica_of(request)
     namespace, name = request.match_info["namespace"], request.match_info["name"]
-    user = await _user(replica, request.headers.get(names.HEADER_TOKEN, ""))
-    await _check_access(replica, user, namespace, name)
+    async with request.app[REVIEWS]:
+        user = await _user(replica, request.headers.get(names.HEADER_TOKEN, ""))
+        await _check_access(replica, user, namespace, name)
     try:
         workflow = await replica.parts.cluster.get(WORKFLOWS, namespace, name)
     except NotFoundError as error:

@@ -10,10 +10,10 @@ from aiohttp import web
 from graflow_operator.authority import Authority
 from graflow_operator.engine import Engine
 from graflow_operator.lease import Candidate, LeaseKeeper
-from graflow_operator.server import bodies, doorman, listener
+from graflow_operator.server import bodies, doorman, listener, user_api
 from graflow_operator.server.app import application
 from graflow_operator.server.listener import Listener
-from graflow_operator.server.replica import Replica
+from graflow_operator.server.replica import REPLICA, Replica
 from graflow_operator.settings import Settings
 from support.world import World
 
@@ -293,3 +293,28 @@ async def test_what_is_no_http_is_refused_and_not_repeated_in_the_log(
     assert "s3cret" not in caplog.text
     assert "Traceback" not in caplog.text
     assert (await server.ask())[0] == 200
+
+
+async def test_a_flood_of_tokens_does_not_become_a_flood_of_questions_to_the_api_server(serve):
+    server = await serve()
+    cluster, asked, most = server.app[REPLICA].parts.cluster, 0, 0
+    release = asyncio.Event()
+
+    async def create(kind, namespace, body):
+        nonlocal asked, most
+        asked += 1
+        most = max(most, asked)
+        await release.wait()
+        asked -= 1
+        return {"status": {"authenticated": False}}
+
+    cluster.create = create
+    head = b"GET /user/v1/namespaces/n/workflows/w/values/" + b"0" * 64 + b" HTTP/1.1\r\n"
+    head += b"X-Graflow-Token: made-up\r\n"
+    asking = [asyncio.create_task(server.ask(head)) for _ in range(30)]
+    while asked < user_api.AT_ONCE:  # noqa: ASYNC110 - until those are under way
+        await asyncio.sleep(0)
+    release.set()
+    answers = await asyncio.gather(*asking)
+    assert {(status, body["reason"]) for status, body in answers} == {(401, "BadToken")}
+    assert most == user_api.AT_ONCE

@@ -425,6 +425,11 @@ async def test_who_may_not_is_told_so_before_anything_is_looked_at(api):
     assert "bob" in await refusal(await value(api, token="bobs", name="none"), 403, "Forbidden")
 
 
+async def test_a_replica_that_does_not_lead_hands_out_values_too(api):
+    api.replica.engine = None
+    assert (await value(api)).status == 200
+
+
 SEGMENT = f"12-{'c' * 64}"
 
 
