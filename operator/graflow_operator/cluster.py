@@ -5,6 +5,7 @@ when to try again is the caller's business, who also knows whether it still make
 """
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any, Protocol, TypeAlias
 import aiohttp
 
 from graflow_operator import metrics
-from graflow_operator.cluster_errors import GoneError, UnavailableError, error_of
+from graflow_operator.cluster_errors import GoneError, NotFoundError, UnavailableError, error_of
 from graflow_operator.connection import Connection
 
 Object: TypeAlias = dict[str, Any]
@@ -35,6 +36,9 @@ _VERBS = {
 }
 
 
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of object, as paths of the API name it."""
@@ -44,7 +48,15 @@ class Kind:
     version: str = "v1"
 
     def path(self, namespace: str | None, name: str = "") -> str:
-        """Return the path of one object or of a collection; without a namespace, of all."""
+        """Return the path of one object or of a collection; without a namespace, of all.
+
+        Raises:
+            NotFoundError: If no object can have such a name. Callers bring names along, and one as
+                `../../secrets/x` must not lead anywhere.
+        """
+        for part in (namespace, name):
+            if part and not _NAME.fullmatch(part):
+                raise NotFoundError(f"{self.plural}: no object is called {part[:100]!r}")
         base = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         place = f"/namespaces/{namespace}" if namespace else ""
         return f"{base}{place}/{self.plural}" + (f"/{name}" if name else "")

@@ -197,3 +197,23 @@ async def test_requests_are_counted_by_the_verbs_of_kubernetes(verb, ask, server
     server.answers = [(200, {}, {})]
     await ask(server.client)
     assert REGISTRY.get_sample_value("graflow_api_requests_total", labels) == before + 1
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        ("team", "../../secrets/x"),
+        ("team", ".."),
+        ("team", "a/b"),
+        ("team", "a%2Fb"),
+        ("team", "a?watch=1"),
+        ("../../../api/v1/namespaces/other", "a"),
+        ("team", "a\n"),
+        ("team", "A"),
+        ("team", "x" * 254),
+    ],
+)
+async def test_a_name_that_a_caller_has_made_up_leads_nowhere(server, where):
+    with pytest.raises(NotFoundError, match="no object is called"):
+        await server.client.get(PODS, *where)
+    assert server.requests == []
