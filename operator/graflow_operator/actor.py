@@ -96,6 +96,7 @@ class Actor:
         """When the Workflow was made, as the API server says it."""
 
         self._places = Applicant(parts.places, self.run, created, self.ring)
+        self._told_to_stop: dict[AttemptRef, float] = {}
         self._listed = None if facts is None else tuple(facts)
         self._newer: Object | None = None
         self._program: Program | None = None
@@ -370,6 +371,7 @@ class Actor:
         if any(isinstance(letter, Report) for letter in letters):
             self._store_away = None  # what it reports is where it belongs
         draft = Draft(found, before, now, self.book.facts, self.bundle)
+        draft.told_to_stop = self._told_to_stop
         fatal = self._fatal or self._code.unusable
         draft.about_the_run(RunFacts(not self._code.is_needed(found), fatal))
         draft.about_pods()

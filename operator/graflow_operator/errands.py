@@ -265,7 +265,7 @@ class Errands:
                 return await self._settled(attempt, Outcome(Returned(verdict.value))) or verdict
             return verdict
         if claim and (report := await self._outcome(attempt, claim, ended)):
-            return report
+            return _explained(name, known, report)
         if ended is None:
             return _vanished(name, known)
         return verdicts.of_runner(name, ended, claimed=bool(claim))
@@ -348,3 +348,14 @@ def _vanished(name: str, known: Known) -> Lost:
     if known.why is not None:
         return Lost(known.why)
     return verdicts.gone(name, claimed=bool(known.claim), taken=known.taken)
+
+
+def _explained(name: str, known: Known, report: Succeeded | Failed) -> Verdict:
+    """Return an outcome; where its runner was only told to stop, with who told it."""
+    if not isinstance(report, Failed) or report.error.reason != reasons.INTERRUPTED:
+        return report
+    ended = known.fact.ended if known.fact else None
+    if ended is None and (known.why is not None or known.taken is not None):
+        why = _vanished(name, known).error
+        return Lost(replace(report.error, reason=why.reason, message=why.message))
+    return verdicts.stopped(name, report.error, ended)

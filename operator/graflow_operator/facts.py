@@ -75,6 +75,9 @@ class PodFact:
     running: bool = False
     """Whether the task's container runs, or has run."""
 
+    runs_since: float = 0.0
+    """When the container began to run, in seconds since the epoch; 0.0 if it does not run now."""
+
     ended: Ended | None = None
     pending: Pending | None = None
     taken: Taken | None = None
@@ -124,6 +127,7 @@ def of_pod(pod: Mapping[str, Any]) -> PodFact | None:
         deleting="deletionTimestamp" in metadata,
         finalizers=tuple(metadata.get("finalizers", ())),
         running=running,
+        runs_since=seconds(state.get("running", {}).get("startedAt")),
         ended=ended,
         pending=None if running or ended else stuck.pending(status, state.get("waiting")),
         taken=taken,

@@ -18,7 +18,7 @@ from graflow.machine.events import (
 )
 from graflow.machine.reducer import fold
 from graflow.machine.state import Activation, Error, Phase, RunPhase, State, Transition
-from graflow_operator import judged, takings
+from graflow_operator import judged, takings, verdicts
 from graflow_operator.bundles import Bundle
 from graflow_operator.facts import PodFact
 from graflow_operator.letters import Claim, FencedError, NotYetError, Report
@@ -56,6 +56,10 @@ def absent(state: State, attempt: AttemptRef) -> FencedError | NotYetError:
     return FencedError(f"attempt {attempt} is over")
 
 
+EXPLAINED_S = 10.0
+"""How long whoever stops a pod has to say why."""
+
+
 class Draft:
     """A run under change, and what the senders of facts are to be told."""
 
@@ -74,6 +78,9 @@ class Draft:
         self._now = now
         self._changing: State | None = None
         """A copy of what is committed, made for the first fact; all facts are folded into it."""
+
+        self.told_to_stop: dict[AttemptRef, float] = {}
+        """When runners said first that they were told to stop, where nobody has said why."""
 
         self.state = before.state
         self.ended: list[tuple[str, str]] = []
@@ -138,14 +145,20 @@ class Draft:
             return absent(self.state, attempt)
         if activation.claim != letter.claim:
             return FencedError(f"another runner holds attempt {attempt}")
-        self.judged(attempt, self._explained(attempt, activation, letter.report), letter.log)
+        verdict = self._explained(attempt, activation, letter.report)
+        if verdict is None:
+            return NotYetError("why the pod was told to stop is not known yet")
+        self.judged(attempt, verdict, letter.log)
         self._reported[attempt] = letter.claim
         return None
 
     def _explained(
         self, attempt: AttemptRef, activation: Activation, report: Succeeded | Failed
-    ) -> Verdict:
-        """Say why a runner was told to stop: it only knows that it was."""
+    ) -> Verdict | None:
+        """Say why a runner was told to stop: it only knows that it was.
+
+        What takes a pod away may say so later than it stops it: for a while that is None.
+        """
         if not isinstance(report, Failed) or report.error.reason != reasons.INTERRUPTED:
             return report
         fact, limit = self._pods.get(attempt), self._work(activation).task.timeout_seconds
@@ -153,11 +166,14 @@ class Draft:
         if limit is not None and self._now - began >= limit:
             words = f"the task was stopped: its timeoutSeconds, {limit:g}, have passed"
             return Failed(replace(report.error, reason=reasons.DEADLINE_EXCEEDED, message=words))
-        if fact is not None and fact.taken is not None:
+        if fact is not None and fact.taken is not None and fact.ended is None:
             why = takings.taken(fact.name, fact.taken, "while its task ran")
             return Lost(replace(report.error, reason=why.reason, message=why.message))
-        words = f"the task was told to stop (SIGTERM): {report.error.message}"
-        return Lost(replace(report.error, message=words))
+        ended = fact.ended if fact else None
+        since = self.told_to_stop.setdefault(attempt, self._now)
+        if ended is None and self._now - since < EXPLAINED_S:
+            return None
+        return verdicts.stopped(fact.name if fact else "", report.error, ended)
 
     def judged(self, attempt: AttemptRef, verdict: Verdict, log: str = "") -> None:
         """Fold how an attempt ended, and remember it, with the last it printed, if it failed."""

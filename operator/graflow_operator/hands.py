@@ -32,6 +32,9 @@ from graflow_operator.refs import AttemptRef, RunRef
 from graflow_operator.snapshot import Snapshot
 from graflow_operator.work import work_of
 
+MUTE_S = 900.0
+"""How long a container may run whose runner has not asked for its task; longer than runners try."""
+
 
 class Hands:
     """Acts for one run."""
@@ -118,10 +121,14 @@ class Hands:
 
     def wakes(self) -> list[float]:
         """Return when to look again though nothing may have come, in seconds since the epoch."""
+        activations = self._committed.state.activations
         return [
             until
             for attempt, fact in self._book.facts.items()
-            if (until := self.gives_up_at(fact)) and attempt not in self._given_up
+            if attempt not in self._given_up
+            and (found := activations.get(attempt.activation)) is not None
+            and not found.claim
+            and (until := self.gives_up_at(fact) or _mute_until(fact))
         ]
 
     def gives_up_at(self, fact: PodFact) -> float:
@@ -237,16 +244,25 @@ class Hands:
         """Take away pods that wait for what nobody has mended in all the time there was."""
         for attempt, activation in folding.current(state):
             fact = self._book.facts.get(attempt)
-            until = self.gives_up_at(fact) if fact else 0.0
-            if fact is None or fact.pending is None or activation.claim:
+            if fact is None or activation.claim:
                 continue
+            until = self.gives_up_at(fact) or _mute_until(fact)
             if not until or now < until:
                 continue
-            patience_s = self._parts.settings.configuration_s
-            words = f"pod {fact.name} could not start in {patience_s:g} s"
-            self._given_up[attempt] = Error(fact.pending.reason, f"{words}: {fact.pending.message}")
+            self._given_up[attempt] = self._why_given_up(fact)
             if fact.uid not in self._removed:
                 self._dispatch.send(("remove", fact.uid), partial(self._remove, fact))
+
+    def _why_given_up(self, fact: PodFact) -> Error:
+        settings = self._parts.settings
+        if fact.pending is None:
+            words = (
+                f"the runner of pod {fact.name} has not asked for its task in {MUTE_S:g} s: see"
+                f" whether its image has the runner, and reaches {settings.advertise}"
+            )
+            return Error(reasons.RUNNER_FAILED, words)
+        words = f"pod {fact.name} could not start in {settings.configuration_s:g} s"
+        return Error(fact.pending.reason, f"{words}: {fact.pending.message}")
 
     def _tidy(self, state: State) -> None:
         """Stop pods that are not to go on; let go of those whose outcome is committed."""
@@ -268,3 +284,8 @@ class Hands:
     async def _remove(self, fact: PodFact) -> None:
         await self._errands.remove(fact)
         self._removed.add(fact.uid)
+
+
+def _mute_until(fact: PodFact) -> float:
+    """Return until when a runner has time to ask for its task; 0 if none runs."""
+    return fact.runs_since + MUTE_S if fact.runs_since and not fact.ended else 0.0

@@ -82,12 +82,30 @@ def unstartable(error: Error) -> Failed:
     return Failed(replace(error, retryable=False), spends=spends)
 
 
-def given_up(error: Error) -> Failed:
-    """Return the verdict on an attempt that waited too long for what it needs: a configuration's.
+def given_up(error: Error) -> Failed | Lost:
+    """Return the verdict on an attempt that was waited for too long; no user code has run.
 
-    No user code has run, and another attempt would wait for the same.
+    What somebody had to mend another attempt would wait for as well.
     """
-    return Failed(replace(error, retryable=False), spends=False)
+    if faults.of(error.reason).kind is FaultKind.CONFIGURATION:
+        return Failed(replace(error, retryable=False), spends=False)
+    return Lost(error)
+
+
+def stopped(pod: str, error: Error, ended: Ended | None) -> Failed | Lost:
+    """Return the verdict on a runner that was told to stop, and only knows that.
+
+    Args:
+        pod: Its pod's name.
+        error: What it says.
+        ended: How its pod ended; None if that is not known.
+    """
+    found = _by_kubernetes(pod, ended) if ended else None
+    if isinstance(found, Failed | Lost):
+        why = found.error
+        return replace(found, error=replace(error, reason=why.reason, message=why.message))
+    words = f"the task was told to stop (SIGTERM): {error.message}"
+    return Lost(replace(error, message=words))
 
 
 def of_runner(pod: str, ended: Ended, *, claimed: bool) -> Verdict:

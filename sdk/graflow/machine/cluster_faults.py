@@ -71,7 +71,7 @@ INFRASTRUCTURE_FAULTS: Final = (
         LOST,
         "The runner itself could not do its work; user code is not at fault.",
         "Read the pod's log; an image of your own must have the runner of this operator's version.",
-        "exit code 64, 65, 69, 70, or any before the task was taken",
+        "exit code 64, 65, 69, 70, any before the task was taken, or 900 s of silence",
     ),
 )
 

@@ -1,8 +1,12 @@
 """Attempts that are lost: another one runs, no retry is spent, and what is lost commits no more."""
 
+import asyncio
+
 import pytest
 
 from graflow.api import names
+from graflow.machine import faults
+from graflow.machine.faults import FaultKind
 from graflow.machine.state import Error
 from graflow_operator.cluster import NODES, PODS, WORKFLOWS
 from graflow_operator.letters import FencedError
@@ -11,7 +15,7 @@ from graflow_operator.outcomes import TOMBSTONE
 from graflow_operator.refs import AttemptRef
 from graflow_operator.settings import Settings
 from graflow_operator.verdicts import Failed, Succeeded
-from support.statuses import disrupted
+from support.statuses import disrupted, terminated
 from support.world import HANGS, NAME, NAMESPACE, World
 
 ONCE = {"tasks": [{"name": "a", "script": "return 1", "retry": {"maxAttempts": 1}}]}
@@ -229,3 +233,95 @@ async def test_pods_that_are_taken_before_their_runners_ask_do_not_make_the_oper
         assert (task.failures, task.losses) == (0, 0)
         assert world.now - began >= 1 + 2 + 4 + 8 + 16 + 30
         assert world.cluster.peek(WORKFLOWS, NAMESPACE, NAME)["status"]["phase"] == "Running"
+
+
+async def test_f2_a_runner_that_never_asks_for_its_task_is_lost_after_a_time():
+    async with World(ONCE) as world:
+        world.auto_run = False
+        world.start()
+        await world.until(lambda: world.pods)
+        metadata = world.pods[0]["metadata"]
+        state = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
+        containers = [{"name": names.TASK_CONTAINER, "state": state}]
+        told_of(world, metadata["name"], {"phase": "Running", "containerStatuses": containers})
+        world.now = 1_767_225_600.0 + 890
+        await world.until(lambda: not world.pods)
+        assert world.now >= 1_767_225_600.0 + 900
+        world.auto_run = True
+        world.actor.book.gone(FIRST, metadata["uid"])
+        await world.until(lambda: world.actor._snapshot.state.activations[1].attempt == 2)
+        task = world.actor._snapshot.state.activations[1]
+        assert (task.error.reason, task.failures, task.losses) == ("RunnerFailed", 0, 1)
+        assert (await world.end())["phase"] == "Succeeded"
+
+
+async def test_a_runner_that_works_for_long_is_let_work():
+    async with World(ONCE, work=lambda *_: HANGS) as world:
+        name, _ = await begun(world)
+        state = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
+        containers = [{"name": names.TASK_CONTAINER, "state": state}]
+        told_of(world, name, {"phase": "Running", "containerStatuses": containers})
+        world.now = 1_767_225_600.0 + 890
+        until = world.now + 20
+        await world.until(lambda: world.now >= until)
+        assert world.pods
+
+
+def interrupted(world, claim):
+    """Let the first runner say that it was told to stop."""
+    told = Failed(Error("Interrupted", "SIGTERM"))
+    return world._ask(lambda actor: actor.report(FIRST, claim, told))
+
+
+OUT_OF_DISK = {
+    "reason": "Evicted",
+    "message": 'Container task exceeded its local ephemeral storage limit "8Mi". ',
+}
+
+
+async def test_who_stopped_a_runner_may_say_so_after_it_has_told():
+    async with World(ONCE, work=first_hangs) as world:
+        name, claim = await begun(world)
+        telling = asyncio.create_task(interrupted(world, claim))
+        until = world.now + 2
+        await world.until(lambda: world.now >= until)
+        assert not telling.done()
+        told_of(world, name, {**terminated(137), **OUT_OF_DISK})
+        status = await world.end()
+        assert (status["phase"], status["reason"]) == ("Failed", "EphemeralStorageExceeded")
+        telling.cancel()
+
+
+async def test_a_runner_that_nobody_says_why_he_stopped_it_is_lost_after_a_while():
+    async with World(ONCE, work=first_hangs) as world:
+        _, claim = await begun(world)
+        began = world.now
+        telling = asyncio.create_task(interrupted(world, claim))
+        await world.until(telling.done)
+        assert world.now - began >= 10
+        task = world.actor._snapshot.state.activations[1]
+        assert (task.error.reason, task.failures, task.losses) == ("Interrupted", 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ({}, "Interrupted"),
+        (OUT_OF_DISK, "EphemeralStorageExceeded"),
+        ({"reason": "DeadlineExceeded"}, "DeadlineExceeded"),
+        (disrupted("EvictionByEvictionAPI", "Eviction API: evicting"), "Evicted"),
+    ],
+    ids=["nobody", "disk", "deadline", "eviction"],
+)
+async def test_f2_what_a_stopped_runner_left_in_the_store_is_told_by_who_stopped_it(status, reason):
+    async with World(ONCE, work=first_hangs) as world:
+        name, claim = await begun(world)
+        error = {"reason": "Interrupted", "message": "SIGTERM"}
+        left = world.outcome(FIRST, claim, {"outcome": "Failed", "error": error})
+        world.store.put(outcome_key(world), left.encode())
+        told_of(world, name, {**terminated(0), **status})
+        ended = await world.end()
+        if faults.of(reason).kind is FaultKind.USER:
+            assert (ended["phase"], ended["reason"]) == ("Failed", reason)
+        else:
+            assert ended["result"] == {"json": "second"}
