@@ -46,10 +46,13 @@ test-unit: venv  ## Unit, property, golden and docs tests; no cluster, under a m
 	$(BIN)/pytest --numprocesses 2
 
 test-e2e: install prometheus fake-nodes  ## The chart, and programs as pods, each compared with its local run
-	$(BIN)/pytest tests/chart tests/e2e
+	$(BIN)/pytest tests/chart tests/e2e $(if $(NAMED_CLUSTER),-m "not own_cluster")
 
 golden: venv  ## Rewrite golden files; review the diff
 	$(BIN)/pytest tests/golden --update-golden
+
+provoked: install  ## Rewrite the page of provoked faults from what is seen; review the diff
+	$(BIN)/pytest tests/e2e/test_faults_provoked.py --update-provoked
 
 bench: install  ## Seconds a hop, API writes a task; a table and .bench/latest.json
 	$(BIN)/python tools/bench.py

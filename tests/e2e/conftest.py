@@ -6,9 +6,10 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,14 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(__file__).parent / "programs"
 EXAMPLES = ROOT / "examples"
 RUNNER_IMAGE = os.environ.get("GRAFLOW_RUNNER_IMAGE", "localhost/graflow-runner:dev")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-provoked",
+        action="store_true",
+        help="write docs/reference/provoked-faults.md from what is seen instead of comparing",
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -124,14 +133,17 @@ def kubectl_path() -> str:
 
 
 @contextmanager
-def namespace(kubectl_path: str) -> Iterator[Cluster]:
+def namespace(kubectl_path: str, labels: Mapping[str, str] | None = None) -> Iterator[Cluster]:
     """Make a namespace, and let it go at the end."""
     name = f"e2e-{secrets.token_hex(4)}"
-    subprocess.run([kubectl_path, "create", "namespace", name], check=True, capture_output=True)
-    yield Cluster(kubectl_path, name)
-    subprocess.run(
-        [kubectl_path, "delete", "namespace", name, "--wait=false"], check=True, capture_output=True
-    )
+    metadata = {"name": name, "labels": {**(labels or {})}}
+    body = json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    run = partial(subprocess.run, check=True, capture_output=True)
+    run([kubectl_path, "create", "-f", "-"], input=body.encode())
+    try:
+        yield Cluster(kubectl_path, name)
+    finally:
+        run([kubectl_path, "delete", "namespace", name, "--wait=false"])
 
 
 @pytest.fixture

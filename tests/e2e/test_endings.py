@@ -3,6 +3,7 @@
 import json
 
 from e2e.conftest import PROGRAMS, RUNNER_IMAGE, Cluster, condition
+from support.killer import killer
 
 
 def only_workflow(cluster: Cluster) -> dict:
@@ -37,44 +38,12 @@ def test_a_task_whose_process_is_killed_fails_and_names_the_signal(cluster: Clus
     # The process is its container's init, which only somebody outside the container can kill.
     with cluster.submitting(PROGRAMS / "killed.py") as submitted:
         pod = cluster.first_running_pod()
-        cluster.kubectl("apply", "-f", "-", stdin=json.dumps(killer(pod)))
+        cluster.kubectl("apply", "-f", "-", stdin=json.dumps(killer(pod, RUNNER_IMAGE)))
         submitted.communicate(timeout=120)
     assert submitted.returncode == 1
     succeeded = condition(only_workflow(cluster), "Succeeded")
     assert succeeded["reason"] == "Killed"
     assert "SIGKILL" in succeeded["message"]
-
-
-def killer(pod: str) -> dict:
-    """A pod that sees the node's processes and kills the one that belongs to another pod."""
-    script = f"""
-import os, signal
-for pid in filter(str.isdecimal, os.listdir("/proc")):
-    try:
-        environ = open(f"/proc/{{pid}}/environ").read().split(chr(0))
-    except OSError:
-        continue
-    if "GRAFLOW_POD_NAME={pod}" in environ:
-        os.kill(int(pid), signal.SIGKILL)
-"""
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "killer"},
-        "spec": {
-            "restartPolicy": "Never",
-            "hostPID": True,
-            "containers": [
-                {
-                    "name": "killer",
-                    "image": RUNNER_IMAGE,
-                    "imagePullPolicy": "IfNotPresent",
-                    "command": ["python3", "-c", script],
-                    "securityContext": {"privileged": True, "runAsUser": 0},
-                }
-            ],
-        },
-    }
 
 
 def test_a_task_that_takes_more_memory_than_it_may_fails_with_oom_killed(cluster: Cluster) -> None:
