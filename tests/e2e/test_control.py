@@ -159,7 +159,7 @@ def test_a_deadline_stops_a_run_and_a_timeout_an_attempt_and_both_clean_up(
     cluster: Cluster, workflow: Callable[..., dict[str, Any]]
 ) -> None:
     late = workflow("late", [{"name": "a", "script": CLEANS_UP}], activeDeadlineSeconds=3600)
-    slow = workflow("slow", [{"name": "a", "script": CLEANS_UP, "timeoutSeconds": 10}])
+    slow = workflow("slow", [{"name": "a", "script": CLEANS_UP, "timeoutSeconds": 20}])
     for manifest in (late, slow):
         assert cluster.apply(manifest).code == 0
     with said_by(cluster, "late") as said:
