@@ -70,6 +70,7 @@ def sending_options(command: Callable[..., None]) -> Callable[..., None]:
         *args: Any,  # noqa: ANN401 - passed on
         name: str | None,
         image: str | None,
+        profile: str | None,
         include: tuple[str, ...],
         no_files: bool,
         deadline: int | None,
@@ -82,6 +83,7 @@ def sending_options(command: Callable[..., None]) -> Callable[..., None]:
         options = Options(
             name=name,
             image=image,
+            profile=profile,
             include=include,
             files=not no_files,
             deadline_s=deadline,
@@ -110,6 +112,11 @@ def sending_options(command: Callable[..., None]) -> Callable[..., None]:
             type=Duration(least=1),
             help="Stop the run after this long, as failed; the program's own deadline when not "
             "given.",
+        ),
+        click.option(
+            "--profile",
+            metavar="NAME",
+            help="RunnerProfile of all tasks that name none; the program's own when not given.",
         ),
         click.option("--image", help="Image of all tasks that name none."),
         click.option("--name", help="Name of the Workflow; by default a new one."),

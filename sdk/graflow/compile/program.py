@@ -30,6 +30,9 @@ class Options:
     image: str | None = None
     """Image of all tasks that name none."""
 
+    profile: str | None = None
+    """RunnerProfile of all tasks that name none; the program's own when not given."""
+
     include: tuple[str, ...] = ()
     """Files that travel whatever the rules say."""
 
@@ -95,6 +98,7 @@ def compile_program(
         fields,
         Rest(
             image=options.image,
+            profile=options.profile,
             input=initial_channel,
             deadline_s=options.deadline_s,
             ttl_s=options.ttl_s,

@@ -30,6 +30,9 @@ class Rest:
     image: str | None = None
     """Image of all tasks that name none."""
 
+    profile: str | None = None
+    """RunnerProfile of all tasks that name none; the program's own when not given."""
+
     input: Mapping[str, object] | None = None
     """Channel keys to set before the start."""
 
@@ -83,8 +86,8 @@ def workflow_of(
     """
     spec: Fields = {"bundle": dict(bundle)}
     spec |= _input(rest.input or {})
-    if program.profile:
-        spec["profile"] = program.profile
+    if profile := rest.profile or program.profile:
+        spec["profile"] = profile
     if rest.image:
         spec["pod"] = {"image": rest.image}
     deadline_s = program.deadline_s if rest.deadline_s is None else rest.deadline_s

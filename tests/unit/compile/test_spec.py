@@ -192,6 +192,14 @@ def test_name_image_input_and_steps_are_written_when_given(tmp_path: Path) -> No
     assert written["spec"]["maxSteps"] == 5
 
 
+def test_a_profile_of_the_sender_goes_before_the_programs_own(tmp_path: Path) -> None:
+    with workflow("w", profile="small") as wf:
+        named("a")
+    assert resource(wf, tmp_path)["spec"]["profile"] == "small"
+    written = resource(wf, tmp_path, options=Options(profile="gpu"))
+    assert written["spec"]["profile"] == "gpu"
+
+
 @pytest.mark.parametrize("value", [1.0, -0.0, {"b": 1, "a": 2}, [{"n": 2**63}]])
 def test_c4_an_initial_key_that_an_api_server_would_change_is_written_as_text(
     tmp_path: Path, value: Any
