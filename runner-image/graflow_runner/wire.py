@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _PIECE: Final = 256 * 1024
 _LINE: Final = 64 * 1024
 _LINES: Final = 256
+_MOST: Final = 1 << 40
 _REDIRECTS: Final = 4
 TEMPORARY_REDIRECT: Final = 307
 
@@ -251,6 +252,8 @@ def _line(stream: IO[bytes]) -> bytes:
 
 
 def _exactly(stream: IO[bytes], size: int) -> bytes:
+    if not 0 <= size <= _MOST:
+        raise ValueError(f"the answer claims to have {size} bytes")
     data = stream.read(size)
     if len(data) != size:
         raise ValueError(f"the answer has {len(data)} of {size} bytes")

@@ -29,7 +29,7 @@ def nodes(kubectl_path: str) -> Any:
 def bound(cluster: Cluster, *tasks: str) -> dict[str, str]:
     """Wait until the pods of tasks are bound; return where, by task."""
     for task in tasks:
-        selector = f"graflow.dev/task={task.replace('_', '-')}"
+        selector = f"graflow.dev/task={task}"
         for what in ("create", "jsonpath={.spec.nodeName}"):
             cluster.kubectl("wait", f"--for={what}", "pod", "-l", selector, "--timeout=60s")
     return {

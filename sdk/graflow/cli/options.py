@@ -113,11 +113,7 @@ def sending_options(command: Callable[..., None]) -> Callable[..., None]:
             help="Stop the run after this long, as failed; the program's own deadline when not "
             "given.",
         ),
-        click.option(
-            "--profile",
-            metavar="NAME",
-            help="RunnerProfile of all tasks that name none; the program's own when not given.",
-        ),
+        click.option("--profile", help="RunnerProfile of all tasks that name none."),
         click.option("--image", help="Image of all tasks that name none."),
         click.option("--name", help="Name of the Workflow; by default a new one."),
     ):
