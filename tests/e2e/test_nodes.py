@@ -31,7 +31,7 @@ def bound(cluster: Cluster, *tasks: str) -> dict[str, str]:
     for task in tasks:
         selector = f"graflow.dev/task={task}"
         for what in ("create", "jsonpath={.spec.nodeName}"):
-            cluster.kubectl("wait", f"--for={what}", "pod", "-l", selector, "--timeout=60s")
+            cluster.kubectl("wait", f"--for={what}", "pod", "-l", selector, "--timeout=180s")
     return {
         pod["metadata"]["labels"]["graflow.dev/task"]: pod["spec"]["nodeName"]
         for pod in cluster.get("pods")["items"]
@@ -79,7 +79,7 @@ def test_a_task_that_asks_for_more_than_any_node_has_waits_in_the_schedulers_wor
     tasks = [{"name": "a", "script": "return 1", "pod": pod}]
     assert cluster.apply(workflow("greedy", tasks)).code == 0
     which, path = "workflows.graflow.dev/greedy", "jsonpath={.status.waiting[*].reason}"
-    cluster.kubectl("wait", f"--for={path}=Unschedulable", which, "--timeout=30s")
+    cluster.kubectl("wait", f"--for={path}=Unschedulable", which, "--timeout=180s")
     [waiting] = cluster.get("workflows.graflow.dev", "greedy")["status"]["waiting"]
     assert f"Insufficient {GPU}" in waiting["message"]
     assert nodes
