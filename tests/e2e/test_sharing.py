@@ -1,6 +1,6 @@
 """How many pods run at one time: of a run, and of a namespace with fair turns between runs.
 
-The pods are bound to a fake node, where they stay until somebody deletes them.
+A gate that nobody takes off keeps the pods from everything but being there.
 """
 
 from collections import Counter
@@ -9,23 +9,11 @@ from typing import Any
 
 import pytest
 
-from e2e import fake_nodes
 from e2e.conftest import Cluster
-from e2e.fake_nodes import POOL
 
-PLACE = {
-    "nodeSelector": {POOL: "memory"},
-    "tolerations": [{"key": POOL, "operator": "Exists"}],
-    "terminationGracePeriodSeconds": 6,
-}
+GATED = {"schedulingGates": [{"name": "graflow.test/for-ever"}]}
 OPERATOR = ("-n", "graflow-system")
 LIMIT = 3
-
-
-@pytest.fixture(autouse=True)
-def node(kubectl_path: str) -> Iterator[str]:
-    with fake_nodes.present(kubectl_path, fake_nodes.memory_node()) as names:
-        yield names[0]
 
 
 @pytest.fixture
@@ -43,7 +31,7 @@ def limited(cluster: Cluster) -> Iterator[None]:
 
 
 def wide(count: int) -> list[dict[str, Any]]:
-    return [{"name": f"t{n}", "script": "return 1", "pod": PLACE} for n in range(count)]
+    return [{"name": f"t{n}", "script": "return 1", "pod": GATED} for n in range(count)]
 
 
 def begin(cluster: Cluster, workflow: Any, name: str, count: int, **spec: Any) -> None:
@@ -53,7 +41,7 @@ def begin(cluster: Cluster, workflow: Any, name: str, count: int, **spec: Any) -
 
 def until(cluster: Cluster, name: str, path: str, value: str) -> None:
     which = f"workflows.graflow.dev/{name}"
-    cluster.kubectl("wait", f"--for=jsonpath={{{path}}}={value}", which, "--timeout=60s")
+    cluster.kubectl("wait", f"--for=jsonpath={{{path}}}={value}", which, "--timeout=180s")
 
 
 def living(cluster: Cluster) -> Counter[str]:
@@ -91,7 +79,7 @@ def test_parallelism_can_be_changed_both_ways_while_the_run_goes_on(
         ".status.waiting[?(@.task=='t4')].message",
         "spec.parallelism allows 4 at one time",
     )
-    cluster.kubectl("wait", "--for=create", "pod", "-l", "graflow.dev/task=t3", "--timeout=60s")
+    cluster.kubectl("wait", "--for=create", "pod", "-l", "graflow.dev/task=t3", "--timeout=180s")
     assert living(cluster) == {"w": 4}
     allow(1)
     until(
@@ -118,6 +106,6 @@ def test_runs_share_the_places_of_a_namespace_and_the_smaller_one_comes_first(
     assert waits(cluster, "small")[0]["message"].endswith("and has 3 of big")
     cluster.kubectl("delete", "pod", pods_of(cluster, "big")[0])
     cluster.kubectl(
-        *("wait", "--for=create", "pod", "-l", "graflow.dev/workflow=small", "--timeout=60s")
+        *("wait", "--for=create", "pod", "-l", "graflow.dev/workflow=small", "--timeout=180s")
     )
     assert living(cluster) == {"big": LIMIT - 1, "small": 1}
