@@ -113,7 +113,7 @@ def test_no_role_has_a_wildcard_and_secrets_are_never_listed(render):
         for _, resource, verbs, rule in rules(render(*options)):
             assert "*" not in [resource, *verbs, *rule["apiGroups"]]
             if resource == "secrets":
-                assert verbs == ["create"] or (verbs == ["get"] and rule["resourceNames"])
+                assert verbs == ["create"] or (verbs == ["get", "update"] and rule["resourceNames"])
 
 
 def policies(objects):
@@ -256,15 +256,17 @@ def test_with_namespaces_named_the_operator_has_no_rights_elsewhere(render):
 
 
 def test_the_operators_own_objects_are_those_that_it_looks_for(render):
-    named = {
-        rule["resourceNames"][0]
-        for role, _, _, rule in rules(render(*EVERYTHING), ("Role",))
-        if role == "graflow-own" and "resourceNames" in rule
-    }
-    assert named == {
+    def named(*options):
+        found = rules(render(*EVERYTHING, *options), ("Role",))
+        own = [r for role, _, _, r in found if role == "graflow-own" and "resourceNames" in r]
+        return {name for rule in own for name in rule["resourceNames"]}
+
+    always = {
         names.of_instance(names.LEASE, "blue"),
         names.of_instance(names.MASTER_KEY_SECRET, "blue"),
     }
+    assert named() == always | {names.of_instance(names.CA_SECRET, "blue")}
+    assert named("--set", "tls.enabled=false") == always
 
 
 def test_the_strategy_of_one_replica_can_follow_that_of_several(render):
@@ -295,12 +297,14 @@ def test_every_setting_of_the_chart_is_one_that_the_operator_reads(render):
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_pods_call_the_service_which_outlives_every_replica(render, replicas):
     url = environment(render("--set", f"replicas={replicas}"))["GRAFLOW_ADVERTISE"]
-    assert url == "http://$(GRAFLOW_SERVICE_HOST):$(GRAFLOW_SERVICE_PORT)"
+    assert url == "https://$(GRAFLOW_SERVICE_HOST):$(GRAFLOW_SERVICE_PORT)"
 
 
 def test_the_services_address_follows_the_name_of_the_release(render):
     named = render(name="my-release")
-    assert environment(named)["GRAFLOW_ADVERTISE"].startswith("http://$(MY_RELEASE_GRAFLOW_SERVICE")
+    assert environment(named)["GRAFLOW_ADVERTISE"].startswith(
+        "https://$(MY_RELEASE_GRAFLOW_SERVICE"
+    )
     assert only(named, "Service")["metadata"]["name"] == "my-release-graflow"
 
 
@@ -308,6 +312,47 @@ def test_the_service_is_the_one_that_clients_look_for(render):
     service = only(render(), "Service")
     assert service["metadata"]["labels"][names.LABEL_APP_NAME] == "graflow"
     assert [port["name"] for port in service["spec"]["ports"]] == ["http", "metrics"]
+
+
+@pytest.mark.parametrize(("tls", "scheme"), [("true", "https"), ("false", "http")])
+def test_everybody_who_asks_the_operator_is_told_what_it_speaks(render, tls, scheme):
+    reader = "rbac.valueReaders[0].name=u,rbac.valueReaders[0].kind=User"
+    objects = render("--set", f"tls.enabled={tls},{reader}")
+    told = environment(objects)
+    assert told["GRAFLOW_ADVERTISE"].startswith(f"{scheme}://")
+    assert ("GRAFLOW_TLS_SERVICE" in told) == (tls == "true")
+    [port, metrics] = only(objects, "Service")["spec"]["ports"]
+    assert (port["name"], port["appProtocol"], "appProtocol" in metrics) == ("http", scheme, False)
+    (container,) = only(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    for probe in ("livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"].get("scheme", "HTTP") == scheme.upper()
+    [proxied] = [
+        rule["resourceNames"]
+        for _, resource, _, rule in rules(objects)
+        if resource == "services/proxy"
+    ]
+    assert proxied == ["https:graflow:http" if tls == "true" else "graflow:http"]
+
+
+def test_an_address_to_advertise_that_does_not_fit_what_is_spoken_is_refused(helm):
+    done = helm("template", "graflow", str(CHART), "--set", "advertise=http://10.0.0.1:8090")
+    assert done.returncode != 0
+    assert "it must begin with https://" in done.stderr
+
+
+def test_the_network_policy_lets_runners_and_the_api_server_in_from_everywhere(render):
+    assert "NetworkPolicy" not in {thing["kind"] for thing in render()}
+    spec = only(render("--set", "networkPolicy.enabled=true"), "NetworkPolicy")["spec"]
+    assert spec["policyTypes"] == ["Ingress"]
+    assert spec["ingress"] == [{"ports": [{"port": "http"}]}, {"ports": [{"port": "metrics"}]}]
+    spec = only(render(*EVERYTHING), "NetworkPolicy")["spec"]
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert [sorted(rule) for rule in spec["ingress"]] == [["ports"], ["from", "ports"]]
+    assert [one["port"] for one in spec["egress"][0]["ports"]] == [53, 53]
+    assert spec["podSelector"]["matchLabels"] == {
+        "app.kubernetes.io/name": "graflow",
+        "app.kubernetes.io/instance": "graflow",
+    }
 
 
 def test_without_metrics_there_is_no_port_for_them(render):

@@ -19,13 +19,14 @@ NONCE = "0" * 32
 DONE = {"outcome": "Succeeded", "value": {"json": "forged"}}
 
 FROM_INSIDE = """
-import http.client, json, os
+import http.client, json, os, ssl
 from urllib.parse import urlsplit
 
 api = urlsplit(os.environ["GRAFLOW_API"])
+trust = ssl.create_default_context(cadata=os.environ["GRAFLOW_CA"])
 
 def post(path, headers, body):
-    connection = http.client.HTTPConnection(api.hostname, api.port, timeout=20)
+    connection = http.client.HTTPSConnection(api.hostname, api.port, timeout=20, context=trust)
     connection.request("POST", path, json.dumps(body), headers)
     answer = connection.getresponse()
     return [answer.status, json.loads(answer.read() or b"{}")]
@@ -43,14 +44,15 @@ return {
 """
 
 FROM_ANOTHER_POD = """
-import http.client, json, os
+import http.client, json, os, ssl
 from urllib.parse import urlsplit
 
 api = urlsplit(os.environ["API"])
+trust = ssl.create_default_context(cadata=os.environ["CA"])
 answers = {}
 for name, (path, headers, body) in json.loads(os.environ["ASK"]).items():
     body = body.replace("MY-NAME", os.environ["NAME"]).replace("MY-UID", os.environ["UID"])
-    connection = http.client.HTTPConnection(api.hostname, api.port, timeout=20)
+    connection = http.client.HTTPSConnection(api.hostname, api.port, timeout=20, context=trust)
     connection.request("POST", path, body, headers)
     answer = connection.getresponse()
     answers[name] = [answer.status, json.loads(answer.read() or b"{}")]
@@ -69,6 +71,14 @@ def test_user_code_finds_no_key_and_cannot_speak_without_one(cluster: Cluster, w
     assert "key of this run" in answers["claim"][1]["message"]
     assert answers["report"][0] == 400
     assert names.HEADER_CLAIM in answers["report"][1]["message"]
+
+
+def key_of(cluster: Cluster, run: str) -> str:
+    """Return a run's key, as whoever may read Secrets of the namespace has it."""
+    uid = cluster.get("workflows.graflow.dev", run)["metadata"]["uid"]
+    [secret] = cluster.get("secrets", "", "-l", f"{names.LABEL_RUN}={uid}")["items"]
+    encoded = secret["data"][names.SECRET_KEY]
+    return cluster.run("base64", "-d", stdin=encoded).out
 
 
 class Held:
@@ -103,11 +113,7 @@ class Held:
         return found
 
     def key_of(self, run: str) -> str:
-        """Return a run's key, as whoever may read Secrets of the namespace has it."""
-        uid = self.cluster.get("workflows.graflow.dev", run)["metadata"]["uid"]
-        [secret] = self.cluster.get("secrets", "", "-l", f"{names.LABEL_RUN}={uid}")["items"]
-        encoded = secret["data"][names.SECRET_KEY]
-        return self.cluster.run("base64", "-d", stdin=encoded).out
+        return key_of(self.cluster, run)
 
     def claim(self, key: str | None, name: str, uid: str) -> list[Any]:
         body = {
@@ -140,16 +146,24 @@ class Held:
 
     def asked_from_a_pod(self, name: str, ask: dict[str, Any], labels: dict[str, str]) -> Any:
         """Return what the operator answers to a pod that it did not make."""
+        asked = {"ASK": json.dumps(ask)}
+        return json.loads(self.ran_in_a_pod(name, FROM_ANOTHER_POD, labels=labels, **asked))
+
+    def ran_in_a_pod(
+        self, name: str, program: str, *, labels: dict[str, str] | None = None, **env: str
+    ) -> str:
+        """Return what a program prints in a pod that the operator did not make."""
         environment = {e["name"]: e for e in self.busy["spec"]["containers"][0]["env"]}
         field = {"NAME": "metadata.name", "UID": "metadata.uid"}
         container = {
             "name": "task",
             "image": RUNNER_IMAGE,
             "imagePullPolicy": "IfNotPresent",
-            "command": ["python3", "-c", FROM_ANOTHER_POD],
+            "command": ["python3", "-c", program],
             "env": [
                 {"name": "API", "value": environment[names.ENV_API]["value"]},
-                {"name": "ASK", "value": json.dumps(ask)},
+                {"name": "CA", "value": environment[names.ENV_CA]["value"]},
+                *({"name": variable, "value": value} for variable, value in env.items()),
                 *(
                     {"name": variable, "valueFrom": {"fieldRef": {"fieldPath": path}}}
                     for variable, path in field.items()
@@ -159,13 +173,13 @@ class Held:
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": name, "labels": labels},
+            "metadata": {"name": name, "labels": labels or {}},
             "spec": {"restartPolicy": "Never", "containers": [container]},
         }
         assert self.cluster.apply(pod).code == 0
         ended = "--for=jsonpath={.status.phase}=Succeeded"
         self.cluster.kubectl("wait", ended, f"pod/{name}", "--timeout=60s")
-        return json.loads(self.cluster.kubectl("logs", name))
+        return self.cluster.kubectl("logs", name)
 
 
 def test_whoever_is_not_the_attempts_pod_is_refused_with_words_and_nothing_changes(
@@ -261,7 +275,7 @@ def through_the_service_proxy(
         try:
             address = proxy.stdout.readline().split()[-1]
             connection = http.client.HTTPConnection(address, timeout=30)
-            service = "/api/v1/namespaces/graflow-system/services/graflow:http/proxy"
+            service = "/api/v1/namespaces/graflow-system/services/https:graflow:http/proxy"
             connection.request("GET", service + path, headers=headers)
             with closing(connection), connection.getresponse() as answer:
                 return answer.status, answer.read()

@@ -41,12 +41,20 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* URL for runner pods, which must outlive the replica that made them. The kubelet puts the
 Service's address into the environment of pods in its namespace; no DNS is needed. */}}
 {{- define "graflow.advertise" -}}
+{{- $scheme := include "graflow.scheme" . -}}
 {{- if .Values.advertise -}}
+{{- if not (hasPrefix (printf "%s://" $scheme) .Values.advertise) -}}
+{{- fail (printf "advertise is %q, and tls.enabled is %v: it must begin with %s://" .Values.advertise .Values.tls.enabled $scheme) -}}
+{{- end -}}
 {{- .Values.advertise -}}
 {{- else -}}
 {{- $prefix := include "graflow.name" . | upper | replace "-" "_" | replace "." "_" -}}
-{{- printf "http://$(%s_SERVICE_HOST):$(%s_SERVICE_PORT)" $prefix $prefix -}}
+{{- printf "%s://$(%s_SERVICE_HOST):$(%s_SERVICE_PORT)" $scheme $prefix $prefix -}}
 {{- end -}}
+{{- end -}}
+
+{{- define "graflow.scheme" -}}
+{{- .Values.tls.enabled | ternary "https" "http" -}}
 {{- end -}}
 
 {{- define "graflow.subject" -}}
@@ -96,7 +104,7 @@ namespaceSelector:
 {{/* Whether the API server is to ask the operator: over TLS only. */}}
 {{- define "graflow.webhook" -}}
 {{- with .Values.admission.webhook -}}
-{{- if and .enabled (or .certManager.enabled ($.Values.tls).enabled) -}}true{{- end -}}
+{{- if and .enabled (or .certManager.enabled $.Values.tls.enabled) -}}true{{- end -}}
 {{- end -}}
 {{- end -}}
 

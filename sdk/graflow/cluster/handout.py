@@ -13,6 +13,9 @@ from graflow.cluster.errors import ForbiddenError, NotFoundError, ValueLostError
 
 SERVICE_ENV = "GRAFLOW_SERVICE"
 TOKEN_ENV = "GRAFLOW_TOKEN"  # noqa: S105 - the name of a variable
+PORT = "http"
+"""Name of the Service's port, whether TLS is spoken there or not."""
+
 TIMEOUT_S = 300.0
 
 
@@ -36,7 +39,7 @@ class Handout:
         """
         namespace, service = self._service(words)
         path = (
-            f"/api/v1/namespaces/{quote(namespace)}/services/{quote(service)}:http/proxy{USER_PREFIX}"
+            f"/api/v1/namespaces/{quote(namespace)}/services/{service}/proxy{USER_PREFIX}"
             f"/namespaces/{quote(self.namespace)}/workflows/{quote(self.workflow)}/{what}"
         )
         token = os.environ.get(TOKEN_ENV) or self.server.token()
@@ -83,12 +86,15 @@ class Handout:
         return data
 
     def _service(self, words: str) -> tuple[str, str]:
-        """Return namespace and name of the operator's Service."""
+        """Return the namespace of the operator's Service, and the Service as a proxy is told it."""
         if named := os.environ.get(SERVICE_ENV):
             namespace, slash, name = named.partition("/")
             if not slash:
-                raise ValueLostError(f"{SERVICE_ENV} is {named!r}; write it as NAMESPACE/NAME")
-            return namespace, name
+                raise ValueLostError(
+                    f"{SERVICE_ENV} is {named!r}; write it as NAMESPACE/NAME, or as"
+                    " NAMESPACE/http:NAME for an operator that speaks plain HTTP"
+                )
+            return namespace, _proxied(name.removeprefix("http:"), not name.startswith("http:"))
         query = {"labelSelector": f"{LABEL_APP_NAME}={OPERATOR_APP}"}
         way_out = f"set {SERVICE_ENV} to NAMESPACE/NAME of the operator's Service"
         try:
@@ -103,5 +109,15 @@ class Handout:
                 f"{words} is in the store, and no Service has the label "
                 f"{LABEL_APP_NAME}={OPERATOR_APP}; {way_out}"
             )
-        metadata = found[0]["metadata"]
-        return str(metadata["namespace"]), str(metadata["name"])
+        metadata, spec = found[0]["metadata"], found[0].get("spec") or {}
+        spoken = {one.get("name"): one.get("appProtocol") for one in spec.get("ports") or ()}
+        secure = spoken.get(PORT) == "https"
+        return str(metadata["namespace"]), _proxied(str(metadata["name"]), secure)
+
+
+def _proxied(name: str, secure: bool) -> str:  # noqa: FBT001 - the one thing that is told
+    """Return a Service as the path of the API server's proxy names it.
+
+    The API server does not check the certificate; the operator asks it who the caller is.
+    """
+    return f"{'https:' if secure else ''}{quote(name)}:{PORT}"

@@ -65,7 +65,7 @@ def test_what_is_in_the_store_comes_through_the_operator(fake: Any, values: Valu
     fake.answers = [data]
     assert values.open(blob(data, "json"), unpickle=False) == ["large"]
     assert fake.requests[0][1] == (
-        "/api/v1/namespaces/ops/services/graflow:http/proxy/user/v1/namespaces/team/workflows/etl"
+        "/api/v1/namespaces/ops/services/https:graflow:http/proxy/user/v1/namespaces/team/workflows/etl"
         f"/values/{hashlib.sha256(data).hexdigest()}"
     )
     assert fake.headers[0]["X-Graflow-Token"] == "t0ken"
@@ -87,15 +87,28 @@ def test_other_bytes_than_the_run_recorded_are_refused(fake: Any, values: Values
         values.open(blob(pickle.dumps("good"), "pickle"), unpickle=True)
 
 
-def test_the_operator_is_found_by_its_label(
-    fake: Any, values: Values, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("spoken", "scheme"), [("https", "https:"), ("http", ""), (None, "")])
+def test_the_operator_is_found_by_its_label_and_asked_in_what_it_speaks(
+    fake: Any, values: Values, monkeypatch: pytest.MonkeyPatch, spoken: str | None, scheme: str
 ) -> None:
     monkeypatch.delenv("GRAFLOW_SERVICE")
-    found = {"items": [{"metadata": {"namespace": "graflow-system", "name": "operator"}}]}
+    port = {"name": "http"} | ({"appProtocol": spoken} if spoken else {})
+    metadata = {"namespace": "graflow-system", "name": "operator"}
+    found = {"items": [{"metadata": metadata, "spec": {"ports": [{"name": "metrics"}, port]}}]}
     fake.answers = [(200, found), b"1"]
     assert values.open(blob(b"1", "json"), unpickle=False) == 1
     assert "app.kubernetes.io%2Fname%3Dgraflow" in fake.requests[0][1]
-    assert "/namespaces/graflow-system/services/operator:http/proxy/" in fake.requests[1][1]
+    where = f"/namespaces/graflow-system/services/{scheme}operator:http/proxy/"
+    assert where in fake.requests[1][1]
+
+
+def test_an_operator_that_speaks_plain_http_can_be_named_as_such(
+    fake: Any, values: Values, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRAFLOW_SERVICE", "ops/http:mine")
+    fake.answers = [b"1"]
+    assert values.open(blob(b"1", "json"), unpickle=False) == 1
+    assert "/namespaces/ops/services/mine:http/proxy/" in fake.requests[0][1]
 
 
 @pytest.mark.parametrize(
