@@ -131,7 +131,8 @@ def of_pod(pod: Mapping[str, Any]) -> PodFact | None:
         ended=ended,
         pending=None if running or ended else stuck.pending(status, state.get("waiting")),
         taken=taken,
-        ready=condition(status, "Ready").get("reason") != "NodeNotReady",
+        # Of a pod that runs, the node's controller takes this away, without a reason.
+        ready=not ("running" in state and condition(status, "Ready").get("status") == "False"),
     )
 
 

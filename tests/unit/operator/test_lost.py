@@ -192,7 +192,7 @@ async def test_what_runs_on_a_node_that_does_not_answer_is_lost_after_a_time(awa
         node = {"metadata": {"name": "n1"}, "status": {"conditions": [away]}}
         await world.cluster.create(NODES, None, node)
         world.cluster.peek(PODS, NAMESPACE, name)["spec"]["nodeName"] = "n1"
-        silent = {"type": "Ready", "status": "False", "reason": "NodeNotReady"}
+        silent = {"type": "Ready", "status": "False"}
         running = [{"name": names.TASK_CONTAINER, "state": {"running": {}}}]
         told_of(world, name, {"conditions": [silent], "containerStatuses": running})
         world.now = 1_767_225_600.0 + away_s
