@@ -64,6 +64,24 @@ def preemption(town, name):
 
 
 @provoked(
+    "drain",
+    how="`kubectl drain` of its node, uncordoned later",
+    ends=lost(reasons.EVICTED, waited=(reasons.UNSCHEDULABLE,)),
+    alone=True,
+)
+def drain(town, name):
+    town.home.begin(name)
+    town.home.at_work(name)
+    only = f"--pod-selector=graflow.dev/workflow={name}"
+    try:
+        town.home.kubectl("drain", town.node, only, "--timeout=60s")
+        town.home.waits(name, reasons.UNSCHEDULABLE)
+    finally:
+        town.home.kubectl("uncordon", town.node)
+    return left_behind(town.home, name, SOFT)
+
+
+@provoked(
     "runner killed before it has claimed",
     how="`kill -9` from outside while no operator answers",
     ends=lost(reasons.RUNNER_FAILED),
