@@ -110,9 +110,7 @@ class Cluster(Protocol):
     ) -> Object:
         """Change an object by a list of operations, all or none."""
 
-    async def delete(
-        self, kind: Kind, namespace: str, name: str, *, uid: str, grace_s: int | None = None
-    ) -> None:
+    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
         """Delete the object of that name if it is the one with that uid."""
 
     async def log(self, namespace: str, name: str, container: str, lines: int, most: int) -> bytes:
@@ -202,9 +200,7 @@ class ApiServer:
             "PATCH", kind, path, body=operations, content_type="application/json-patch+json"
         )
 
-    async def delete(
-        self, kind: Kind, namespace: str, name: str, *, uid: str, grace_s: int | None = None
-    ) -> None:
+    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
         """Delete the object of that name if it is the one with that uid."""
         body: Object = {
             "apiVersion": "v1",
@@ -212,8 +208,6 @@ class ApiServer:
             "propagationPolicy": "Background",
             "preconditions": {"uid": uid},
         }
-        if grace_s is not None:
-            body["gracePeriodSeconds"] = grace_s
         await self._ask("DELETE", kind, kind.path(namespace, name), body=body)
 
     async def log(self, namespace: str, name: str, container: str, lines: int, most: int) -> bytes:

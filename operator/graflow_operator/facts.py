@@ -106,8 +106,7 @@ def of_pod(pod: Mapping[str, Any]) -> PodFact | None:
         return None
     if not metadata["name"].endswith(f"-{names.short_hash(f'{run}/{attempt}')}"):
         return None
-    container = _container(status, "containerStatuses", names.TASK_CONTAINER)
-    state = container.get("state", {})
+    state = _task_container(status).get("state", {})
     taken = _taken(metadata, status)
     ended = _ended(pod, state.get("terminated"), taken)
     running = "running" in state or (
@@ -141,10 +140,10 @@ def _version(metadata: Mapping[str, Any]) -> int:
     return int(version) if version.isdecimal() else 0
 
 
-def _container(status: Mapping[str, Any], field: str, name: str) -> Mapping[str, Any]:
-    """Return the status of one container; that of the task is the one that counts."""
-    for container in status.get(field, ()):
-        if container.get("name") == name:
+def _task_container(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the status of the task's container, the one that counts."""
+    for container in status.get("containerStatuses", ()):
+        if container.get("name") == names.TASK_CONTAINER:
             found: Mapping[str, Any] = container
             return found
     return {}

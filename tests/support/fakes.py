@@ -123,7 +123,7 @@ class FakeCluster:
         self._reap(kind, namespace, name)
         return copy.deepcopy(found)
 
-    async def delete(self, kind, namespace, name, *, uid, grace_s=None):
+    async def delete(self, kind, namespace, name, *, uid):
         found = await self.get(kind, namespace, name)
         if found["metadata"]["uid"] != uid:
             raise ConflictError("the UID in the precondition does not match")

@@ -26,7 +26,6 @@ from graflow_operator.server.errors import Refusal, bad, bad_key, fenced, not_ye
 from graflow_operator.server.replica import Replica, replica_of
 
 ROUTES = web.RouteTableDef()
-CALLS = frozenset({"claim", "report", "results", "channel", "blob", "bundle"})
 READ_URL_S = 3600
 WRITE_URL_S = 7 * 24 * 3600
 """As long as a signature can live: the address must outlive the attempt."""
