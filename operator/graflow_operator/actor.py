@@ -49,6 +49,7 @@ from graflow_operator.letters import (
     Report,
     Unstartable,
 )
+from graflow_operator.objects import is_leaving
 from graflow_operator.parts import Parts
 from graflow_operator.places import Applicant, counts
 from graflow_operator.podbook import PodBook
@@ -293,7 +294,7 @@ class Actor:
         """Read spec, state and pods; return whether there is something to drive."""
         self._take_newer()
         workflow = self._record.workflow
-        if workflow["metadata"]["uid"] != self.run.uid or _leaving(workflow):
+        if workflow["metadata"]["uid"] != self.run.uid or is_leaving(workflow):
             self.done = True
             return False
         try:
@@ -347,7 +348,7 @@ class Actor:
         """Take over a spec that somebody changed."""
         newer, self._newer = self._newer, None
         if newer is not None:
-            if newer["metadata"]["uid"] != self.run.uid or _leaving(newer):
+            if newer["metadata"]["uid"] != self.run.uid or is_leaving(newer):
                 raise NotFoundError("the Workflow was deleted")
             self._record.take(newer)
         if self._program is None or self._record.generation == self._generation:
@@ -474,7 +475,3 @@ class Actor:
         later += [statuses.slow_at(fact) for fact in self.book.facts.values() if fact.pending]
         # What is over already was looked at just now, and is waited for no more.
         self._wakes = [*wakes, *(wake for wake in later if wake > now)]
-
-
-def _leaving(workflow: Object) -> bool:
-    return "deletionTimestamp" in workflow["metadata"]

@@ -13,7 +13,7 @@ from graflow.machine import reasons
 from graflow.machine.state import Error, RunPhase
 from graflow_operator import metrics
 from graflow_operator.cluster import Object
-from graflow_operator.stuck import seconds
+from graflow_operator.objects import seconds, version_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +128,5 @@ class Census:
 
 def _phase(workflow: Object) -> tuple[int, str]:
     """Return the version of a Workflow, and the phase that it shows."""
-    version = str(workflow["metadata"].get("resourceVersion", ""))
     phase = (workflow.get("status") or {}).get("phase") or RunPhase.PENDING.value
-    return int(version) if version.isdecimal() else 0, phase
+    return version_of(workflow), phase

@@ -9,6 +9,7 @@ from graflow.store.keys import RunKeys
 from graflow_operator import metrics
 from graflow_operator.cluster import WORKFLOWS, Cluster, Object
 from graflow_operator.cluster_errors import ConflictError, UnavailableError
+from graflow_operator.objects import version_of
 from graflow_operator.refs import RunRef
 from graflow_operator.snapshot import (
     INLINE_CHARS,
@@ -59,7 +60,7 @@ class Commits:
     def take(self, seen: Object) -> None:
         """Take over an object that a watch showed, if it is newer and its state is the same."""
         same = (seen.get("status") or {}).get("cursor") == self.cursor
-        if same and _version(seen) > _version(self.workflow):
+        if same and version_of(seen) > version_of(self.workflow):
             self.workflow = seen
 
     async def packed_state(self) -> bytes | None:
@@ -172,8 +173,3 @@ class Commits:
         )
         # As the API server keeps it: what it prunes could not be taken out again.
         self.workflow = answer
-
-
-def _version(workflow: Object) -> int:
-    version = str(workflow["metadata"].get("resourceVersion", ""))
-    return int(version) if version.isdecimal() else 0

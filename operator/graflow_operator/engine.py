@@ -21,10 +21,10 @@ from graflow_operator.facts import PodFact, of_pod
 from graflow_operator.leftovers import Leftovers
 from graflow_operator.letters import FencedError, NotYetError
 from graflow_operator.lookout import Lookout
+from graflow_operator.objects import is_leaving, seconds
 from graflow_operator.parts import Parts
 from graflow_operator.refs import RunRef
 from graflow_operator.retention import Retention
-from graflow_operator.stuck import seconds
 from graflow_operator.sweep import Sweep
 
 POD_SELECTOR = f"{names.LABEL_APP_NAME}={names.RUNNER_APP},{names.LABEL_RUN}"
@@ -207,7 +207,7 @@ class Engine:
 
     def _exists(self, workflow: Object, fact: PodFact) -> None:
         """Look at a run whose pod is on its way out while nobody drives it."""
-        if _has_ended(workflow) or _leaving(workflow):
+        if _has_ended(workflow) or is_leaving(workflow):
             self._consider(workflow, (fact,))
 
     async def _look_for(self, actor: Actor) -> None:
@@ -265,7 +265,7 @@ class Engine:
         if not self._is_ours(workflow):
             return
         uid, status = workflow["metadata"]["uid"], workflow.get("status") or {}
-        if _leaving(workflow):
+        if is_leaving(workflow):
             if facts:
                 self._errand(self._leftovers.let_go(RunRef.of(workflow), facts))
             return
@@ -323,7 +323,7 @@ class Engine:
         if workflow["metadata"]["uid"] != run.uid:
             self._consider(workflow, None)
             await self._leftovers.let_go(run, [fact for fact in facts if fact.held])
-        elif _leaving(workflow):
+        elif is_leaving(workflow):
             await self._leftovers.let_go(run, facts)
         else:
             self._consider(workflow, None, tidied=True)
@@ -336,10 +336,6 @@ class Engine:
 
 def _has_ended(workflow: Object) -> bool:
     return (workflow.get("status") or {}).get("phase") in tuple(p for p in RunPhase if p.ended)
-
-
-def _leaving(workflow: Object) -> bool:
-    return "deletionTimestamp" in workflow["metadata"]
 
 
 def _by_run(pods: Iterable[Object]) -> dict[str, list[PodFact]]:

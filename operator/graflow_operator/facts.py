@@ -6,8 +6,9 @@ from typing import Any
 
 from graflow.api import names
 from graflow_operator import stuck
+from graflow_operator.objects import condition, is_leaving, seconds, version_of
 from graflow_operator.refs import AttemptRef, controllers, owner_name
-from graflow_operator.stuck import Pending, condition, seconds
+from graflow_operator.stuck import Pending
 
 SIGNAL_BASE = 128
 
@@ -117,13 +118,13 @@ def of_pod(pod: Mapping[str, Any]) -> PodFact | None:
         uid=metadata["uid"],
         run=run,
         attempt=attempt,
-        version=_version(metadata),
+        version=version_of(pod),
         namespace=metadata.get("namespace", ""),
         workflow=owner_name(pod),
         node=pod.get("spec", {}).get("nodeName", ""),
         created_at=seconds(metadata.get("creationTimestamp")),
         started_at=seconds(status.get("startTime")),
-        deleting="deletionTimestamp" in metadata,
+        deleting=is_leaving(pod),
         finalizers=tuple(metadata.get("finalizers", ())),
         running=running,
         runs_since=seconds(state.get("running", {}).get("startedAt")),
@@ -133,11 +134,6 @@ def of_pod(pod: Mapping[str, Any]) -> PodFact | None:
         # Of a pod that runs, the node's controller takes this away, without a reason.
         ready=not ("running" in state and condition(status, "Ready").get("status") == "False"),
     )
-
-
-def _version(metadata: Mapping[str, Any]) -> int:
-    version = str(metadata.get("resourceVersion", ""))
-    return int(version) if version.isdecimal() else 0
 
 
 def _task_container(status: Mapping[str, Any]) -> Mapping[str, Any]:

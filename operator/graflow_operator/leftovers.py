@@ -9,6 +9,7 @@ from graflow_operator.cluster import WORKFLOWS, Object
 from graflow_operator.cluster_errors import ClusterError, NotFoundError
 from graflow_operator.errands import Errands
 from graflow_operator.facts import PodFact
+from graflow_operator.objects import is_leaving
 from graflow_operator.parts import Parts
 from graflow_operator.refs import AttemptRef, RunRef, controllers
 
@@ -71,7 +72,7 @@ class Leftovers:
             finalizers = tuple(metadata.get("finalizers", ()))
             if names.OUTCOME_FINALIZER not in finalizers or controllers(pod):
                 continue
-            if "deletionTimestamp" in metadata:
+            if is_leaving(pod):
                 run = RunRef(metadata["namespace"], "", "")
                 fact = PodFact(
                     name=metadata["name"],

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from graflow_operator.stuck import seconds
+from graflow_operator.objects import condition, seconds
 
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 
@@ -21,9 +21,8 @@ def lost(name: str, node: Mapping[str, Any] | None, *, now: float, patience_s: f
         return f"node {name} is gone"
     if any(t.get("key") == OUT_OF_SERVICE for t in node.get("spec", {}).get("taints", ())):
         return f"node {name} was marked {OUT_OF_SERVICE}"
-    for condition in node.get("status", {}).get("conditions", ()):
-        if condition.get("type") == "Ready" and condition.get("status") != "True":
-            since = seconds(condition.get("lastTransitionTime"))
-            if now - since >= patience_s:
-                return f"node {name} has not been ready for {int(now - since)} s"
+    ready = condition(node.get("status", {}), "Ready")
+    since = seconds(ready.get("lastTransitionTime"))
+    if ready and ready.get("status") != "True" and now - since >= patience_s:
+        return f"node {name} has not been ready for {int(now - since)} s"
     return ""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from graflow.machine import reasons
 from graflow_operator.facts import PodFact, Taken
 from graflow_operator.refs import AttemptRef
-from graflow_operator.stuck import Pending, is_silent, telling
+from graflow_operator.stuck import UNTOLD, Pending, is_silent, telling
 
 
 class PodBook:
@@ -51,7 +51,7 @@ class PodBook:
             return
         for attempt, fact in self.facts.items():
             if fact.uid == uid and fact.pending is not None and is_silent(fact.pending):
-                silent = Pending(reasons.POD_PENDING, "the node has not started it yet")
+                silent = Pending(reasons.POD_PENDING, UNTOLD)
                 self.facts[attempt] = replace(fact, pending=why or silent)
                 self._ring()
                 if why is not None:

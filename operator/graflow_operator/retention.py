@@ -11,9 +11,9 @@ from graflow_operator.cluster import PODS, WORKFLOWS, Object
 from graflow_operator.cluster_errors import ClusterError, ConflictError, NotFoundError
 from graflow_operator.facts import PodFact, of_pod
 from graflow_operator.keeping import Keep
+from graflow_operator.objects import seconds
 from graflow_operator.parts import Parts
 from graflow_operator.refs import RunRef
-from graflow_operator.stuck import seconds
 
 AT_ONCE = 8
 """Deletions under way at one time, of all runs together."""

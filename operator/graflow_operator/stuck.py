@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from graflow.machine import reasons
+from graflow_operator.objects import condition, seconds
 
 _IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull",
           "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed"}  # fmt: skip
@@ -24,6 +24,8 @@ FRESH_S = 360.0
 """What a kubelet tries again and again it tells of every 5 min at least, however often it fails."""
 
 WORDS_CHARS = 1000
+UNTOLD = "the node has not started it yet"
+"""What is said of a pod where neither its status nor its Events say anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def pending(status: Mapping[str, Any], waiting: Mapping[str, Any] | None) -> Pen
         missing = word == "CreateContainerConfigError" and absent
         reason = reasons.CONFIG_MISSING if missing else reasons.CREATE_CONTAINER_ERROR
         return Pending(reason, f"{word}: {message}".rstrip(": "), word, since)
-    return Pending(reasons.POD_PENDING, message or word or "the node has not started it yet", word)
+    return Pending(reasons.POD_PENDING, message or word or UNTOLD, word)
 
 
 def told(events: Iterable[Mapping[str, Any]], *, since: float, now: float) -> Pending | None:
@@ -109,20 +111,6 @@ def telling(before: Pending | None, now: Pending | None) -> Pending | None:
     if before is None or now is None or now.word != "ImagePullBackOff":
         return now
     return before if before.reason == now.reason and before.since == now.since else now
-
-
-def condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    """Return a pod's condition of this kind; an empty one if there is none."""
-    for found in status.get("conditions", ()):
-        if found.get("type") == kind:
-            known: Mapping[str, Any] = found
-            return known
-    return {}
-
-
-def seconds(time: str | None) -> float:
-    """Return a time of Kubernetes as seconds since the epoch; 0.0 if there is none."""
-    return datetime.fromisoformat(time).timestamp() if time else 0.0
 
 
 def _waiting_init(status: Mapping[str, Any]) -> tuple[str, str] | None:
