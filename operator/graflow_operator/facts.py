@@ -10,8 +10,6 @@ from graflow_operator.objects import condition, is_leaving, seconds, version_of
 from graflow_operator.refs import AttemptRef, controllers, owner_name
 from graflow_operator.stuck import Pending
 
-SIGNAL_BASE = 128
-
 
 @dataclass(frozen=True, slots=True)
 class Taken:

@@ -1,15 +1,15 @@
 """How an attempt ended, judged from all that is known of it. Pure."""
 
-import signal
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from graflow.api.signals import SIGNAL_BASE, signal_of
 from graflow.machine import faults, reasons
 from graflow.machine.directives import Directive
 from graflow.machine.faults import FaultKind
 from graflow.machine.state import Error
 from graflow_operator import strictjson, takings
-from graflow_operator.facts import SIGNAL_BASE, Ended, Taken
+from graflow_operator.facts import Ended, Taken
 
 EXIT_BAD_ENVIRONMENT = 64
 EXIT_FENCED = 65
@@ -181,10 +181,7 @@ def _result(pod: str, message: str) -> Verdict:
 def _exit(pod: str, code: int, message: str = "") -> Failed:
     said = f": {last}" if (last := _last_line(message)) else ""
     if code > SIGNAL_BASE:
-        try:
-            name = signal.Signals(code - SIGNAL_BASE).name
-        except ValueError:
-            name = f"signal {code - SIGNAL_BASE}"
+        name = signal_of(code) or f"signal {code - SIGNAL_BASE}"
         words = f"{name} ended the process of pod {pod} (exit code {code}){said}"
         return Failed(Error(reasons.KILLED, words))
     return Failed(

@@ -7,9 +7,10 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from graflow.api.signals import signal_of
 from graflow.api.workflow_status import AttemptStatus, FailureStatus
 from graflow.cli.show import STYLES, between, console, table
-from graflow.cluster.why import ENDED, NOT_YET, RUNNING, TaskWhy, Why, signal_of
+from graflow.cluster.why import ENDED, NOT_YET, RUNNING, TaskWhy, Why
 from graflow.machine import faults, reasons
 
 MOST = 12

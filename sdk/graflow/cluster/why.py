@@ -1,12 +1,12 @@
 """Why a run does not go on, or how it ended: derived from its Workflow, for people and programs."""
 
-import signal
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
 from graflow.api import names
+from graflow.api.entries import MOST_TASKS
 from graflow.api.workflow_status import FailureStatus, TaskStatus, Waiting, WorkflowStatus
 from graflow.cluster.errors import NotFoundError
 from graflow.cluster.failures import explanation, is_over, refusal
@@ -18,10 +18,6 @@ PATIENCE_S = 5.0
 """After which it is strange that no operator has taken a Workflow, in seconds."""
 
 LOOK = f"kubectl get pods -A -l {names.LABEL_APP_NAME}={names.OPERATOR_APP}"
-MOST_SHOWN = 100
-"""Tasks that a status has at most; with so many, others may have ended or not begun."""
-
-SIGNAL_BASE = 128
 RUNNING, WAITING, NOT_YET, ENDED = "Running", "Waiting", "NotYet", "Ended"
 
 Object = Mapping[str, Any]
@@ -141,20 +137,6 @@ def why(seen: Seen, task: str | None = None) -> Why:
         more=max(0, (status.waiting_count or 0) - len(status.waiting)) if not over and told else 0,
         failure=None if task and status.failure and status.failure.task != task else status.failure,
     )
-
-
-def signal_of(exit_code: int | None) -> str:
-    """Return the name of the signal that an exit code stands for; empty if for none.
-
-    >>> [signal_of(code) for code in (137, 143, 1, None)]
-    ['SIGKILL', 'SIGTERM', '', '']
-    """
-    if exit_code is None or exit_code <= SIGNAL_BASE:
-        return ""
-    try:
-        return signal.Signals(exit_code - SIGNAL_BASE).name
-    except ValueError:
-        return ""
 
 
 def _sentence(seen: Seen, phase: str) -> str:
@@ -281,8 +263,8 @@ def _not_yet(seen: Seen, only: str | None = None) -> Iterator[TaskWhy]:
         return
     known = {task.name: task for task in status.tasks}
     told = {one.task for one in status.waiting}
-    if len(status.tasks) >= MOST_SHOWN and only is None:
-        return  # those that are not shown may have ended
+    if len(status.tasks) >= MOST_TASKS and only is None:
+        return  # those that the status has no room for may have ended
     before = _before(plan)
     for node in plan.nodes:
         if only is not None and node.id != only:
