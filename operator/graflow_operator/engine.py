@@ -220,10 +220,9 @@ class Engine:
         actor.workflow_seen(workflow)
 
     async def _everything(self, kind: Kind, selector: str = "") -> list[Object]:
-        places = self.parts.settings.namespaces or (None,)
         found: list[Object] = []
-        for place in places:
-            found += await self.parts.cluster.find(kind, place, selector)
+        for namespace in self.parts.settings.namespaces or (None,):
+            found += await self.parts.cluster.find(kind, namespace, selector)
         self._census.heard(kind.plural)
         return found
 

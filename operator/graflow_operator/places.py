@@ -23,7 +23,7 @@ MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Sharer:
     """A run among those that share a namespace."""
 
     run: str
@@ -37,9 +37,9 @@ class Standing:
     """Attempts that could start now."""
 
 
-def shares(free: int, standings: Iterable[Standing]) -> Mapping[str, int]:
+def shares(free: int, sharers: Iterable[Sharer]) -> Mapping[str, int]:
     """Return how many of the free places each run gets. Pure."""
-    queue = [(one.has, one.age, one.run, one.wants) for one in standings if one.wants > 0]
+    queue = [(one.has, one.age, one.run, one.wants) for one in sharers if one.wants > 0]
     heapq.heapify(queue)
     found: dict[str, int] = {}
     while free > 0 and queue:
@@ -93,12 +93,12 @@ class Places:
     def enter(self, run: RunRef, created: str, ring: Callable[[], None]) -> None:
         """Take note of a run that will ask; `ring` tells it to ask again."""
         if self.limit:
-            place = self._of(run.namespace)
-            own = [fact for fact in place.undriven.values() if fact.run == run.uid]
+            space = self._of(run.namespace)
+            own = [fact for fact in space.undriven.values() if fact.run == run.uid]
             for fact in own:
-                del place.undriven[fact.uid]
+                del space.undriven[fact.uid]
             has = frozenset(fact.attempt for fact in own)
-            place.askers[run.uid] = _Asker(run, (created, run.uid), ring, has)
+            space.askers[run.uid] = _Asker(run, (created, run.uid), ring, has)
 
     def take(
         self, run: RunRef, has: Collection[AttemptRef], wanted: Sequence[AttemptRef]
@@ -112,16 +112,16 @@ class Places:
         """
         if not self.limit:
             return frozenset(wanted)
-        place = self._of(run.namespace)
-        asker = place.askers[run.uid]
+        space = self._of(run.namespace)
+        asker = space.askers[run.uid]
         # What it was given before, and has not committed yet, stays its own.
         kept = [ref for ref in wanted if ref in asker.has]
         others = [ref for ref in wanted if ref not in asker.has]
         asker.has, asker.wants, asker.offered_at = frozenset((*has, *kept)), len(others), None
-        given = others[: self._deal(place).get(run.uid, 0)]
+        given = others[: self._deal(space).get(run.uid, 0)]
         asker.has |= frozenset(given)
         asker.wants -= len(given)
-        self._offer(place)
+        self._offer(space)
         return frozenset((*kept, *given))
 
     def leave(self, run: RunRef, living: Iterable[PodFact]) -> None:
@@ -148,7 +148,7 @@ class Places:
 
     def uids(self) -> frozenset[str]:
         """Return the uids of the pods whose runs nobody drives."""
-        return frozenset(uid for place in self._namespaces.values() for uid in place.undriven)
+        return frozenset(uid for space in self._namespaces.values() for uid in space.undriven)
 
     def listed(self, facts: Collection[PodFact], known_before: Collection[str]) -> None:
         """Compare with what a list showed; offer again what those have not taken who were told.
@@ -159,19 +159,19 @@ class Places:
                 absent from it, no pod exists.
         """
         shown = {fact.uid for fact in facts}
-        for namespace, place in tuple(self._namespaces.items()):
-            for uid in (place.undriven.keys() & known_before) - shown:
-                del place.undriven[uid]
+        for namespace, space in tuple(self._namespaces.items()):
+            for uid in (space.undriven.keys() & known_before) - shown:
+                del space.undriven[uid]
             self._settle(namespace)
         for fact in facts:
             self.undriven(fact)
 
     def words(self, namespace: str) -> str:
         """Say who has the places of a namespace."""
-        place = self._of(namespace)
-        having = {asker.run.name: len(asker.has) for asker in place.askers.values() if asker.has}
-        if place.undriven:
-            having["others"] = len(place.undriven)
+        space = self._of(namespace)
+        having = {asker.run.name: len(asker.has) for asker in space.askers.values() if asker.has}
+        if space.undriven:
+            having["others"] = len(space.undriven)
         most = sorted(having.items(), key=lambda one: (-one[1], one[0]))
         named = [f"{count} of {name}" for name, count in most[:MOST_NAMED]]
         if more := most[MOST_NAMED:]:
@@ -186,32 +186,32 @@ class Places:
     def _of(self, namespace: str) -> _Namespace:
         return self._namespaces.setdefault(namespace, _Namespace())
 
-    def _deal(self, place: _Namespace) -> Mapping[str, int]:
-        free = self.limit - place.used
+    def _deal(self, space: _Namespace) -> Mapping[str, int]:
+        free = self.limit - space.used
         if free <= 0:
             return {}
         late = self._clock() - OFFER_S
         return shares(
             free,
             (
-                Standing(uid, asker.age, len(asker.has), asker.wants)
-                for uid, asker in place.askers.items()
+                Sharer(uid, asker.age, len(asker.has), asker.wants)
+                for uid, asker in space.askers.items()
                 if asker.offered_at is None or asker.offered_at > late
             ),
         )
 
-    def _offer(self, place: _Namespace) -> None:
+    def _offer(self, space: _Namespace) -> None:
         """Tell those who wait that there is a place for them now."""
-        for uid in self._deal(place):
-            asker = place.askers[uid]
+        for uid in self._deal(space):
+            asker = space.askers[uid]
             if asker.offered_at is None:
                 asker.offered_at = self._clock()
                 asker.ring()
 
     def _settle(self, namespace: str) -> None:
-        place = self._of(namespace)
-        if place.askers or place.undriven:
-            self._offer(place)
+        space = self._of(namespace)
+        if space.askers or space.undriven:
+            self._offer(space)
         else:
             del self._namespaces[namespace]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from graflow.api import errors
-from graflow.api.attempts import EMPTY
+from graflow.api.attempts import EMPTY as NO_ATTEMPTS
 from graflow.api.cut import size_of
 from graflow.api.waits import MOST_WAITS, held_up
 from graflow.api.workflow_status import Cursor, WorkflowStatus
@@ -169,7 +169,7 @@ class Record:
         packed = snapshot.pack(after)
         if self._parts.storage is None and len(packed.text) + beside > snapshot.STORELESS_CHARS:
             # What is remembered for people alone must not be what a run fails by.
-            packed = snapshot.pack(replace(after, history=EMPTY))
+            packed = snapshot.pack(replace(after, history=NO_ATTEMPTS))
         cursor = await self._commits.place(packed, beside)
         history = (self._commits.cursor or {}).get("history")
         if self._history is not None and after.decided:

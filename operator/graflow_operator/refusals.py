@@ -29,6 +29,9 @@ class Refusal:
     since: float
     """Since when it is refused for reasons of this kind, in seconds since the epoch."""
 
+    gives_up_at: float = 0.0
+    """When it has lasted for too long, in seconds since the epoch; 0 if it may last for ever."""
+
     @property
     def reason(self) -> str:
         """Why, in one word."""
@@ -38,9 +41,6 @@ class Refusal:
     def message(self) -> str:
         """Why, in words."""
         return self.error.message
-
-    gives_up_at: float = 0.0
-    """When it has lasted for too long, in seconds since the epoch; 0 if it may last for ever."""
 
     @property
     def is_configuration(self) -> bool:

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class EndedRun:
     """What counts of a run that has ended."""
 
     run: RunRef
@@ -65,7 +65,7 @@ class Retention:
         if ended_at:
             tasks = [task for task in status.get("tasks", ()) if task.get("phase") == "Failed"]
             failed = frozenset(str(task["pod"]) for task in tasks if task.get("pod"))
-            self._arrange(Ended(run, ended_at, failed), facts)
+            self._arrange(EndedRun(run, ended_at, failed), facts)
 
     def gone(self, uid: str) -> None:
         """Forget a run that exists no more."""
@@ -80,7 +80,7 @@ class Retention:
 
     # -- pods -------------------------------------------------------------------------------------
 
-    def _arrange(self, ended: Ended, facts: Iterable[PodFact] | None) -> None:
+    def _arrange(self, ended: EndedRun, facts: Iterable[PodFact] | None) -> None:
         if facts is None:
             if self._policy.keep is Keep.ON_COMMIT or (ended.run.uid, "pods") in self._timers:
                 return
@@ -93,13 +93,13 @@ class Retention:
         else:
             self._at(next_at, ended.run.uid, "pods", lambda: self._clear(ended))
 
-    def _goes_at(self, ended: Ended, fact: PodFact) -> float | None:
+    def _goes_at(self, ended: EndedRun, fact: PodFact) -> float | None:
         if fact.ended is None or fact.held:
             return None  # an actor stops those, and lets go of them
         failed = fact.ended.exit_code != 0 or fact.name in ended.failed
         return self._policy.goes_at(ended.at, failed=failed)
 
-    async def _clear(self, ended: Ended) -> None:
+    async def _clear(self, ended: EndedRun) -> None:
         """Delete the pods of an ended run whose time is over; arrange for the others."""
         run = ended.run
         selector = f"{names.LABEL_RUN}={run.uid}"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 from typing import Any
 
-from graflow.api.attempts import EMPTY, Attempt, History
+from graflow.api.attempts import EMPTY, Attempt, AttemptHistory
 from graflow.ledger.wire import SHAPELESS
 from graflow.machine import codec
 from graflow.machine.due import due
@@ -48,7 +48,7 @@ class Snapshot:
     reported: Mapping[AttemptRef, str] = field(default_factory=dict)
     """Claims whose report was committed, while their pods may still repeat it."""
 
-    history: History = EMPTY
+    history: AttemptHistory = EMPTY
     """What is remembered of attempts that did not succeed. For people: nothing depends on it."""
 
     decided: tuple[Transition, ...] = ()
@@ -152,12 +152,12 @@ def _check(plan: Plan, state: State) -> None:
     due(plan, state)
 
 
-def _history(document: Mapping[str, Any]) -> History:
+def _history(document: Mapping[str, Any]) -> AttemptHistory:
     attempts = {
         int(number): tuple(Attempt(*one) for one in found)
         for number, found in document.get("attempts", {}).items()
     }
-    return History(attempts, {int(n): log for n, log in document.get("logs", {}).items()})
+    return AttemptHistory(attempts, {int(n): log for n, log in document.get("logs", {}).items()})
 
 
 def inline_state(cursor: Mapping[str, Any]) -> bytes | None:

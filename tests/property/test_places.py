@@ -5,13 +5,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from graflow_operator.facts import PodFact
-from graflow_operator.places import OFFER_S, Places, Standing, shares
+from graflow_operator.places import OFFER_S, Places, Sharer, shares
 from graflow_operator.refs import AttemptRef, RunRef
 
 LIMIT = 3
 standings = st.lists(
     st.builds(
-        Standing,
+        Sharer,
         st.uuids().map(str),
         st.tuples(st.sampled_from("123"), st.just("")),
         st.integers(0, 5),

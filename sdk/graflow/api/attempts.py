@@ -44,7 +44,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class AttemptHistory:
     """Attempts of live activations, by number of the activation."""
 
     attempts: Mapping[int, tuple[Attempt, ...]] = field(default_factory=dict)
@@ -53,19 +53,19 @@ class History:
     logs: Mapping[int, str] = field(default_factory=dict)
     """Last lines that the last attempts of activations printed which have failed for good."""
 
-    def with_attempt(self, activation: int, attempt: Attempt) -> "History":
+    def with_attempt(self, activation: int, attempt: Attempt) -> "AttemptHistory":
         """Return the history with one attempt more."""
         short = replace(attempt, message=cut.cut(attempt.message, MESSAGE_BYTES))
         known = (*self.attempts.get(activation, ()), short)[-MOST_ATTEMPTS:]
         return replace(self, attempts={**self.attempts, activation: known})
 
-    def with_log(self, activation: int, log: str) -> "History":
+    def with_log(self, activation: int, log: str) -> "AttemptHistory":
         """Return the history with the last lines of an activation, if there is room for them."""
         if not log or len(self.logs) >= MOST_LOGS:
             return self
         return replace(self, logs={**self.logs, activation: last_lines(log)})
 
-    def of(self, state: State) -> "History":
+    def of(self, state: State) -> "AttemptHistory":
         """Return what of it is about activations that a run still has, within bounds."""
         live = state.activations.keys()
         attempts = {number: found for number, found in self.attempts.items() if number in live}
@@ -81,10 +81,10 @@ class History:
         logs = {number: log for number, log in self.logs.items() if number in live}
         if (attempts, logs) == (self.attempts, self.logs):
             return self
-        return History(attempts, logs)
+        return AttemptHistory(attempts, logs)
 
 
-EMPTY = History()
+EMPTY = AttemptHistory()
 
 
 def last_lines(log: str) -> str:
@@ -97,7 +97,9 @@ def last_lines(log: str) -> str:
     return cut.cut_tail(text, LOG_BYTES)
 
 
-def first_failure(plan: Plan, state: State, history: History, limit: int) -> FailureStatus | None:
+def first_failure(
+    plan: Plan, state: State, history: AttemptHistory, limit: int
+) -> FailureStatus | None:
     """Return what failed first of all that a run fails by; None if it does not fail.
 
     Args:

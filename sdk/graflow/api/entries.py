@@ -8,7 +8,7 @@ from heapq import nlargest
 from typing import TypeAlias
 
 from graflow.api import cut
-from graflow.api.attempts import EMPTY, History
+from graflow.api.attempts import EMPTY, AttemptHistory
 from graflow.api.moment import rfc3339
 from graflow.api.workflow_status import TaskStatus, WorkflowStatus
 from graflow.machine import reasons
@@ -82,7 +82,7 @@ class View:
     previous: WorkflowStatus
     pods: PodNotes
     now: float
-    history: History = EMPTY
+    history: AttemptHistory = EMPTY
 
     def has_ended(self, fragment: int, node: str) -> bool:
         """Whether a node of a fragment has run there, or in a branch there, and runs no more."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from graflow.api import cut
-from graflow.api.attempts import EMPTY, History, first_failure
+from graflow.api.attempts import EMPTY, AttemptHistory, first_failure
 from graflow.api.conditions import conditions, failure_of
 from graflow.api.entries import (
     ENDED,
@@ -76,7 +76,7 @@ def summarize(  # noqa: PLR0913 - the parts that a status is made from
     now: float,
     pods: PodNotes,
     hold_up: Error | None = None,
-    history: History = EMPTY,
+    history: AttemptHistory = EMPTY,
     room: int = MAX_SUMMARY_BYTES,
 ) -> WorkflowStatus:
     """Return what people are told about a run, in at most 32 KiB; without instance and cursor.

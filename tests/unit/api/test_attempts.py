@@ -13,7 +13,7 @@ from graflow.api.attempts import (
     MOST_IN_ALL,
     MOST_LOGS,
     Attempt,
-    History,
+    AttemptHistory,
     last_lines,
 )
 from graflow.machine.events import RunStarted
@@ -32,7 +32,7 @@ def running(count):
 
 
 def test_the_last_attempts_of_an_activation_are_remembered():
-    history = History()
+    history = AttemptHistory()
     for number in range(1, 31):
         history = history.with_attempt(1, attempt(number, message="x" * 5000))
     kept = history.attempts[1]
@@ -41,7 +41,7 @@ def test_the_last_attempts_of_an_activation_are_remembered():
 
 
 def test_of_very_many_attempts_the_oldest_are_forgotten():
-    state, history = running(30), History()
+    state, history = running(30), AttemptHistory()
     for number in range(1, 11):
         for activation in range(1, 31):
             ended_at = float(number * 100 + activation)
@@ -52,12 +52,12 @@ def test_of_very_many_attempts_the_oldest_are_forgotten():
 
 
 def test_what_is_no_more_is_forgotten():
-    history = History({1: (attempt(1),), 9: (attempt(1),)}, {9: "words"})
-    assert history.of(running(3)) == History({1: (attempt(1),)}, {})
+    history = AttemptHistory({1: (attempt(1),), 9: (attempt(1),)}, {9: "words"})
+    assert history.of(running(3)) == AttemptHistory({1: (attempt(1),)}, {})
 
 
 def test_few_logs_are_remembered_and_the_first_ones():
-    history = History()
+    history = AttemptHistory()
     for number in range(1, 10):
         history = history.with_log(number, f"log {number}")
     assert list(history.logs) == list(range(1, MOST_LOGS + 1))

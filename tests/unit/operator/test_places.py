@@ -10,7 +10,7 @@ from graflow_operator.facts import PodFact
 from graflow_operator.keys import MasterKey
 from graflow_operator.notes import Notes
 from graflow_operator.parts import Parts
-from graflow_operator.places import OFFER_S, Places, Standing, shares
+from graflow_operator.places import OFFER_S, Places, Sharer, shares
 from graflow_operator.refs import AttemptRef, RunRef
 from graflow_operator.settings import Settings
 from support.fakes import Client, FakeCluster
@@ -29,19 +29,19 @@ def refs(*numbers):
 
 
 def test_the_run_with_the_fewest_pods_comes_first():
-    runs = [Standing("big", ("1", ""), 3, 1000), Standing("small", ("2", ""), 0, 2)]
+    runs = [Sharer("big", ("1", ""), 3, 1000), Sharer("small", ("2", ""), 0, 2)]
     assert shares(2, runs) == {"small": 2}
     assert shares(5, runs) == {"small": 2, "big": 3}
 
 
 def test_of_equals_the_oldest_comes_first():
-    runs = [Standing("b", ("2", ""), 0, 5), Standing("a", ("1", ""), 0, 5)]
+    runs = [Sharer("b", ("2", ""), 0, 5), Sharer("a", ("1", ""), 0, 5)]
     assert shares(1, runs) == {"a": 1}
     assert shares(3, runs) == {"a": 2, "b": 1}
 
 
 def test_nothing_is_dealt_to_those_who_want_nothing():
-    assert shares(3, [Standing("a", ("1", ""), 0, 0)]) == {}
+    assert shares(3, [Sharer("a", ("1", ""), 0, 0)]) == {}
 
 
 class Room:
