@@ -35,7 +35,7 @@ REASON = Label(
 WHY = Label(
     "reason",
     {"none": "it succeeded", **REASON.values},
-    about="none (it succeeded), a word of docs/reference/failures.md, or other (a word that is none"
+    about="a word of docs/reference/failures.md, none (it succeeded), or other (a word that is none"
     " of these: the program's own)",
 )
 PHASE = Label(

@@ -142,6 +142,8 @@ def _description(node: Schema) -> str:
     """
     text = " ".join(str(node.get("description", "")).split())
     default = node.get("default")
+    if isinstance(default, dict):  # an object whose fields have no defaults has none either
+        default = {name: value for name, value in default.items() if value is not None}
     if text and default not in (None, "", [], {}):
         shown = str(default).lower() if isinstance(default, bool) else f"{default}"
         text = f"{text} Default: {shown.removesuffix('.0')}."

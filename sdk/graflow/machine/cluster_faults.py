@@ -15,7 +15,7 @@ INFRASTRUCTURE_FAULTS: Final = (
         LOST,
         "The attempt's pod, or its container, is gone, and nothing says how it ended.",
         "Look at the node and at the namespace's Events if it happens again.",
-        "no such pod; container `ContainerStatusUnknown`, `Unknown`",
+        "no such pod; container `ContainerStatusUnknown`, `Unknown` after the task was taken",
     ),
     Fault(
         reasons.POD_DELETED,

@@ -42,7 +42,7 @@ WAITS: Final = (
         reasons.SUSPENDED,
         WAIT,
         "`spec.suspend` is true: nothing new starts.",
-        "Set `spec.suspend` to false, and it goes on.",
+        "`graflow unsuspend`, or `spec.suspend: false`, lets it go on.",
     ),
     Fault(
         reasons.HOLDING,

@@ -16,6 +16,13 @@ class Leaf(SpecModel):
     """Its colour."""
 
 
+class Root(SpecModel):
+    """A root."""
+
+    deep_metres: int | None = None
+    """How deep."""
+
+
 class Tree(SpecModel):
     """A tree."""
 
@@ -37,6 +44,9 @@ class Tree(SpecModel):
 
     tags: dict[str, Annotated[str, Field(max_length=3)]] = Field(default={}, max_length=2)
     """Tags."""
+
+    root: Root = Root()
+    """What holds it."""
 
 
 PROPERTIES = structural(Tree)["properties"]
@@ -61,6 +71,10 @@ def test_optional_types_lose_their_null_and_null_is_no_default():
 def test_defaults_are_told_and_not_stored():
     assert PROPERTIES["name"]["description"] == "What it is called. Default: oak."
     assert "default" not in PROPERTIES["name"]
+
+
+def test_an_object_none_of_whose_fields_has_a_default_has_none():
+    assert PROPERTIES["root"]["description"] == "What holds it."
 
 
 def test_docstrings_become_one_paragraph_and_titles_go():
