@@ -42,6 +42,10 @@ class Engine:
         self.synced = False
         """Whether all that exists has been read."""
 
+        self._closed = False
+        """Whether its term is over. Watches may still tell of something then: what the next leader
+        commits, above all."""
+
         self._census = Census()
         self._actors: dict[str, Actor] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -57,6 +61,8 @@ class Engine:
 
     def workflow_seen(self, kind: str | None, workflow: Object) -> None:
         """Take note of a Workflow that a watch or a list showed."""
+        if self._closed:
+            return
         metrics.WATCH_EVENTS.inc("workflows")
         self._census.heard("workflows")
         if self._is_ours(workflow):
@@ -74,6 +80,8 @@ class Engine:
 
     def pod_seen(self, kind: str | None, pod: Object) -> None:
         """Take note of a pod that a watch showed."""
+        if self._closed:
+            return
         metrics.WATCH_EVENTS.inc("pods")
         self._census.heard("pods")
         fact = of_pod(pod)
@@ -145,7 +153,8 @@ class Engine:
                 metrics.RESYNCS.inc("compared")
 
     async def close(self, grace_s: float = 5.0) -> None:
-        """Stop the actors; a commit that is under way is let finish."""
+        """Stop the actors; a commit that is under way is let finish. Nobody drives any more."""
+        self._closed = True
         self._retention.close()
         tasks = [*self._tasks.values(), *self._errands]
         for actor in self._actors.values():
@@ -278,7 +287,7 @@ class Engine:
                 return
             if status.get("cursor") is None:
                 return
-        if uid not in self._actors:
+        if uid not in self._actors and not self._closed:
             self._drive(workflow, facts)
 
     def _drive(self, workflow: Object, facts: Iterable[PodFact] | None) -> None:
@@ -298,7 +307,7 @@ class Engine:
             self._between.add(uid)
             self._actors.pop(uid, None)
             self._tasks.pop(uid, None)
-        if not actor.stopped:
+        if not (actor.stopped or self._closed):
             self._errand(self._again(actor.run, tuple(actor.book.facts.values())))
 
     async def _again(self, run: RunRef, facts: Collection[PodFact]) -> None:

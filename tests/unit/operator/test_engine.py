@@ -123,3 +123,16 @@ async def test_an_ended_run_without_pods_costs_nothing(world, engine):
     assert engine._actors == {}
     engine.workflow_seen("MODIFIED", world.workflow)
     assert engine._actors == {}
+
+
+async def test_once_its_term_is_over_no_news_makes_it_drive_again(world, engine):
+    """What the next leader commits is told by watches that have not ended yet."""
+    await engine._begin()
+    await until(lambda: world.pods)
+    await engine.close()
+    assert engine._actors == {}
+    engine.workflow_seen("MODIFIED", world.workflow)
+    engine.pod_seen("MODIFIED", world.pods[0])
+    assert engine._actors == {}
+    with pytest.raises(NotYetError):
+        engine.actor(world.workflow["metadata"]["uid"])
