@@ -129,7 +129,9 @@ class Commits:
         """Make a status true, if the run stands where we think it does.
 
         A conflict that is not about the state (somebody changed the spec) is overcome here; a lost
-        answer is looked into: what counts is what the object says.
+        answer is looked into: what counts is what the object says. If it says that nothing was
+        written, the caller tries again, after a pause: an API server that answers reads and takes
+        no write (etcd is full, a webhook is away) must not be asked as fast as it can say no.
 
         Raises:
             SupersededError: If somebody else moved the run on.
@@ -151,7 +153,7 @@ class Commits:
         while True:
             try:
                 await self._patch(status)
-            except (ConflictError, UnavailableError):
+            except (ConflictError, UnavailableError) as error:
                 metrics.COMMITS.observe(time.monotonic() - began, "conflict")
                 fresh = await self._cluster.get(WORKFLOWS, self.run.namespace, self.run.name)
                 if fresh["metadata"]["uid"] != self.run.uid:
@@ -162,6 +164,8 @@ class Commits:
                 self.workflow = fresh
                 if found == status.get("cursor") and found != base:
                     break
+                if isinstance(error, UnavailableError):
+                    raise
             else:
                 break
 

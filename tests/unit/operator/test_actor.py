@@ -112,6 +112,18 @@ async def test_a_conflict_with_somebody_who_changed_the_spec_is_overcome():
         assert sorted(world.executed) == ["a", "b", "c", "d"]
 
 
+async def test_a_server_that_reads_and_takes_no_write_is_not_asked_without_a_pause():
+    """As one whose etcd is full: each try costs it two requests, and there may be many runs."""
+    async with World(DIAMOND) as world:
+        world.start()
+        began, no_space = world.now, UnavailableError("etcdserver: mvcc: database space exceeded")
+        world.client.faults += [("patch_status", "workflows", "before", no_space)] * 6
+        status = await world.end()
+        assert status["phase"] == "Succeeded"
+        assert sorted(world.executed) == ["a", "b", "c", "d"]
+        assert world.now - began > 0.5 + 1 + 2 + 4 + 8 + 16
+
+
 async def test_two_operators_at_once_run_each_task_once():
     async with World(DIAMOND) as world:
         world.start()
