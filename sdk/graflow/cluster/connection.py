@@ -43,6 +43,11 @@ def connect(context: str | None = None, namespace: str | None = None) -> ApiServ
             "to a kubeconfig file"
         ) from error
     except (config.ConfigException, OSError, TypeError) as error:
+        if context is not None:
+            raise UnreachableError(
+                f"the context {context!r} cannot be used: {str(error).rstrip('.')}; "
+                "`kubectl config get-contexts` lists those that there are"
+            ) from error
         raise UnreachableError(
             f"nothing says where a cluster is: {str(error).rstrip('.')}; set KUBECONFIG to a "
             f"kubeconfig file, or run the program on this machine with `graflow run`"
