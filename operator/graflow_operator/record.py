@@ -33,7 +33,7 @@ MOST_SOFT_S = 30.0
 QUIET_S = 60.0
 """After so long without such news the next is told as soon as the first was, in seconds."""
 
-STATUS_BYTES = 63 * 1024
+STATUS_BYTES = metrics.STATUS_LIMIT - 1024
 """Of a status in all; a kibibyte is left for how the API server writes it."""
 
 log = logging.getLogger(__name__)

@@ -2,12 +2,14 @@
 
 import pytest
 
-from graflow.machine import faults
+from graflow.cli import failures_page
+from graflow.machine import faults, reasons
 from graflow.machine.faults import FaultKind
-from graflow_operator import takings, verdicts
+from graflow_operator import actor, engine, hands, profiles, refusals, takings, verdicts
 from graflow_operator.facts import Taken, of_pod
 from graflow_operator.stuck import Pending, telling
 from graflow_operator.verdicts import Failed, Lost, Succeeded
+from graflow_runner import exitcodes
 from support.statuses import AFTER, ENDED, PENDING, STARTED, Row, pod, terminated, waiting
 
 rows = pytest.mark.parametrize("row", ENDED, ids=lambda row: row.what)
@@ -94,3 +96,36 @@ def test_why_an_image_was_not_pulled_stays_told_while_the_kubelet_waits_for_the_
     assert telling(later, why) is why
     other = Pending("ConfigMissing", "no secret", "CreateContainerConfigError", 1.0)
     assert telling(why, other) is other
+
+
+PACES = {
+    reasons.QUOTA_EXCEEDED: (refusals.FIRST_S, refusals.MOST_S),
+    reasons.QUOTA_USED: (refusals.FIRST_S, refusals.MOST_S),
+    reasons.WEBHOOK_UNAVAILABLE: (refusals.FIRST_S, refusals.MOST_S),
+    reasons.PROFILE_MISSING: (profiles.FRESH_S,),
+    reasons.PROFILE_INVALID: (profiles.FRESH_S,),
+    reasons.BUNDLE_MISSING: (actor.BUNDLE_S,),
+    reasons.STORE_UNAVAILABLE: (actor.PAUSE_S, actor.MOST_PAUSE_S),
+    reasons.STATE_UNREADABLE: (actor.PAUSE_S, actor.MOST_PAUSE_S),
+    reasons.OPERATOR_FAILED: (engine.RESTART_S,),
+}
+
+
+@pytest.mark.parametrize("reason", PACES)
+def test_the_page_of_failures_tells_the_pace_that_the_operator_keeps(reason):
+    first, *most = PACES[reason]
+    fault = faults.of(reason)
+    words = f"{first:g} s, doubling up to {most[0]:g} s" if most else f"every {first:g} s"
+    assert (fault.pace or failures_page.PACES[fault.kind]) == words
+
+
+def test_the_page_of_failures_tells_how_long_a_runner_may_be_silent():
+    assert f"{hands.MUTE_S:g} s of silence" in faults.of(reasons.RUNNER_FAILED).seen
+
+
+def test_the_operator_reads_the_exit_codes_that_the_runner_has():
+    known = {"BAD_ENVIRONMENT", "FENCED", "UNREACHABLE", "INTERNAL"}
+    assert {name: getattr(verdicts, f"EXIT_{name}") for name in known} == {
+        name: getattr(exitcodes, name) for name in known
+    }
+    assert verdicts.EXIT_BUNDLE == exitcodes.BUNDLE_UNUSABLE
