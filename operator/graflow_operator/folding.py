@@ -18,7 +18,7 @@ from graflow.machine.events import (
 )
 from graflow.machine.reducer import fold
 from graflow.machine.state import Activation, Error, Phase, RunPhase, State, Transition
-from graflow_operator import judged, takings, verdicts
+from graflow_operator import group_policy, takings, verdicts
 from graflow_operator.bundles import Bundle
 from graflow_operator.facts import PodFact
 from graflow_operator.letters import Claim, FencedError, NotYetError, Report
@@ -185,7 +185,7 @@ class Draft:
                 self._fold(AttemptSucceeded(*pair, value, self._now, directives))
             case Failed(error=error, spends=spends):
                 if activation:
-                    error = judged.verdict(self._program, self.state, activation, error)
+                    error = group_policy.verdict(self._program, self.state, activation, error)
                 self._fold(AttemptFailed(*pair, error, self._now, spends))
                 self._remember(attempt, activation, error, log)
             case Lost(error=error, spends=spends):

@@ -9,7 +9,7 @@ from graflow.machine.plan import Exit, GroupPlan, Plan, TaskPlan
 from graflow.machine.results import named_by, seen_by
 from graflow.machine.scopes import groups_around, identity, outward
 from graflow.machine.state import Activation, Sent, State
-from graflow_operator import judged, keys, values
+from graflow_operator import group_policy, keys, values
 from graflow_operator.bundles import Bundle
 from graflow_operator.program import Program
 from graflow_operator.refs import AttemptRef, RunRef
@@ -74,7 +74,7 @@ def _call(
             "policy": _function(work, bundle),
             "group": task.name,
             "members": list(work.node.members),
-            "results": judged.results(program, state, activation, work.node),
+            "results": group_policy.results(program, state, activation, work.node),
         }
     if task.function is not None:
         return _function(work, bundle)

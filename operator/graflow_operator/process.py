@@ -23,10 +23,10 @@ from graflow_operator.master import SecretUnusableError, master_key, rotated
 from graflow_operator.notes import Notes
 from graflow_operator.parts import Parts
 from graflow_operator.pulse import Pulse
-from graflow_operator.server.admission import stay_asked
 from graflow_operator.server.app import application
 from graflow_operator.server.listener import Listener
 from graflow_operator.server.replica import Replica
+from graflow_operator.server.webhook import stay_asked
 from graflow_operator.settings import Settings, lease_name, speaks_tls
 from graflow_operator.storage import Storage
 from graflow_operator.sweep import cluster_id

@@ -7,7 +7,7 @@ from graflow.api.conditions import refusal
 from graflow.api.errors import InvalidWorkflow
 from graflow.api.parse import parse_code_bundle
 from graflow.api.placement import laid_over
-from graflow.api.runnable import judged, runnable, usable
+from graflow.api.runnable import runnable, usable, warnings_about
 from graflow_operator import pods, program
 from graflow_operator.refs import AttemptRef, RunRef
 from support.fuzz import json_values, mutated, nested
@@ -93,7 +93,7 @@ def check_words(problems, found):
 
 
 def test_the_workflow_that_is_damaged_here_can_run():
-    assert judged(WORKFLOW) == ()
+    assert warnings_about(WORKFLOW) == ()
     assert usable(PROFILE)
     assert parse_code_bundle(BUNDLE)
 
@@ -102,7 +102,7 @@ def test_the_workflow_that_is_damaged_here_can_run():
 def test_what_is_nested_too_deeply_is_refused_in_words(depth):
     anything_is_answered(nested(depth))
     for field in ("tasks", "pod", "input", "start"):
-        answered(judged, {**WORKFLOW, "spec": {**WORKFLOW["spec"], field: nested(depth)}})
+        answered(warnings_about, {**WORKFLOW, "spec": {**WORKFLOW["spec"], field: nested(depth)}})
 
 
 @given(json_values)
@@ -114,7 +114,7 @@ def anything_is_answered(found):
     for kind in (WORKFLOW, PROFILE, BUNDLE):
         answered(parse_code_bundle, found)
         answered(parse_code_bundle, {**kind, "spec": found})
-        answered(judged, {**WORKFLOW, "spec": found})
+        answered(warnings_about, {**WORKFLOW, "spec": found})
         answered(usable, {**PROFILE, "spec": found})
 
 
@@ -123,7 +123,7 @@ def anything_is_answered(found):
 def test_a_damaged_workflow_is_refused_in_words_or_has_pods_that_can_be_made(found):
     if not isinstance(found, dict):
         return
-    answered(judged, found)
+    answered(warnings_about, found)
     made = answered(runnable, found)
     if made is None:
         return

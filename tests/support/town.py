@@ -9,7 +9,7 @@ from pathlib import Path
 from kubernetes import client, config
 
 from support.crowd import Crowd
-from support.fake_nodes import FakeNodes
+from support.played_nodes import PlayedNodes
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 OWN = CHECKOUT / ".cluster"
@@ -38,7 +38,7 @@ class Town:
         self._numbers = itertools.count()
         self.node = self._real_node()
         self.home = self.place()
-        self.nodes = FakeNodes(kubeconfig)
+        self.nodes = PlayedNodes(kubeconfig)
         self._kept.callback(self.nodes.close)
 
     def close(self):

@@ -1,1 +1,1 @@
-"""What the operator serves over HTTP: runners, users, probes."""
+"""What the operator serves over HTTP: runners, users, the API server, probes."""

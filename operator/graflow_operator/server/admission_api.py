@@ -14,7 +14,7 @@ from aiohttp import web
 from graflow.api import names
 from graflow.api.conditions import refusal
 from graflow.api.errors import InvalidWorkflow
-from graflow.api.runnable import judged, usable
+from graflow.api.runnable import usable, warnings_about
 from graflow_operator import metrics, strictjson
 from graflow_operator.server.bodies import body_of
 from graflow_operator.server.errors import Refusal, bad
@@ -36,7 +36,7 @@ Judge: TypeAlias = Callable[[Object], tuple[str, ...]]
 @ROUTES.post(f"{names.ADMISSION_PREFIX}/{names.WORKFLOWS}")
 async def workflows(request: web.Request) -> web.Response:
     """Say whether a Workflow can run."""
-    return await _reviewed(request, judged)
+    return await _reviewed(request, warnings_about)
 
 
 @ROUTES.post(f"{names.ADMISSION_PREFIX}/{names.RUNNER_PROFILES}")

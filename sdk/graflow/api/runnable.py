@@ -53,7 +53,7 @@ def runnable(
     return spec, plan_of(spec)
 
 
-def judged(workflow: Mapping[str, Any]) -> tuple[str, ...]:
+def warnings_about(workflow: Mapping[str, Any]) -> tuple[str, ...]:
     """Return warnings about a Workflow that can run, as far as it says itself what that is.
 
     Raises:

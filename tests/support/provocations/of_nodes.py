@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from graflow.machine import reasons
-from support.fake_nodes import TOLERATION
+from support.played_nodes import TOLERATION
 from support.provoked import Outcome, lost, provoked
 
 SHUTDOWN = "Pod was terminated in response to imminent node shutdown."

@@ -18,10 +18,10 @@ from graflow_operator.lease import Candidate, LeaseKeeper
 from graflow_operator.notes import Notes
 from graflow_operator.parts import Parts
 from graflow_operator.server import admission_api
-from graflow_operator.server.admission import MountedCertificate, Webhook, stay_asked
 from graflow_operator.server.app import application
 from graflow_operator.server.listener import Listener
 from graflow_operator.server.replica import Replica
+from graflow_operator.server.webhook import MountedCertificate, Webhook, stay_asked
 from graflow_operator.settings import Settings
 from support.fakes import Client, FakeCluster
 

@@ -16,7 +16,7 @@ LEASES = "kube-node-lease"
 NOT_FOUND = 404
 
 
-class FakeNodes:
+class PlayedNodes:
     """Makes nodes, keeps them ready, and removes them in the end."""
 
     def __init__(self, kubeconfig):
