@@ -14,6 +14,8 @@ from graflow.dsl.retry import RetryPolicy
 from graflow.dsl.signature import Signature
 from graflow.exceptions import hint
 
+_POD_OPTIONS = tuple(PodArguments.__annotations__)
+_NO_OPTIONS = ("id_or_func", "pod", "return")
 _COPIED = ("__doc__", "__name__", "__qualname__", "__module__")
 
 
@@ -206,7 +208,10 @@ def task(  # noqa: PLR0913 - one keyword for each option
 
     Raises:
         ConfigError: If an option has a value that cannot work.
+        TypeError: If there is no such option.
     """
+    for name in pod.keys() - _POD_OPTIONS:
+        raise TypeError(f"@task has no option {name!r}; {hint(name, OPTIONS)}")
     make = partial(
         TaskWrapper,
         inject_context=inject_context,
@@ -221,6 +226,10 @@ def task(  # noqa: PLR0913 - one keyword for each option
         pod=PodOptions(**pod),
     )
     return _decorated(make, id_or_func, id)
+
+
+OPTIONS = (*(name for name in task.__annotations__ if name not in _NO_OPTIONS), *_POD_OPTIONS)
+"""What can be said to `@task` by name."""
 
 
 def _decorated(

@@ -188,6 +188,14 @@ def test_an_option_that_cannot_work_is_named_with_its_value(options, named):
         task(**options)(add)
 
 
+@pytest.mark.parametrize(
+    ("option", "near"), [("nodeselector", "node_selector"), ("retries", "max_retries")]
+)
+def test_an_option_that_there_is_not_is_refused_with_the_nearest(option, near):
+    with pytest.raises(TypeError, match=rf"@task has no option '{option}'; did you mean '{near}'"):
+        task(**{option: 1})
+
+
 def test_a_context_without_a_parameter_to_take_it_is_refused():
     with pytest.raises(TypeError, match=r"write def f\(context, …\)"):
 
