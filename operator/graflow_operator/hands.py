@@ -17,8 +17,14 @@ from graflow.machine.commands import StartAttempt
 from graflow.machine.due import due
 from graflow.machine.faults import FaultKind
 from graflow.machine.state import Error, Phase, State
+from graflow.store import ObjectMissingError, StoreError
 from graflow_operator import folding, orders, pods, trials
-from graflow_operator.cluster_errors import ForbiddenError, NotFoundError
+from graflow_operator.cluster_errors import (
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    UnavailableError,
+)
 from graflow_operator.denials import denial
 from graflow_operator.dispatch import Dispatch
 from graflow_operator.errands import BadInputError, Errands, Known
@@ -177,15 +183,21 @@ class Hands:
                 await self._make_secret()
             below = laid_over(profile, program.spec.pod)
             body = pods.build(self._runner(), task, attempt, below, inputs)
-        except (BadInputError, pods.UnknownInputError) as error:
+        except (BadInputError, pods.UnknownInputError, ObjectMissingError) as error:
             words = f"task {task.name!r}: {error}"
             broken = Error(reasons.INPUT_UNUSABLE, words, retryable=False)
             self._deliver(Unstartable(attempt, broken))
             return
-        except (ForbiddenError, NotFoundError) as error:
-            why = denial(error) or Error(reasons.POD_REFUSED, str(error))
+        except StoreError as error:
+            words = f"an input of task {task.name!r}: {error}"
+            self._deliver(Refused(attempt, Error(reasons.STORE_UNAVAILABLE, words)))
+            return
+        except (ForbiddenError, InvalidError, NotFoundError, UnavailableError) as error:
+            why = denial(error)
+            if why is None:
+                raise  # nobody knows what is the matter; it is tried again
             words = f"the Secret with the run's key: {why.message}"
-            self._deliver(Refused(attempt, replace(why, message=words)))
+            self._deliver(Refused(attempt, replace(why, message=words), error.retry_after_s))
             return
         wanted = partial(self._is_wanted, attempt)
         mendable = profile is not None

@@ -4,13 +4,19 @@ Neither the task's retries nor its losses are spent, however long that takes.
 """
 
 import asyncio
+import hashlib
+import json
+from contextlib import contextmanager
 
 import pytest
 
+from graflow.store import ObjectMissingError, StoreUnavailableError
 from graflow_operator.cluster import PODS
 from graflow_operator.cluster_errors import ForbiddenError, InvalidError, UnavailableError
-from graflow_operator.refs import AttemptRef
+from graflow_operator.parts import Parts
+from graflow_operator.refs import AttemptRef, RunRef
 from graflow_operator.settings import Settings
+from graflow_operator.verdicts import Succeeded
 from support.statuses import waiting
 from support.world import NAMESPACE, World
 
@@ -176,6 +182,63 @@ async def test_a_webhook_that_does_not_answer_is_named_and_waited_for_without_en
         began = world.now
         assert (await world.end())["phase"] == "Succeeded"
         assert world.now - began > 2 * PATIENCE_S
+
+
+async def test_a_webhook_that_lets_no_secret_in_is_named_too():
+    async with world_of() as world:
+        words = 'Internal error occurred: failed calling webhook "v": connection refused'
+        fault = ("create", "secrets", "before", UnavailableError(words))
+        world.start()
+        world.client.faults += [fault] * 3
+        await world.until(lambda: waits(world) == {"a": "WebhookUnavailable"})
+        assert "Secret" in world.status["waiting"][0]["message"]
+        assert (await world.end())["phase"] == "Succeeded"
+
+
+@contextmanager
+def values_that(world, error):
+    """Have the store answer questions for values with an error."""
+    get = world.store.get
+
+    def answer(key):
+        if "/blobs/" in key:
+            raise error
+        return get(key)
+
+    world.store.get = answer
+    yield
+    world.store.get = get
+
+
+INPUT = {"name": "b", "after": ["a"], "container": {"image": "busybox"}}
+LARGE = "x" * 5000
+"""Of what is handed over by the store, and fits into an environment variable."""
+
+
+async def test_an_input_that_a_store_does_not_give_is_waited_for_and_that_is_said():
+    spec = {"tasks": [TASK, INPUT]}
+    async with World(spec, work=lambda task, order: Succeeded(large(world))) as world:
+        with values_that(world, StoreUnavailableError("the store is away")):
+            world.start()
+            await world.until(lambda: waits(world) == {"b": "StoreUnavailable"})
+        await world.until(lambda: len(world.made("pods")) == 2)
+
+
+async def test_an_input_that_is_in_the_store_no_more_fails_its_task():
+    spec = {"tasks": [TASK, INPUT]}
+    async with World(spec, work=lambda task, order: Succeeded(large(world))) as world:
+        with values_that(world, ObjectMissingError("k")):
+            world.start()
+            status = await world.end()
+        assert (status["phase"], status["reason"]) == ("Failed", "InputUnusable")
+
+
+def large(world):
+    """Return a value that is in the store."""
+    data = json.dumps(LARGE).encode()
+    sha256 = hashlib.sha256(data).hexdigest()
+    world.store.put(Parts.store_keys(RunRef.of(world.workflow)).blob(sha256), data)
+    return {"blob": {"sha256": sha256, "size": len(data), "encoding": "json"}}
 
 
 async def test_a_refusal_after_a_try_of_unknown_end_looks_for_a_pod_and_uses_no_name_twice():
