@@ -27,6 +27,10 @@ REQUEST_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 3.0
 LIST_CHUNK = 500
 CONNECTIONS = 64
+LEASE_CONNECTIONS = 2
+"""Of the Lease alone: a thousand pods that are to be made wait for one of the others, and whoever
+stood behind them would lose it."""
+
 _VERBS = {
     "GET": "get",
     "POST": "create",
@@ -118,12 +122,17 @@ class Cluster(Protocol):
 
 
 class ApiServer:
-    """A thin client over one connection pool."""
+    """A thin client over a pool of connections, with some of their own for the Lease."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=connection.tls or False, limit=CONNECTIONS),
+        self._session = self._pool(CONNECTIONS)
+        self._of_lease = self._pool(LEASE_CONNECTIONS)
+
+    def _pool(self, connections: int) -> aiohttp.ClientSession:
+        tls = self._connection.tls or False
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=tls, limit=connections),
             timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S),
             json_serialize=lambda value: json.dumps(value, separators=(",", ":")),
         )
@@ -131,6 +140,7 @@ class ApiServer:
     async def close(self) -> None:
         """Let go of the connections."""
         await self._session.close()
+        await self._of_lease.close()
 
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
         """Return an object as it is now."""
@@ -249,8 +259,9 @@ class ApiServer:
         code = "none"
         data = None if body is None else json.dumps(body, separators=(",", ":"))
         verb = "list" if method == "GET" and query is not None else _VERBS[method]
+        session = self._of_lease if kind is LEASES else self._session
         try:
-            async with self._session.request(
+            async with session.request(
                 method,
                 self._connection.url + path,
                 params=query,

@@ -1,5 +1,6 @@
 """The client of the API server: every answer has its type, every request its limit."""
 
+import asyncio
 import json
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 from prometheus_client import REGISTRY
 
+from graflow_operator import cluster
 from graflow_operator.__main__ import RECURSION
 from graflow_operator.cluster import LEASES, PODS, WORKFLOWS, ApiServer
 from graflow_operator.cluster_errors import (
@@ -83,6 +85,30 @@ async def test_nobody_there_means_that_nobody_knows():
     with pytest.raises(UnavailableError, match=r"GET .*/pods/p"):
         await client.get(PODS, "ns", "p")
     await client.close()
+
+
+async def test_the_lease_waits_behind_nobody(monkeypatch):
+    monkeypatch.setattr(cluster, "CONNECTIONS", 1)
+    slow = asyncio.Event()
+
+    async def handle(request):
+        if "/pods/" in request.path:
+            await slow.wait()
+        return web.json_response({})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    async with TestServer(app) as running:
+        url = str(running.make_url("")).rstrip("/")
+        client = ApiServer(Connection(url, None, lambda: "", "ns"))
+        pods = [asyncio.create_task(client.get(PODS, "ns", "p")) for _ in range(5)]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            await client.get(LEASES, "ns", "lease")
+        assert not any(pod.done() for pod in pods)
+        slow.set()
+        await asyncio.gather(*pods)
+        await client.close()
 
 
 async def test_a_list_is_asked_for_in_chunks_and_begun_again_when_its_place_expired(server):
