@@ -174,13 +174,15 @@ class Process:
         while True:
             await self._pause(REFRESH_S)
             leads = replica.engine.lasts_since if replica.engine else None
-            await self._look_at_keys(replica.parts, leads)
-            if authority is None:
-                continue
             try:
-                await authority.refresh(leads=replica.keeper.leads())
+                await self._look_at_keys(replica.parts, leads)
+                if authority is not None:
+                    await authority.refresh(leads=replica.keeper.leads())
             except (ClusterError, SecretUnusableError) as error:
                 log.warning("authority: %s; what is known of it stays", error)
+            except Exception:
+                # As no descriptor to be had: who stopped here would find out days later.
+                log.exception("cannot look at our own keys and certificates; trying again")
 
     async def _look_at_keys(
         self, parts: Parts, leads: Callable[[float], bool] | None = None
@@ -211,9 +213,14 @@ class Process:
             renewing.cancel()
             await keeper.release()
 
-    async def _renew(self, keeper: LeaseKeeper) -> None:
+    @staticmethod
+    async def _renew(keeper: LeaseKeeper) -> None:
         while True:
-            await keeper.round()
+            try:
+                await keeper.round()
+            except Exception:
+                # A replica that stopped here would be healthy, and never lead again.
+                log.exception("cannot renew the Lease; trying again")
             await asyncio.sleep(RENEW_S)
 
     async def _lead(self, replica: Replica, keeper: LeaseKeeper) -> None:
