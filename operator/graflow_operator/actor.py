@@ -58,6 +58,7 @@ from graflow_operator.record import News, Record
 from graflow_operator.refs import AttemptRef, RunRef, is_pod_of
 from graflow_operator.refusals import Refusals
 from graflow_operator.snapshot import Snapshot, UnreadableSnapshotError
+from graflow_operator.storage import Storage
 from graflow_operator.sweep import leave_mark
 from graflow_operator.verdicts import Failed, Succeeded, given_up, unstartable
 
@@ -110,6 +111,9 @@ class Actor:
 
         self._store_away: Error | None = None
         """Why nothing can be committed, while the store does not answer."""
+
+        self._marked = False
+        """Whether the store has the run's mark."""
 
         self.done = False
         """Whether nothing is left to do for this run."""
@@ -317,12 +321,21 @@ class Actor:
         # Only now may runners be answered: before, nothing is known of their attempts.
         self._program, self._generation = found, self._record.generation
         self._fatal = None
-        storage = self.parts.storage
-        if storage is not None and self.parts.cluster_id and not ended:
-            mark = partial(leave_mark, self.parts, storage, self.run)
-            self._dispatch.send(("mark", self.run.uid), mark)
+        self._leave_mark(ended=ended)
         self.ring()
         return True
+
+    def _leave_mark(self, *, ended: bool) -> None:
+        """Have the run's mark left in the store, until it is there: without it nobody sweeps."""
+        storage = self.parts.storage
+        if self._marked or ended or storage is None or not self.parts.cluster_id:
+            return
+
+        async def leave(storage: Storage) -> None:
+            await leave_mark(self.parts, storage, self.run)
+            self._marked = True
+
+        self._dispatch.send(("mark", self.run.uid), partial(leave, storage))
 
     async def _refuse(self, reason: str, problems: Iterable[Problem]) -> None:
         """Leave a run alone that cannot begin."""
@@ -463,6 +476,7 @@ class Actor:
         """Do what follows from what is committed, and arrange to be woken."""
         state = self._snapshot.state
         self._hands.act(found, self._snapshot, self._refused.waiting(now), now)
+        self._leave_mark(ended=state.phase.ended)
         self.done = state.phase.ended and not self._hands.left()
         wakes = [c.at for c in due(found.plan, state) if isinstance(c, WakeAt)]
         limit = found.spec.active_deadline_seconds

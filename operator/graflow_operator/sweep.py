@@ -12,7 +12,7 @@ import logging
 import random
 from collections.abc import Collection
 
-from graflow.store import ObjectMissingError, StoreError
+from graflow.store import ObjectMissingError, StoreError, StoreRefusedError
 from graflow.store.keys import MARKS, RunKeys, mark_of
 from graflow_operator.cluster import NAMESPACES, WORKFLOWS, Cluster
 from graflow_operator.cluster_errors import ClusterError, ForbiddenError, NotFoundError
@@ -80,6 +80,8 @@ class Sweep:
                 await self.round(parts.storage)
             except (StoreError, ClusterError) as error:
                 log.warning("objects of deleted runs are not deleted: %s; trying again", error)
+            except Exception:
+                log.exception("objects of deleted runs are not deleted; trying again")
 
     async def round(self, storage: Storage) -> None:
         """Look at all marks once.
@@ -95,8 +97,14 @@ class Sweep:
         absent = [run for run in runs if run.uid not in self._present]
         self._missed = {run: self._missed.get(run, now) for run in absent}
         for run, since in tuple(self._missed.items()):
-            if now - since >= settings.deleted_runs_s and await self._is_gone(storage, run):
-                await self._delete(storage, run)
+            if now - since < settings.deleted_runs_s:
+                continue
+            try:
+                if await self._is_gone(storage, run):
+                    await self._delete(storage, run)
+            except StoreRefusedError as error:
+                # As an object under a lock: what is behind it must not wait for that.
+                log.warning("%s is not deleted: %s", run.prefix, error)
 
     @property
     def _owner(self) -> str:
@@ -111,6 +119,9 @@ class Sweep:
         try:
             name = str(json.loads(await storage.get(run.mark(self._owner)))["name"])
         except ObjectMissingError:
+            return False
+        except (ValueError, TypeError, KeyError):
+            log.warning("%s stays: its mark is none of ours", run.prefix)
             return False
         try:
             workflow = await self._parts.cluster.get(WORKFLOWS, run.namespace, name)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from graflow.store import StoreUnavailableError
+from graflow.store import StoreRefusedError, StoreUnavailableError
 from graflow.store.keys import MARKS, RunKeys
 from graflow_operator.cluster import NAMESPACES, WORKFLOWS
 from graflow_operator.cluster_errors import ForbiddenError, NotFoundError, UnavailableError
@@ -202,14 +202,53 @@ async def test_a_store_that_fails_half_way_is_swept_again():
         assert swept.marks == []
 
 
-async def test_a_run_leaves_its_mark_when_it_is_taken_up():
+async def test_a_run_that_may_not_be_deleted_does_not_keep_those_behind_it():
+    async with Swept() as swept:
+        other = RunKeys(NAMESPACE, "0")  # before the other one in any list
+        await swept.leave(other, name="locked")
+        swept.delete_the_run()
+        delete = swept.world.store.delete
+
+        def locked(key):
+            if key.startswith(other.prefix):
+                raise StoreRefusedError("the object is locked")
+            delete(key)
+
+        swept.world.store.delete = locked
+        await swept.rounds()
+        assert swept.of(swept.keys) == []
+        assert swept.marks == [other.mark("c1")]
+
+
+@pytest.mark.parametrize("mark", [b"", b"[]", b"{}", b"1", b"\xff"])
+async def test_what_has_a_mark_that_is_none_of_ours_stays(mark):
+    async with Swept() as swept:
+        await swept.parts.storage.put(swept.keys.mark("c1"), mark)
+        swept.delete_the_run()
+        await swept.rounds()
+        assert len(swept.of(swept.keys)) == 3
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["", "store away at first"])
+async def test_a_run_leaves_its_mark_when_it_is_taken_up(fails):
     async with Swept() as swept:
         await swept.parts.storage.delete(swept.keys.mark("c1"))
+        put, failing = swept.world.store.put, [True] * fails
+
+        def away(key, data):
+            if key.startswith(MARKS) and failing:
+                failing.clear()
+                raise StoreUnavailableError("no answer")
+            put(key, data)
+
+        swept.world.store.put = away
+        swept.world.auto_run = False
         engine = Engine(swept.parts)
         await engine._begin()
         swept.world.actor = engine._actors[swept.uid]
         for _ in range(2000):
             await asyncio.sleep(0.001)
+            swept.world.now += 0.1
             if swept.marks:
                 break
         await engine.close(grace_s=0.1)
