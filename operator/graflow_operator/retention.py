@@ -46,6 +46,9 @@ class Retention:
         self._errand = errand
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._turn = asyncio.Semaphore(AT_ONCE)
+        self._runs = asyncio.Semaphore(AT_ONCE)
+        """Ended runs that are looked after at one time: an operator that was away for a night may
+        find thousands whose time is over."""
 
     def ended(self, workflow: Object, facts: Iterable[PodFact] | None) -> None:
         """Arrange what is to be done about a run that has ended.
@@ -101,6 +104,10 @@ class Retention:
 
     async def _clear(self, ended: EndedRun) -> None:
         """Delete the pods of an ended run whose time is over; arrange for the others."""
+        async with self._runs:
+            await self._clear_now(ended)
+
+    async def _clear_now(self, ended: EndedRun) -> None:
         run = ended.run
         selector = f"{names.LABEL_RUN}={run.uid}"
         try:
@@ -130,7 +137,8 @@ class Retention:
 
     async def _delete_run(self, run: RunRef) -> None:
         try:
-            await self._parts.cluster.delete(WORKFLOWS, run.namespace, run.name, uid=run.uid)
+            async with self._runs:
+                await self._parts.cluster.delete(WORKFLOWS, run.namespace, run.name, uid=run.uid)
         except (NotFoundError, ConflictError):
             return
         except ClusterError as error:

@@ -1,6 +1,7 @@
 """What stays of runs that have ended, for how long, and what becomes of pods without a run."""
 
 import asyncio
+import copy
 from dataclasses import replace
 from itertools import pairwise
 
@@ -9,6 +10,8 @@ from graflow_operator.cluster_errors import UnavailableError
 from graflow_operator.engine import Engine
 from graflow_operator.facts import of_pod
 from graflow_operator.keeping import Keep, PodPolicy
+from graflow_operator.refs import RunRef
+from graflow_operator.retention import AT_ONCE, EndedRun
 from graflow_operator.settings import Settings
 from graflow_operator.verdicts import Succeeded
 from support.world import HANGS, NAME, NAMESPACE, World
@@ -285,3 +288,28 @@ async def test_a_run_deleted_while_it_waits_for_the_bundle_with_its_plan_is_let_
         driven.tell("DELETED", WORKFLOWS, gone)
         driven.world.now += 60
         await until(lambda: uid not in driven.engine._actors)
+
+
+async def test_of_many_runs_whose_time_is_over_few_are_looked_after_together():
+    """As after a night without an operator: the API server has runs to serve."""
+    async with Driven(SPEC) as driven:
+        await driven.end()
+        begun, slow = [], asyncio.Event()
+
+        async def found(*_, **__):
+            begun.append(None)
+            await slow.wait()
+            return []
+
+        driven.world.cluster.find = found
+        for number in range(100):
+            ended = copy.deepcopy(driven.world.workflow)
+            ended["metadata"]["uid"] = f"uid-of-{number}"
+            run = EndedRun(RunRef.of(ended), 1.0, frozenset())
+            driven.engine._errand(driven.engine._retention._clear(run))
+        await until(lambda: len(begun) >= AT_ONCE)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(begun) == AT_ONCE
+        slow.set()
+        await until(lambda: len(begun) == 100)
