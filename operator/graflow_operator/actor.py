@@ -429,10 +429,10 @@ class Actor:
         """Decide which of the attempts that are due may start with this commit."""
         before = self._snapshot
         waiting = self._refused.waiting(now)
-        let_go = set(turns.starting(before.state)) - before.held - waiting
-        held = turns.held(after.state, found.limits, let_go=let_go, refused=waiting)
+        allowed = set(turns.starting(before.state)) - before.held - waiting
+        held = turns.held(after.state, found.limits, allowed=allowed, refused=waiting)
         wanted = [
-            ref for ref in turns.starting(after.state) if ref not in held and ref not in let_go
+            ref for ref in turns.starting(after.state) if ref not in held and ref not in allowed
         ]
         has = {ref for ref, fact in self.book.facts.items() if counts(fact)}
         if not after.state.phase.ended:

@@ -24,7 +24,7 @@ def held(
     state: State,
     limits: Limits,
     *,
-    let_go: Collection[AttemptRef],
+    allowed: Collection[AttemptRef],
     refused: Collection[AttemptRef],
 ) -> frozenset[AttemptRef]:
     """Return the attempts that are due and must wait.
@@ -32,14 +32,14 @@ def held(
     Args:
         state: The run.
         limits: What the spec says.
-        let_go: Attempts that were allowed to start before; nothing takes that back.
+        allowed: Attempts that were allowed to start before; nothing takes that back.
         refused: Attempts whose pods cannot be made, and whose next try is not due yet.
     """
     due = starting(state)
     if state.phase.ended:
-        return frozenset(due).difference(let_go)
-    gone = [ref for ref in due if ref in let_go]
-    waiting = [ref for ref in due if ref not in let_go]
+        return frozenset(due).difference(allowed)
+    gone = [ref for ref in due if ref in allowed]
+    waiting = [ref for ref in due if ref not in allowed]
     if limits.suspend:
         return frozenset(waiting)
     able = [ref for ref in waiting if ref not in refused]

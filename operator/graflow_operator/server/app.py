@@ -14,10 +14,11 @@ from graflow_operator import metrics
 from graflow_operator.cluster_errors import ClusterError, ForbiddenError
 from graflow_operator.letters import FencedError, NotYetError
 from graflow_operator.server import admission_api, channel_api, health, runner_api, user_api
-from graflow_operator.server.bodies import HELD, MAX_BODY_BYTES, Held, let_go
+from graflow_operator.server.bodies import HELD, MAX_BODY_BYTES, answered
 from graflow_operator.server.doorman import DOORMAN, Doorman
 from graflow_operator.server.errors import Refusal, fenced, not_yet, response
 from graflow_operator.server.replica import REPLICA, Replica, replica_of
+from graflow_operator.server.shares import Shares
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -33,7 +34,7 @@ def application(replica: Replica, apis: Iterable[web.RouteTableDef] = ALL) -> we
     app[REPLICA] = replica
     tells_peers_apart = replica.parts.settings.check_peer
     app[DOORMAN] = Doorman(tells_peers_apart)
-    app[HELD] = Held(tells_peers_apart)
+    app[HELD] = Shares(tells_peers_apart)
     app[user_api.REVIEWS] = asyncio.Semaphore(user_api.AT_ONCE)
     app[admission_api.TURNS] = asyncio.Semaphore(admission_api.AT_ONCE)
     app.add_routes([route for api in apis for route in api])
@@ -48,7 +49,7 @@ async def _counted(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     finally:
-        let_go(request)
+        answered(request)
         doorman.ended(request)
 
 

@@ -1,13 +1,12 @@
 """The bodies of requests: read within bounds of size, time and memory, before anybody is known."""
 
 import asyncio
-from collections import Counter
-from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from aiohttp import web
 
 from graflow_operator.server.errors import Refusal
+from graflow_operator.server.shares import Shares
 
 MAX_BODY_BYTES = 4 << 20
 """Room for a fragment of a thousand tasks, with their code."""
@@ -22,39 +21,9 @@ BODY_S = 15.0
 """Longest time until a body is there; below the silence that a runner bears."""
 
 
-@dataclass
-class Held:
-    """Bytes of bodies that are in memory now: those that came, not those that are promised."""
+HELD = web.AppKey("held", Shares)
+"""Bytes of bodies that are in memory now: those that came, not those that are promised."""
 
-    tells_peers_apart: bool = True
-    total: int = 0
-    by_peer: Counter[str] = field(default_factory=Counter)
-
-    def take(self, peer: str, size: int) -> None:
-        """Count bytes of a peer.
-
-        Raises:
-            Refusal: If they are too many.
-        """
-        own = self.by_peer[peer] if self.tells_peers_apart else 0
-        if self.total + size > MAX_HELD_BYTES or own + size > MAX_HELD_OF_A_PEER:
-            raise Refusal(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                "TooManyBytes",
-                "too many bytes are in flight; try again",
-            )
-        self.total += size
-        self.by_peer[peer] += size
-
-    def free(self, peer: str, size: int) -> None:
-        """Count them no more."""
-        self.total -= size
-        self.by_peer[peer] -= size
-        if not self.by_peer[peer]:
-            del self.by_peer[peer]
-
-
-HELD = web.AppKey("held", Held)
 _TAKEN = web.RequestKey("taken", int)
 
 
@@ -76,7 +45,7 @@ async def body_of(request: web.Request, *, most: int = MAX_BODY_BYTES) -> bytes:
             while piece := await request.content.readany():
                 if len(found) + len(piece) > most:
                     raise _too_large(most)
-                request.app[HELD].take(_peer(request), len(piece))
+                _hold(request, len(piece))
                 request[_TAKEN] = request.get(_TAKEN, 0) + len(piece)
                 found += piece
     except TimeoutError:
@@ -89,10 +58,20 @@ async def body_of(request: web.Request, *, most: int = MAX_BODY_BYTES) -> bytes:
     return bytes(found)
 
 
-def let_go(request: web.Request) -> None:
-    """Count the body of a request no more: it is answered."""
+def _hold(request: web.Request, size: int) -> None:
+    """Count bytes of a body, unless they are too many."""
+    held, peer = request.app[HELD], _peer(request)
+    if not held.fits(peer, size, most=MAX_HELD_BYTES, most_of_a_peer=MAX_HELD_OF_A_PEER):
+        raise Refusal(
+            HTTPStatus.TOO_MANY_REQUESTS, "TooManyBytes", "too many bytes are in flight; try again"
+        )
+    held.take(peer, size)
+
+
+def answered(request: web.Request) -> None:
+    """Count the body of a request no more."""
     if size := request.pop(_TAKEN, 0):
-        request.app[HELD].free(_peer(request), size)
+        request.app[HELD].give_back(_peer(request), size)
 
 
 def _peer(request: web.Request) -> str:

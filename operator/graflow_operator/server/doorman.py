@@ -6,10 +6,11 @@ cluster may open connections to the operator, so neither may cost it anything bu
 
 import asyncio
 import logging
-from collections import Counter
 from dataclasses import dataclass, field
 
 from aiohttp import web
+
+from graflow_operator.server.shares import Shares
 
 MAX_CONNECTIONS = 4096
 MAX_OF_A_PEER = 256
@@ -28,20 +29,14 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Doorman:
+class Doorman(Shares):
     """All connections of one server."""
 
-    tells_peers_apart: bool = True
-    """Whether callers have addresses of their own; behind a mesh all may have one."""
-
-    total: int = 0
-    by_peer: Counter[str] = field(default_factory=Counter)
     guards: dict[asyncio.BaseTransport, "Guard"] = field(default_factory=dict)
 
     def admits(self, peer: str) -> bool:
         """Whether one more connection of a peer is welcome."""
-        own = self.by_peer[peer] if self.tells_peers_apart else 0
-        return self.total < MAX_CONNECTIONS and own < MAX_OF_A_PEER
+        return self.fits(peer, 1, most=MAX_CONNECTIONS, most_of_a_peer=MAX_OF_A_PEER)
 
     def begun(self, request: web.Request) -> None:
         """Take note that the headers of a request are there."""
@@ -83,8 +78,7 @@ class Guard(asyncio.Protocol):
             transport.abort()
             return
         self._transport = transport
-        self._doorman.total += 1
-        self._doorman.by_peer[self._peer] += 1
+        self._doorman.take(self._peer, 1)
         self._doorman.guards[transport] = self
         self.wait(HEADERS_S)
         self._inner.connection_made(transport)
@@ -96,10 +90,7 @@ class Guard(asyncio.Protocol):
         self.wait(None)
         self.resume_writing()
         del self._doorman.guards[self._transport]
-        self._doorman.total -= 1
-        self._doorman.by_peer[self._peer] -= 1
-        if not self._doorman.by_peer[self._peer]:
-            del self._doorman.by_peer[self._peer]
+        self._doorman.give_back(self._peer, 1)
         self._transport = None
         self._inner.connection_lost(exc)
 

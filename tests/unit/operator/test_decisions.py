@@ -27,26 +27,26 @@ A, B, C, D = (AttemptRef(n, 1) for n in (1, 2, 3, 4))
 STARTED = reduce(PLAN, State(), RunStarted(1.0))
 
 
-def held(limits, let_go=(), refused=(), state=STARTED):
-    return turns.held(state, limits, let_go=set(let_go), refused=set(refused))
+def held(limits, allowed=(), refused=(), state=STARTED):
+    return turns.held(state, limits, allowed=set(allowed), refused=set(refused))
 
 
 def test_without_limits_everything_that_is_due_starts():
     assert held(Limits()) == frozenset()
 
 
-def test_starts_are_let_go_in_order_of_creation_up_to_the_limit():
+def test_starts_are_allowed_in_order_of_creation_up_to_the_limit():
     assert held(Limits(parallelism=2)) == {C, D}
 
 
-def test_what_runs_and_what_was_let_go_takes_a_place():
+def test_what_runs_and_what_was_allowed_takes_a_place():
     state = reduce(PLAN, STARTED, AttemptClaimed(1, 1, "claim", 2.0))
-    assert held(Limits(parallelism=3), let_go=[B], state=state) == {D}
+    assert held(Limits(parallelism=3), allowed=[B], state=state) == {D}
 
 
-def test_what_was_let_go_is_never_taken_back():
-    assert held(Limits(parallelism=1), let_go=[C, D]) == {A, B}
-    assert held(Limits(suspend=True), let_go=[C]) == {A, B, D}
+def test_what_was_allowed_is_never_taken_back():
+    assert held(Limits(parallelism=1), allowed=[C, D]) == {A, B}
+    assert held(Limits(suspend=True), allowed=[C]) == {A, B, D}
 
 
 def test_a_refused_start_gives_its_place_to_the_next():
