@@ -7,17 +7,10 @@ import pytest
 from graflow_operator.cluster import PODS, WORKFLOWS
 from graflow_operator.engine import Engine
 from graflow_operator.letters import FencedError, NotYetError
+from support.patience import until
 from support.world import NAME, NAMESPACE, World
 
 SPEC = {"tasks": [{"name": "a", "script": "return 1"}]}
-
-
-async def until(condition):
-    for _ in range(3000):
-        if condition():
-            return
-        await asyncio.sleep(0.001)
-    raise AssertionError("it never came")
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from graflow_operator.places import OFFER_S, Places, Sharer, shares
 from graflow_operator.refs import AttemptRef, RunRef
 from graflow_operator.settings import Settings
 from support.fakes import Client, FakeCluster
+from support.patience import until
 
 NAMESPACE = "team"
 
@@ -182,13 +183,6 @@ class Land:
         name = pod["metadata"]["name"]
         self.engine.pod_seen("MODIFIED", self.cluster.set_status(PODS, NAMESPACE, name, status))
 
-    async def until(self, condition):
-        for _ in range(5000):
-            if condition():
-                return
-            await asyncio.sleep(0.001)
-        raise AssertionError("it never came")
-
     def status(self, name):
         return self.cluster.peek(WORKFLOWS, NAMESPACE, name).get("status", {})
 
@@ -231,9 +225,9 @@ async def test_no_more_pods_run_than_the_namespace_may_have():
 async def test_a_run_with_many_tasks_does_not_keep_a_small_one_waiting():
     async with land(5) as found:
         await found.run("big", 30)
-        await found.until(lambda: len(found.living()) == 5)
+        await until(lambda: len(found.living()) == 5)
         await found.run("small", 2)
-        await found.until(lambda: waits(found.status("small")) == {"NamespaceLimit"})
+        await until(lambda: waits(found.status("small")) == {"NamespaceLimit"})
         await found.work()
         assert found.made[5:7] == ["small", "small"]
 
@@ -241,14 +235,14 @@ async def test_a_run_with_many_tasks_does_not_keep_a_small_one_waiting():
 async def test_a_task_without_a_place_says_who_has_them_and_writes_nothing_while_it_waits():
     async with land(2) as found:
         await found.run("big", 2)
-        await found.until(lambda: len(found.living()) == 2)
+        await until(lambda: len(found.living()) == 2)
         await found.run("small", 1)
-        await found.until(lambda: waits(found.status("small")) == {"NamespaceLimit"})
+        await until(lambda: waits(found.status("small")) == {"NamespaceLimit"})
         [waiting] = found.status("small")["waiting"]
         assert waiting["message"].endswith("2 runner pods at one time, and has 2 of big")
         before = len(found.patches())
         found.end(found.living()[0])
-        await found.until(lambda: len(found.made) == 3)
+        await until(lambda: len(found.made) == 3)
         assert [name for _, _, name in found.patches()[before:]].count("small") == 1
 
 
@@ -256,7 +250,7 @@ async def test_after_a_restart_no_more_pods_run_than_before():
     async with land(3) as found:
         await found.run("a", 6)
         await found.run("b", 6)
-        await found.until(lambda: len(found.living()) == 3)
+        await until(lambda: len(found.living()) == 3)
         await found.crash()
         await found.begin()
         await found.work()
@@ -266,22 +260,22 @@ async def test_after_a_restart_no_more_pods_run_than_before():
 async def test_a_run_that_is_deleted_gives_its_places_away_when_its_pods_are_gone():
     async with land(1) as found:
         await found.run("a", 1)
-        await found.until(lambda: len(found.living()) == 1)
+        await until(lambda: len(found.living()) == 1)
         await found.run("b", 1)
-        await found.until(lambda: waits(found.status("b")) == {"NamespaceLimit"})
+        await until(lambda: waits(found.status("b")) == {"NamespaceLimit"})
         [pod] = found.living()
         found.engine.workflow_seen("DELETED", found.cluster.vanish(WORKFLOWS, NAMESPACE, "a"))
-        await found.until(lambda: len(found.engine._actors) == 1)
+        await until(lambda: len(found.engine._actors) == 1)
         assert found.made == ["a"]
         found.engine.pod_seen("DELETED", pod)
-        await found.until(lambda: found.made == ["a", "b"])
+        await until(lambda: found.made == ["a", "b"])
 
 
 async def test_parallelism_of_the_run_holds_beside_the_limit():
     async with land(5) as found:
         await found.run("a", 4, parallelism=2)
         await found.run("b", 9, parallelism=4)
-        await found.until(lambda: len(found.made) == 5)
+        await until(lambda: len(found.made) == 5)
         assert "NamespaceLimit" not in waits(found.status("a"))
         assert waits(found.status("b")) >= {"NamespaceLimit", "Parallelism"}
         await found.work()

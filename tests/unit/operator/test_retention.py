@@ -14,6 +14,7 @@ from graflow_operator.refs import RunRef
 from graflow_operator.retention import AT_ONCE, EndedRun
 from graflow_operator.settings import Settings
 from graflow_operator.verdicts import Succeeded
+from support.patience import until
 from support.world import HANGS, NAME, NAMESPACE, World
 
 SPEC = {
@@ -32,14 +33,6 @@ def settings(keep, **times):
 
 def work(task, order):
     return None if task == "bad" else Succeeded({"json": task})
-
-
-async def until(condition):
-    for _ in range(3000):
-        if condition():
-            return
-        await asyncio.sleep(0.001)
-    raise AssertionError("it never came")
 
 
 class Driven:
