@@ -353,7 +353,7 @@ def _vanished(name: str, known: Known) -> Lost:
 def _explained(name: str, known: Known, report: Succeeded | Failed) -> Verdict:
     """Return an outcome; where its runner was only told to stop, with who told it."""
     if not isinstance(report, Failed) or report.error.reason != reasons.INTERRUPTED:
-        return report
+        return verdicts.of_report(report)
     ended = known.fact.ended if known.fact else None
     if ended is None and (known.why is not None or known.taken is not None):
         why = _vanished(name, known).error

@@ -160,7 +160,7 @@ class Draft:
         What takes a pod away may say so later than it stops it: for a while that is None.
         """
         if not isinstance(report, Failed) or report.error.reason != reasons.INTERRUPTED:
-            return report
+            return verdicts.of_report(report)
         fact, limit = self._pods.get(attempt), self._work(activation).task.timeout_seconds
         began = (fact.started_at if fact else 0.0) or activation.since
         if limit is not None and self._now - began >= limit:

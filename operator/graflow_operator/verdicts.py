@@ -108,6 +108,14 @@ def stopped(pod: str, error: Error, ended: Ended | None) -> Failed | Lost:
     return Lost(replace(error, message=words))
 
 
+def of_report(report: Succeeded | Failed) -> Verdict:
+    """Return the verdict on what a runner reports: trouble of its own is no failure of the task."""
+    if isinstance(report, Succeeded) or report.error.reason != reasons.RUNNER_FAILED:
+        return report
+    # Where another attempt cannot help, as with a value that nobody takes, there is to be none.
+    return Lost(report.error) if report.error.retryable else report
+
+
 def of_runner(pod: str, ended: Ended, *, claimed: bool) -> Verdict:
     """Return the verdict on a runner that ended and left no outcome anywhere."""
     found = _by_kubernetes(pod, ended)

@@ -183,6 +183,19 @@ async def test_a_runner_that_was_told_to_stop_is_told_by_who_stopped_it(status, 
         assert (await world.end())["result"] == {"json": "second"}
 
 
+@pytest.mark.parametrize(("retryable", "spent"), [(True, (0, 1)), (False, (1, 0))])
+async def test_trouble_of_the_runners_own_is_a_loss_unless_another_attempt_cannot_help(
+    retryable, spent
+):
+    trouble = Failed(Error("RunnerFailed", "could not fetch a value", retryable=retryable))
+    async with World(ONCE, work=first_hangs) as world:
+        _, claim = await begun(world)
+        await world._ask(lambda a: a.report(FIRST, claim, trouble))
+        task = world.actor._snapshot.state.activations.get(1)
+        state = world.actor._snapshot.state
+        assert ((task.failures, task.losses) if task else (state.failure.failures, 0)) == spent
+
+
 @pytest.mark.parametrize(("away_s", "lost"), [(29, False), (31, True)])
 async def test_what_runs_on_a_node_that_does_not_answer_is_lost_after_a_time(away_s, lost):
     settings = Settings(operator_namespace="graflow", node_lost_s=30.0)
