@@ -5,7 +5,6 @@ Imported when a task first asks for it.
 
 import os
 import threading
-import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Final
@@ -103,13 +102,15 @@ class PodChannel:
     # -- locks ------------------------------------------------------------------------------------
 
     def _acquire(self, key: str, timeout: float) -> int:
-        until = time.monotonic() + timeout
         answer, ticket = self._numbered({"op": "lock", "key": key})
-        held = bool(answer.value)
+        held, waited = bool(answer.value), 0.0
         asking = {"op": "wait", "key": key, "stream": self._stream, "ticket": ticket}
         try:
-            while not held and (left := until - time.monotonic()) > 0:
-                held = bool(self._ask({**asking, "within": min(left, WAIT_S)}))
+            # Only what the operator has waited counts: while it is away, nobody can let go either.
+            while not held and timeout > waited:
+                within = min(timeout - waited, WAIT_S)
+                held = bool(self._ask({**asking, "within": within}))
+                waited += within
         except Exception:
             self._release(key, ticket)
             raise

@@ -159,6 +159,30 @@ async def test_c2_a_lock_waits_for_another_pod_and_gives_up_in_time(api):
     assert state.locks == {}
 
 
+async def test_c2_what_counts_against_a_lock_s_timeout_is_what_the_operator_has_waited(api):
+    one, other = await api.channel("a"), await api.channel("b")
+    waits = []
+
+    class Late:
+        """An operator that was away for hours before each answer."""
+
+        def channel(self, body):
+            if body["op"] == "wait":
+                waits.append(body["within"])
+                body = {**body, "within": 0}
+            return operator.channel(body)
+
+    operator = other._operator
+    other._operator = Late()
+
+    def both():
+        with one.lock("l"), pytest.raises(TimeoutError):
+            other.lock("l", timeout=12).__enter__()
+
+    await asyncio.to_thread(both)
+    assert waits == [5.0, 5.0, 2.0]
+
+
 async def test_c2_threads_of_one_attempt_use_the_channel_at_once(api):
     channel = await api.channel("a")
 
