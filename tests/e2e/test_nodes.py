@@ -45,10 +45,10 @@ def test_tasks_land_on_the_nodes_that_they_ask_for_and_no_others_do(
     program = str(PROGRAMS / "placed.py")
     sent = cluster.graflow("submit", program, "-n", cluster.namespace, "--name", "placed")
     assert sent.code == 0, sent.err
-    found = bound(cluster, "plain", "by_profile", "by_itself", "large")
-    assert {name: found[name] for name in ("by_profile", "by_itself", "large")} == {
-        "by_profile": nodes["gpu"],
-        "by_itself": nodes["gpu"],
+    found = bound(cluster, "plain", "by-profile", "by-itself", "large")
+    assert {name: found[name] for name in ("by-profile", "by-itself", "large")} == {
+        "by-profile": nodes["gpu"],
+        "by-itself": nodes["gpu"],
         "large": nodes["memory"],
     }
     assert found["plain"] not in nodes.values()

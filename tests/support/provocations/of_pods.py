@@ -82,6 +82,21 @@ def drain(town, name):
 
 
 @provoked(
+    "kubelet that stands still",
+    how="SIGSTOP, until the attempt is lost; its container runs on meanwhile",
+    ends=lost(reasons.NODE_LOST, waited=(reasons.UNSCHEDULABLE,)),
+    alone=True,
+)
+def kubelet_that_stands_still(town, name):
+    town.home.begin(name)
+    town.home.at_work(name)
+    with town.paused("kubelet"):
+        # 50 s until the node counts as not ready, and then the operator's own patience.
+        town.home.waits(name, reasons.UNSCHEDULABLE, seconds=200)
+    return left_behind(town.home, name)
+
+
+@provoked(
     "runner killed before it has claimed",
     how="`kill -9` from outside while no operator answers",
     ends=lost(reasons.RUNNER_FAILED),
