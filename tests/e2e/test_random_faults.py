@@ -1,0 +1,157 @@
+"""Two hundred faults drawn by lot, while the examples run: nothing is lost, stuck or left over.
+
+GRAFLOW_FAULT_SEED draws others; a failure names the seed, and all that was injected before it.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+
+from e2e.conftest import EXAMPLES, ROOT, Cluster
+from support.faults import Faults
+
+SEED = int(os.environ.get("GRAFLOW_FAULT_SEED", "20261130"))
+MANY = int(os.environ.get("GRAFLOW_FAULTS", "200"))
+AT_ONCE = 6
+GAP_S = 1.0
+PATIENCE_S = 300.0
+"""No fault lasts longer than some seconds; what has not ended by then never will."""
+
+WORKFLOWS = ("graflow.dev", "v1alpha1")
+PROGRAMS = sorted(EXAMPLES.glob("*/workflow.py"))
+Object = dict[str, Any]
+
+
+@dataclass
+class Runs:
+    """The runs of the examples in one namespace."""
+
+    api: client.CustomObjectsApi
+    namespace: str
+    manifests: dict[str, Object]
+    begun: dict[str, str] = field(default_factory=dict)
+    """The example that each run is of."""
+
+    def begin(self, example: str) -> None:
+        name = f"{example}-{len(self.begun)}"
+        manifest = self.manifests[example]
+        body = {**manifest, "metadata": {"name": name}}
+        self.api.create_namespaced_custom_object(*WORKFLOWS, self.namespace, "workflows", body)
+        self.begun[name] = example
+
+    def seen(self) -> dict[str, Object]:
+        """Return the status of every run."""
+        found = self.api.list_namespaced_custom_object(*WORKFLOWS, self.namespace, "workflows")
+        return {one["metadata"]["name"]: one.get("status", {}) for one in found["items"]}
+
+    def going(self) -> list[str]:
+        return sorted(name for name, status in self.seen().items() if not ended(status))
+
+
+def ended(status: Object) -> bool:
+    return status.get("phase") in ("Succeeded", "Failed", "Cancelled")
+
+
+def outcome(status: Object) -> tuple[Any, ...]:
+    """Return what a run came to: what may not depend on faults."""
+    return status["phase"], status.get("reason"), status.get("result")
+
+
+def until(true: Callable[[], bool], words: Callable[[], object]) -> None:
+    """Wait for something; the API server may be out of reach for a moment."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        try:
+            if true():
+                return
+        except ApiException:
+            pass
+        time.sleep(0.5)
+    raise AssertionError(f"seed {SEED}: {words()}")
+
+
+@pytest.fixture
+def runs(cluster: Cluster) -> Runs:
+    """Make the code bundles of all examples, so that a run of each is one object more."""
+    manifests = {}
+    for program in PROGRAMS:
+        done = subprocess.run(
+            [sys.executable, "-m", "graflow", "compile", str(program)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for document in yaml.safe_load_all(done.stdout):
+            if document["kind"] == "Workflow":
+                manifests[program.parent.name[3:]] = document
+            else:
+                cluster.apply(document)
+    return Runs(client.CustomObjectsApi(connected()), cluster.namespace, manifests)
+
+
+def connected() -> client.ApiClient:
+    return config.new_client_from_config(os.environ["KUBECONFIG"])
+
+
+@pytest.mark.timeout(1800)
+def test_two_hundred_faults_change_no_result_and_leave_nothing_behind(
+    cluster: Cluster, runs: Runs
+) -> None:
+    examples = sorted(runs.manifests)
+    for example in examples:
+        runs.begin(example)
+    until(lambda: not runs.going(), lambda: f"without any fault, still going: {runs.going()}")
+    without = {runs.begun[name]: outcome(status) for name, status in runs.seen().items()}
+    quiet = set(runs.begun)
+
+    faults = Faults(connected(), ROOT, cluster.namespace, SEED)
+    while len(faults.injected) < MANY:
+        for _ in range(AT_ONCE - len(runs.going())):
+            runs.begin(examples[len(runs.begun) % len(examples)])
+        faults.inject()
+        faults.pause(GAP_S)
+    until(lambda: not runs.going(), lambda: stuck(cluster, runs, faults))
+
+    killed = {fault.target for fault in faults.injected if fault.kind == "kill_runner"}
+    for name, status in runs.seen().items():
+        if name in quiet or outcome(status) == without[runs.begun[name]]:
+            continue
+        # SIGKILL looks like the task's own fault, and spends its retries: only that may change how
+        # a run ends, and then it says so, unless the program itself deals with a failed task.
+        told = f"seed {SEED}: {name}: {status['phase']} {status.get('reason')}"
+        assert name in killed, f"{told}, and nobody killed a process of it: {status}"
+        if status["phase"] == "Failed":
+            assert status["reason"] in ("Killed", "ParallelGroupFailed"), f"{told}: {status}"
+
+    nothing_is_left(cluster, runs)
+
+
+def stuck(cluster: Cluster, runs: Runs, faults: Faults) -> str:
+    """Say what does not end, and what it says of itself."""
+    going = runs.going()
+    seen = runs.seen()
+    lines = [f"{len(going)} runs do not end"]
+    for name in going:
+        hits = [str(fault) for fault in faults.injected if fault.target in ("", name)]
+        lines.append(f"{name}: waits for {seen[name].get('waiting')}, after {hits[-20:]}")
+    return "\n".join(lines) + cluster.kubectl("get", "pods", "-o", "wide")
+
+
+def nothing_is_left(cluster: Cluster, runs: Runs) -> None:
+    """Delete all runs; their pods, keys and code go with them, and so does the namespace."""
+    cluster.kubectl("delete", "workflows.graflow.dev", "--all", "--wait=false")
+    kinds = "workflows.graflow.dev,codebundles.graflow.dev,pods,secrets"
+
+    def left() -> str:
+        return cluster.kubectl("get", kinds, "-o", "name")
+
+    until(lambda: not left().strip(), lambda: f"left over: {left()}")
