@@ -16,7 +16,7 @@ from graflow_operator import metrics
 from graflow_operator.actor import Actor
 from graflow_operator.census import Census
 from graflow_operator.cluster import PODS, WORKFLOWS, Kind, Object
-from graflow_operator.cluster_errors import ClusterError, NotFoundError
+from graflow_operator.cluster_errors import ClusterError, ForbiddenError, NotFoundError
 from graflow_operator.facts import PodFact, of_pod
 from graflow_operator.leftovers import Leftovers
 from graflow_operator.letters import FencedError, NotYetError
@@ -45,6 +45,9 @@ class Engine:
         self._closed = False
         """Whether its term is over. Watches may still tell of something then: what the next leader
         commits, above all."""
+
+        self._shut: frozenset[str | None] = frozenset()
+        """Namespaces that are to be served, and where we are not let know what exists."""
 
         self._census = Census()
         self._actors: dict[str, Actor] = {}
@@ -111,13 +114,13 @@ class Engine:
         found = self._actors.get(uid)
         if found is not None:
             return found
-        if not self.synced or uid in self._between:
+        if not self.synced or self._shut or uid in self._between:
             raise NotYetError("the operator is reading what exists")
         raise FencedError("the run has ended, or is gone")
 
     def lasts_since(self, at: float) -> bool:
         """Whether a run may last that was made before a time, in seconds since the epoch."""
-        if not self.synced or self._between:
+        if not self.synced or self._shut or self._between:
             return True
         return any(seconds(actor.created) < at for actor in self._actors.values())
 
@@ -203,8 +206,9 @@ class Engine:
             self._ended.discard(uid)
             self._retention.gone(uid)
         for uid in known.keys() - present:
-            if uid in self._actors:
-                await self._look_for(self._actors[uid])
+            actor = self._actors.get(uid)
+            if actor is not None and actor.run.namespace not in self._shut:
+                await self._look_for(actor)
         await self._clear(pods, facts)
 
     async def _clear(self, pods: Iterable[Object], ownerless: Mapping[str, list[PodFact]]) -> None:
@@ -229,9 +233,20 @@ class Engine:
         actor.workflow_seen(workflow)
 
     async def _everything(self, kind: Kind, selector: str = "") -> list[Object]:
+        namespaces = self.parts.settings.namespaces or (None,)
         found: list[Object] = []
-        for namespace in self.parts.settings.namespaces or (None,):
-            found += await self.parts.cluster.find(kind, namespace, selector)
+        shut: list[str | None] = []
+        for namespace in namespaces:
+            try:
+                found += await self.parts.cluster.find(kind, namespace, selector)
+            except ForbiddenError as error:
+                # As when it was deleted, and our rights there with it: the others go on.
+                shut.append(namespace)
+                if len(shut) == len(namespaces):
+                    raise
+                log.warning("namespace %s is not served: %s", namespace, error)
+        if kind is WORKFLOWS:
+            self._shut = frozenset(shut)
         self._census.heard(kind.plural)
         return found
 

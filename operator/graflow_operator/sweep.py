@@ -102,8 +102,8 @@ class Sweep:
             try:
                 if await self._is_gone(storage, run):
                     await self._delete(storage, run)
-            except StoreRefusedError as error:
-                # As an object under a lock: what is behind it must not wait for that.
+            except (StoreRefusedError, ForbiddenError) as error:
+                # An object under a lock, a namespace without rights: those behind it do not wait.
                 log.warning("%s is not deleted: %s", run.prefix, error)
 
     @property

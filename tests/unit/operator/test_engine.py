@@ -5,8 +5,10 @@ import asyncio
 import pytest
 
 from graflow_operator.cluster import PODS, WORKFLOWS
+from graflow_operator.cluster_errors import ForbiddenError
 from graflow_operator.engine import Engine
 from graflow_operator.letters import FencedError, NotYetError
+from graflow_operator.settings import Settings
 from support.patience import until
 from support.world import NAME, NAMESPACE, World
 
@@ -129,3 +131,33 @@ async def test_once_its_term_is_over_no_news_makes_it_drive_again(world, engine)
     assert engine._actors == {}
     with pytest.raises(NotYetError):
         engine.actor(world.workflow["metadata"]["uid"])
+
+
+async def test_a_namespace_that_shuts_us_out_does_not_keep_the_others_from_being_served(world):
+    """As one of several that was deleted, and the operator's rights there with it."""
+    world.auto_run = False
+    world.settings = Settings(operator_namespace="graflow", namespaces=("gone", NAMESPACE))
+    world.start()
+    parts = world.actor.parts
+    await world.crash()
+    shut, find = {"gone"}, world.cluster.find
+
+    async def found(kind, namespace, *rest, **options):
+        if namespace in shut:
+            raise ForbiddenError(f"{kind.plural} is forbidden")
+        return await find(kind, namespace, *rest, **options)
+
+    world.cluster.find = found
+    engine = Engine(parts)
+    await engine._begin()
+    uid = world.workflow["metadata"]["uid"]
+    await until(lambda: world.pods)
+    with pytest.raises(NotYetError):
+        engine.actor("in the other namespace, perhaps")
+    shut |= {NAMESPACE}
+    with pytest.raises(ForbiddenError):
+        await engine._compare()
+    shut -= {"gone"}
+    await engine._compare()
+    assert engine.actor(uid), "what is not told of is not thought to be gone"
+    await engine.close(grace_s=0.1)
