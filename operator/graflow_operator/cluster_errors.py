@@ -72,6 +72,8 @@ _BY_STATUS: Mapping[int, type[ClusterError]] = {
 }
 
 DEFAULT_RETRY_AFTER_S = 1.0
+LEAST_RETRY_AFTER_S = 0.2
+"""Whoever has too many requests does not get the next one at once, even if "0" is what it says."""
 
 
 def error_of(status: int, answer: Mapping[str, Any], retry_after: str | None) -> ClusterError:
@@ -84,7 +86,7 @@ def error_of(status: int, answer: Mapping[str, Any], retry_after: str | None) ->
     """
     message = str(answer.get("message") or f"HTTP {status}")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return TooManyError(message, _seconds(retry_after))
+        return TooManyError(message, max(LEAST_RETRY_AFTER_S, _seconds(retry_after)))
     if status == HTTPStatus.CONFLICT and answer.get("reason") == "AlreadyExists":
         return AlreadyExistsError(message)
     if status == HTTPStatus.CONFLICT and "object is being deleted" in message:

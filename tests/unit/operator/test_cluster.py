@@ -80,6 +80,14 @@ async def test_too_many_requests_says_when_to_come_again(server):
     assert caught.value.retry_after_s == 7.0
 
 
+@pytest.mark.parametrize("said", ["0", "-1", "nan"])
+async def test_too_many_requests_never_means_to_come_again_at_once(server, said):
+    server.answers.append((429, {}, {"Retry-After": said}))
+    with pytest.raises(TooManyError) as caught:
+        await server.client.get(PODS, "ns", "p")
+    assert caught.value.retry_after_s > 0.1
+
+
 async def test_nobody_there_means_that_nobody_knows():
     client = ApiServer(Connection(f"http://127.0.0.1:{unused_port()}", None, lambda: "", "ns"))
     with pytest.raises(UnavailableError, match=r"GET .*/pods/p"):
