@@ -17,7 +17,7 @@ from graflow_operator.parts import Parts
 
 MOST_PERIOD_S = 15.0
 LEAST_PERIOD_S = 1.0
-SLOW_S = 10.0
+ASKED_AFTER_S = 10.0
 """A pod may be with its kubelet for so long before anybody asks what keeps it."""
 
 MOST_PAUSE_S = 120.0
@@ -88,7 +88,7 @@ class Lookout:
 
     async def _ask(self, actor: Actor, fact: PodFact, now: float) -> None:
         """Ask what the kubelet says of a pod; the next time after twice as long."""
-        pause_s = max(self._asked.get(fact.uid, (0.0, SLOW_S))[1], SLOW_S)
+        pause_s = max(self._asked.get(fact.uid, (0.0, ASKED_AFTER_S))[1], ASKED_AFTER_S)
         self._asked[fact.uid] = (now + pause_s, min(pause_s * 2, MOST_PAUSE_S))
         of_the_pod = f"involvedObject.uid={fact.uid}"
         try:
@@ -103,4 +103,4 @@ def _is_slow(fact: PodFact, now: float) -> bool:
     pending = fact.pending
     if pending is None or not fact.node or fact.deleting or not stuck.is_silent(pending):
         return False
-    return now - (fact.started_at or fact.created_at) >= SLOW_S
+    return now - (fact.started_at or fact.created_at) >= ASKED_AFTER_S

@@ -20,7 +20,7 @@ _UNMADE = {"FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreate
 TOLD = "Event"
 """The word of what a pod waits for where only Events tell of it."""
 
-FRESH_S = 360.0
+RETOLD_S = 360.0
 """What a kubelet tries again and again it tells of every 5 min at least, however often it fails."""
 
 WORDS_CHARS = 1000
@@ -84,7 +84,7 @@ def told(events: Iterable[Mapping[str, Any]], *, since: float, now: float) -> Pe
         now: Seconds since the epoch.
     """
     latest = max(events, key=_when, default={})
-    if latest.get("reason") not in _UNMADE or now - _when(latest) > FRESH_S:
+    if latest.get("reason") not in _UNMADE or now - _when(latest) > RETOLD_S:
         return None
     word, message = latest["reason"], " ".join(str(latest.get("message", "")).split())
     absent = any(sign in message for sign in _ABSENT)

@@ -18,6 +18,19 @@ from support.world import NAMESPACE, World
 NONCE = "0123456789abcdef" * 2
 
 
+async def leading(world):
+    """Return a replica that leads, and drives the run of a world; nobody plays its runners."""
+    world.auto_run = False
+    world.start()
+    parts = world.actor.parts
+    keeper = LeaseKeeper(world.client, Candidate("graflow", "lease", "me", "http://me:8090"))
+    await keeper.round()
+    engine = Engine(parts)
+    engine.synced = True
+    engine._actors[world.workflow["metadata"]["uid"]] = world.actor
+    return Replica(parts, keeper, engine)
+
+
 class Served:
     """To be used from plain functions: a loop of its own turns while something is asked."""
 
@@ -36,18 +49,10 @@ class Served:
 
     async def _begin(self):
         self.world = world = await self._stack.enter_async_context(World(self._spec))
-        world.auto_run = False
-        world.start()
-        parts = world.actor.parts
-        self.keeper = keeper = LeaseKeeper(
-            world.client, Candidate("graflow", "lease", "me", "http://me:8090")
-        )
-        await keeper.round()
-        engine = Engine(parts)
-        engine.synced = True
+        replica = await leading(world)
+        self.keeper = replica.keeper
         self.run = world.workflow["metadata"]["uid"]
-        engine._actors[self.run] = world.actor
-        server = TestServer(application(Replica(parts, keeper, engine)))
+        server = TestServer(application(replica))
         self.client = await self._stack.enter_async_context(TestClient(server))
         self.key = MasterKey(b"k" * 32).of_run(self.run).hex()
         await self._claim()

@@ -8,13 +8,12 @@ import pytest
 from aiohttp import web
 
 from graflow_operator.authority import Authority
-from graflow_operator.engine import Engine
-from graflow_operator.lease import Candidate, LeaseKeeper
 from graflow_operator.server import bodies, doorman, listener, user_api
 from graflow_operator.server.app import application
 from graflow_operator.server.listener import Listener
-from graflow_operator.server.replica import REPLICA, Replica
+from graflow_operator.server.replica import REPLICA
 from graflow_operator.settings import Settings
+from support.served import leading
 from support.world import World
 
 SPEC = {"tasks": [{"name": "a", "script": "return 1"}]}
@@ -64,16 +63,10 @@ async def serve():
 
             settings = Settings(operator_namespace="graflow", **changes)
             world = await stack.enter_async_context(World(SPEC, settings=settings))
-            world.auto_run = False
-            world.start()
-            parts = world.actor.parts
-            keeper = LeaseKeeper(world.client, Candidate("graflow", "lease", "me", "http://me"))
-            await keeper.round()
-            engine = Engine(parts)
-            engine.synced = True
-            app = application(Replica(parts, keeper, engine))
+            replica = await leading(world)
+            app = application(replica)
             app.add_routes(routes)
-            authority = Authority(world.cluster, settings, parts.clock) if secure else None
+            authority = Authority(world.cluster, settings, replica.parts.clock) if secure else None
             trust = None
             if authority:
                 import time

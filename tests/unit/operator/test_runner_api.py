@@ -10,11 +10,9 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from graflow_operator import keys
 from graflow_operator.cluster import PODS
-from graflow_operator.engine import Engine
 from graflow_operator.keys import MasterKey, Replaced
-from graflow_operator.lease import Candidate, LeaseKeeper
 from graflow_operator.server.app import application
-from graflow_operator.server.replica import Replica
+from support.served import leading
 from support.world import NAMESPACE, World
 
 SPEC = {
@@ -86,15 +84,7 @@ class Api:
 @pytest.fixture
 async def api():
     async with World(SPEC) as world:
-        world.auto_run = False
-        world.start()
-        parts = world.actor.parts
-        keeper = LeaseKeeper(world.client, Candidate("graflow", "lease", "me", "http://me:8090"))
-        await keeper.round()
-        engine = Engine(parts)
-        engine.synced = True
-        engine._actors[world.workflow["metadata"]["uid"]] = world.actor
-        replica = Replica(parts, keeper, engine)
+        replica = await leading(world)
         async with TestClient(TestServer(application(replica))) as client:
             yield Api(world, client, replica)
 
