@@ -9,13 +9,12 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from graflow.api import names
 from graflow.api.pod import PodSettings
 from graflow.api.workflow import TaskSpec
 from graflow.machine import reasons
 from graflow.machine.state import Error
 from graflow.store import ObjectMissingError
-from graflow_operator import outcomes, reports, strictjson, values, verdicts
+from graflow_operator import outcomes, removal, reports, strictjson, values, verdicts
 from graflow_operator.cluster import PODS, Object
 from graflow_operator.cluster_errors import (
     AlreadyExistsError,
@@ -318,29 +317,13 @@ class Errands:
 
     async def remove(self, fact: PodFact) -> None:
         """Stop a pod that is not to go on, and let it go."""
-        try:
-            await self.parts.cluster.delete(PODS, self.run.namespace, fact.name, uid=fact.uid)
-        except NotFoundError:
-            return
-        await self.release(fact)
+        if pod := await removal.remove(self.parts.cluster, self.run.namespace, fact):
+            self._seen(pod)
 
     async def release(self, fact: PodFact) -> None:
         """Take our finalizer off a pod whose outcome is committed, or does not matter any more."""
-        if not fact.held:
-            return
-        others = [name for name in fact.finalizers if name != names.OUTCOME_FINALIZER]
-        operations: list[Object] = [
-            {"op": "test", "path": "/metadata/uid", "value": fact.uid},
-            {"op": "test", "path": "/metadata/finalizers", "value": list(fact.finalizers)},
-            {"op": "replace", "path": "/metadata/finalizers", "value": others},
-        ]
-        try:
-            pod = await self.parts.cluster.patch_json(
-                PODS, self.run.namespace, fact.name, operations
-            )
-        except (NotFoundError, InvalidError):
-            return
-        self._seen(pod)
+        if pod := await removal.release(self.parts.cluster, self.run.namespace, fact):
+            self._seen(pod)
 
 
 def _vanished(name: str, known: Known) -> Lost:

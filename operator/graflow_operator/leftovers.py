@@ -5,9 +5,9 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from graflow.api import names
+from graflow_operator import removal
 from graflow_operator.cluster import WORKFLOWS, Object
 from graflow_operator.cluster_errors import ClusterError, NotFoundError
-from graflow_operator.errands import Errands
 from graflow_operator.facts import PodFact
 from graflow_operator.objects import is_leaving
 from graflow_operator.parts import Parts
@@ -57,10 +57,11 @@ class Leftovers:
 
     async def let_go(self, run: RunRef, facts: Iterable[PodFact]) -> None:
         """Stop pods of a run that is gone, or on its way, and take our finalizer off them."""
-        errands = Errands(self._parts, run, lambda _: None, lambda _: None, lambda _, __: None)
+        cluster = self._parts.cluster
         for fact in facts:
+            end = removal.release if fact.deleting else removal.remove
             try:
-                await (errands.release(fact) if fact.deleting else errands.remove(fact))
+                await end(cluster, run.namespace, fact)
             except ClusterError as error:
                 words = "the next comparison tries again"
                 log.warning("%s: pod %s is not let go: %s; %s", run, fact.name, error, words)
