@@ -13,7 +13,7 @@ from graflow.api.workflow_status import Cursor, WorkflowStatus
 from graflow.machine.check import Problem
 from graflow.machine.plan import Plan
 from graflow.machine.state import Error
-from graflow_operator import census, metrics, snapshot, statuses
+from graflow_operator import census, metrics, snapshot, statuses, telling
 from graflow_operator.cluster import Object
 from graflow_operator.cluster_errors import ClusterError, InvalidError
 from graflow_operator.commits import Commits, SupersededError
@@ -149,8 +149,8 @@ class Record:
             status, (w.reason for w in news.waits.values()), news.hold_up
         )
         metrics.COMMIT_FACTS.observe(after.state.seq - before.state.seq)
-        statuses.post_notes(self._parts.notes, self._run, before.state, after.state)
-        told = statuses.post_waits(
+        telling.tell_moves(self._parts.notes, self._run, before.state, after.state)
+        told = telling.tell_waits(
             self._parts.notes, self._run, after.state, news.waits, self._noted
         )
         self._noted |= told

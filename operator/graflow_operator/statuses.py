@@ -1,38 +1,26 @@
-"""What people are told of a run: waits in words, the status, notes. Pure but for posting notes."""
+"""What people are told of a run in its status: waits in words, and the summary. Pure."""
 
-import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
 from graflow.api.conditions import refused as refused_status
 from graflow.api.status import PodNote, summarize
-from graflow.api.waits import in_its_course
 from graflow.api.workflow_status import WorkflowStatus
 from graflow.machine import reasons
 from graflow.machine.check import Problem
 from graflow.machine.plan import Plan
-from graflow.machine.state import Error, Phase, RunPhase, State
-from graflow_operator import metrics
+from graflow.machine.state import Error
 from graflow_operator.facts import PodFact
-from graflow_operator.notes import Notes
 from graflow_operator.places import Applicant
-from graflow_operator.refs import AttemptRef, RunRef
+from graflow_operator.refs import AttemptRef
 from graflow_operator.refusals import Refusal
 from graflow_operator.snapshot import Snapshot
 from graflow_operator.turns import Limits
 
 Object = dict[str, Any]
-
-log = logging.getLogger(__name__)
-
-
-_NAMED = 5
-"""Tasks that a note names."""
 
 SLOW_S = 10.0
 """A pod may take so long to run before that is worth a word."""
@@ -180,58 +168,3 @@ def refused(
     )
     changes = {"instance": about.instance, "reason": reason, "conditions": conditions}
     return found.model_copy(update=changes)
-
-
-def post_notes(notes: Notes, run: RunRef, before: State, after: State) -> None:
-    """Tell of a start, of new tries and of the end, in the Workflow's Events.
-
-    The operator's own log gets no words of user code: they may hold what only the namespace of the
-    run may see.
-    """
-    if before.phase is RunPhase.PENDING and after.phase is RunPhase.RUNNING:
-        log.info("%s: began", run)
-        notes.post(run, "Started", "the run has begun")
-    for number in after.backoff:
-        activation, known = after.activations[number], before.activations.get(number)
-        if activation.error and (known is None or known.phase is not Phase.BACKOFF):
-            what = "group" if activation.scopes else "task"
-            words = f"{what} {activation.node!r}: attempt {activation.attempt - 1} failed, trying"
-            log.info("%s: %s again: %s", run, words, activation.error.reason)
-            notes.post(run, "Retrying", f"{words} again: {activation.error.message}", warning=True)
-    if after.phase.ended and not before.phase.ended:
-        metrics.RUNS_ENDED.inc(after.phase.value)
-        bad = after.phase is not RunPhase.SUCCEEDED
-        words = f"{after.completed} tasks succeeded"
-        if after.reason:
-            words = f"{after.reason}: {after.message}"
-        log.info("%s: ended: %s %s", run, after.phase.value, after.reason)
-        notes.post(run, after.phase.value, words, warning=bad)
-
-
-def post_waits(
-    notes: Notes, run: RunRef, state: State, found: Waits, noted: AbstractSet[tuple[str, str]]
-) -> AbstractSet[tuple[str, str]]:
-    """Tell of what tasks wait for, in one note for each reason; return what was told now.
-
-    What passes in the course of the run gets none.
-
-    Args:
-        notes: Where to.
-        run: Which run.
-        state: Where it stands.
-        found: What its attempts wait for.
-        noted: Tasks and reasons that were told of before.
-    """
-    new: dict[str, dict[str, str]] = {}
-    for attempt, wait in found.items():
-        task = state.activations[attempt.activation].node
-        if not in_its_course(wait.reason) and (task, wait.reason) not in noted:
-            new.setdefault(wait.reason, {})[task] = wait.message
-    for reason, tasks in new.items():
-        names = ", ".join(repr(task) for task in islice(tasks, _NAMED))
-        more = f" and {len(tasks) - _NAMED} more" if len(tasks) > _NAMED else ""
-        what = "task" if len(tasks) == 1 else "tasks"
-        verb = "waits" if len(tasks) == 1 else "wait"
-        words = f"{what} {names}{more} {verb}: {next(iter(tasks.values()))}"
-        notes.post(run, reason, words, warning=True)
-    return {(task, reason) for reason, tasks in new.items() for task in tasks}
