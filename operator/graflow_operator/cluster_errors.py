@@ -91,6 +91,9 @@ def error_of(status: int, answer: Mapping[str, Any], retry_after: str | None) ->
         return AlreadyExistsError(message)
     if status == HTTPStatus.CONFLICT and "object is being deleted" in message:
         return AlreadyExistsError(message)
+    if status == HTTPStatus.NOT_FOUND and answer.get("kind") != "Status":
+        # Of a proxy on the way, say: what the operator owns would count as gone.
+        return UnavailableError(message)
     error = _BY_STATUS.get(status, UnavailableError)(message)
     if retry_after:
         error.retry_after_s = _seconds(retry_after)

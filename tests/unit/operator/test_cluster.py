@@ -51,7 +51,8 @@ async def server():
 @pytest.mark.parametrize(
     ("status", "answer", "error"),
     [
-        (404, {}, NotFoundError),
+        (404, {"kind": "Status"}, NotFoundError),
+        (404, {}, UnavailableError),
         (409, {"reason": "Conflict"}, ConflictError),
         (409, {"reason": "AlreadyExists"}, AlreadyExistsError),
         (409, {"message": "object is being deleted: pods x already exists"}, AlreadyExistsError),
