@@ -139,7 +139,7 @@ def test_two_hundred_faults_change_no_result_and_leave_nothing_behind(
         if status["phase"] == "Failed":
             assert status["reason"] in ("Killed", "ParallelGroupFailed"), f"{told}: {status}"
 
-    nothing_is_left(cluster, runs)
+    nothing_is_left(cluster)
 
 
 def stuck(cluster: Cluster, runs: Runs, faults: Faults) -> str:
@@ -153,10 +153,10 @@ def stuck(cluster: Cluster, runs: Runs, faults: Faults) -> str:
     return "\n".join(lines) + cluster.kubectl("get", "pods", "-o", "wide")
 
 
-def nothing_is_left(cluster: Cluster, runs: Runs) -> None:
-    """Delete all runs; their pods, keys and code go with them, and so does the namespace."""
+def nothing_is_left(cluster: Cluster) -> None:
+    """Delete all runs; their pods and keys go with them. The code was applied by the test itself."""
     cluster.kubectl("delete", "workflows.graflow.dev", "--all", "--wait=false")
-    kinds = "workflows.graflow.dev,codebundles.graflow.dev,pods,secrets"
+    kinds = "workflows.graflow.dev,pods,secrets"
 
     def left() -> str:
         return cluster.kubectl("get", kinds, "-o", "name")
