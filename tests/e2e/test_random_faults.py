@@ -154,7 +154,7 @@ def stuck(cluster: Cluster, runs: Runs, faults: Faults) -> str:
 
 
 def nothing_is_left(cluster: Cluster) -> None:
-    """Delete all runs; their pods and keys go with them. The code was applied by the test itself."""
+    """Delete all runs; their pods and keys go with them. The code was applied by the test."""
     cluster.kubectl("delete", "workflows.graflow.dev", "--all", "--wait=false")
     kinds = "workflows.graflow.dev,pods,secrets"
 

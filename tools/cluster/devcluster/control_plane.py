@@ -170,7 +170,7 @@ def kwok(layout: Layout) -> Command:
     return [
         golang.KWOK.folder / "kwok",
         f"--kubeconfig={layout.kubeconfig}",
-        f"--config={Path(__file__).parent / 'templates' / 'kwok.yaml'}",
+        f"--config={Path(__file__).with_name('kwok.yaml')}",
         "--manage-all-nodes=false",
         f"--manage-nodes-with-annotation-selector={FAKE_NODE}=fake",
         f"--node-ip={NODE_IP}",
