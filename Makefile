@@ -54,6 +54,9 @@ golden: venv  ## Rewrite golden files; review the diff
 provoked: install  ## Rewrite the page of provoked faults from what is seen; review the diff
 	$(BIN)/pytest tests/e2e/test_faults_provoked.py --update-provoked
 
+faults: install  ## Two hundred faults drawn by lot while the examples run
+	GRAFLOW_FAULTS=200 $(BIN)/pytest tests/e2e/test_random_faults.py
+
 bench: install  ## Seconds a hop, API writes a task; a table and .bench/latest.json
 	$(BIN)/python tools/bench.py
 

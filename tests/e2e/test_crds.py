@@ -54,8 +54,8 @@ def dry_run(cluster, manifest):
 def test_every_kind_of_task_is_accepted_by_the_api_server(cluster, workflow):
     tasks = [
         TASK,
-        {"name": "b", "after": ["a"], "entrypoint": "mypackage.etl:transform", "params": ["a"]},
-        {"name": "c", "after": ["b"], "container": {"image": "alpine:3", "args": ["$(inputs.b)"]}},
+        {"name": "b", "entrypoint": "mypackage.etl:transform", "params": ["a"]},
+        {"name": "c", "after": ["H"], "container": {"image": "alpine:3", "args": ["$(inputs.H)"]}},
         {
             "name": "d",
             "after": ["c", "d"],
@@ -78,6 +78,7 @@ def test_every_kind_of_task_is_accepted_by_the_api_server(cluster, workflow):
         {
             "name": "H",
             "members": ["b"],
+            "after": ["G"],
             "policy": {"type": "Custom", "function": "H"},
             "retry": {"maxAttempts": 2},
         },
