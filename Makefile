@@ -42,7 +42,7 @@ lock: venv  ## Choose the newest versions that pyproject.toml allows
 ##@ Test
 test: lint test-unit test-e2e  ## Everything, on a real cluster too
 
-test-unit: venv  ## Unit, property, golden and docs tests; no cluster, under a minute
+test-unit: venv  ## Unit, property, golden and docs tests; no cluster, some minutes
 	$(BIN)/pytest --numprocesses 2
 
 test-e2e: install prometheus fake-nodes  ## The chart, and programs as pods, each compared with its local run
