@@ -140,7 +140,7 @@ def test_a_python_task_that_failed_is_explained_after_its_pods_are_gone(
 def test_a_container_task_that_failed_is_explained_after_its_pod_is_gone(
     cluster: Cluster, started: Callable[..., None]
 ) -> None:
-    started("exits", container("a", "echo begun; echo no such table >&2; exit 3"))
+    started("exits", container("a", "echo begun >&2; echo no such table >&2; exit 3"))
     cluster.wait("exits")
     without_pods(cluster)
     failure = cluster.get("workflows.graflow.dev", "exits")["status"]["failure"]
