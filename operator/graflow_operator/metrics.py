@@ -188,6 +188,7 @@ STORE_CALL = Label(
         "size": "an object looked for",
         "put": "an object written",
         "put_if_absent": "an object written unless there is one",
+        "copy": "an object copied, within the store",
         "list": "keys listed",
         "delete": "an object removed",
         "presign": "an address signed; no request",

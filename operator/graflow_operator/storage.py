@@ -41,6 +41,10 @@ class Storage:
         """Write the object unless there is one."""
         return await self._run("put_if_absent", lambda: self._store.put_if_absent(key, data))
 
+    async def copy(self, source: str, target: str) -> None:
+        """Write the bytes of one object under another key too."""
+        await self._run("copy", lambda: self._store.copy(source, target))
+
     async def list(self, prefix: str) -> list[str]:
         """Return the keys that begin with the prefix, in order."""
         return await self._run("list", lambda: list(self._store.list(prefix)))

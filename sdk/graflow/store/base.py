@@ -35,6 +35,12 @@ class ObjectStore(Protocol):
         lost: whoever needs to know reads the object and compares.
         """
 
+    def copy(self, source: str, target: str) -> None:
+        """Write the bytes of one object under another key too, whether or not there was one.
+
+        `ObjectMissingError` if there is no source. A target that is seen is whole.
+        """
+
     def list(self, prefix: str) -> Iterator[str]:
         """Return the keys that begin with the prefix, in order."""
 

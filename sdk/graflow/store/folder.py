@@ -57,6 +57,10 @@ class FolderStore:
                 aside.unlink()
             return True
 
+    def copy(self, source: str, target: str) -> None:
+        """Write the bytes of one object under another key too."""
+        self.put(target, self.get(source))
+
     def list(self, prefix: str) -> Iterator[str]:
         """Return the keys that begin with the prefix, in order."""
         files = (path for path in self._root.rglob("*") if path.is_file())

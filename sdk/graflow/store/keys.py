@@ -1,14 +1,19 @@
 """Names of objects. Every key of the product is built here, under `<namespace>/<run uid>/`.
 
 Beside them there are the runs' marks, under `.graflow/runs/<owner>/`, which no namespace can be
-called: who has made a run, and that it has something in the store.
+called: who has made a run, and that it has something in the store. And there is how runs with a
+`runId` have ended, under `.graflow/ids/<namespace>/`, which outlives them.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass
 
 MARKS = ".graflow/runs/"
 """What the keys of all marks begin with."""
+
+IDS = ".graflow/ids/"
+"""What the keys of all that is recorded of `runId`s begin with."""
 
 _MARK = re.compile(rf"^{re.escape(MARKS)}[^/]+/(?P<namespace>[^/]+)/(?P<uid>[^/]+)$")
 
@@ -61,6 +66,15 @@ class RunKeys:
         """
         return f"{self.prefix}state/{seq}-{sha256}"
 
+    def checkpoint(self, name: str) -> str:
+        """Return where a checkpoint is, named `<seq>-<sha256>` as states are."""
+        return f"{self.checkpoints}{name}"
+
+    @property
+    def checkpoints(self) -> str:
+        """What the keys of all checkpoints begin with."""
+        return f"{self.prefix}checkpoints/"
+
     def history(self, segment: str) -> str:
         """Return where a segment of the run's history is, named `<seq>-<sha256>` as states are."""
         return f"{self.prefix}history/{segment}.jsonl"
@@ -81,6 +95,23 @@ class RunKeys:
     def channel(self, seq: int, sha256: str) -> str:
         """Return where the channel as it was after that batch is; see `state` for the name."""
         return f"{self.segment(seq)}-{sha256}"
+
+
+@dataclass(frozen=True, slots=True)
+class IdKeys:
+    """The keys of what is recorded of a `runId` of a namespace."""
+
+    namespace: str
+    run_id: str
+
+    @property
+    def completion(self) -> str:
+        """Where it is recorded how the run with this id has ended."""
+        return f"{IDS}{self.namespace}/{hashlib.sha256(self.run_id.encode()).hexdigest()}"
+
+    def blob(self, sha256: str) -> str:
+        """Return where the value with this content is that the run has ended with."""
+        return f"{self.completion}.blobs/{sha256}"
 
 
 def mark_of(key: str) -> RunKeys | None:

@@ -40,6 +40,10 @@ class MemoryStore:
         with self._lock:
             return self._objects.setdefault(key, data) is data
 
+    def copy(self, source: str, target: str) -> None:
+        """Write the bytes of one object under another key too."""
+        self.put(target, self.get(source))
+
     def list(self, prefix: str) -> Iterator[str]:
         """Return the keys that begin with the prefix, in order."""
         return iter(sorted(key for key in self._objects if key.startswith(prefix)))

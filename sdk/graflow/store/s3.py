@@ -103,6 +103,16 @@ class S3Store:
                 return True
         raise StoreUnavailableError(f"object {key!r}: others kept writing it at the same moment")
 
+    def copy(self, source: str, target: str) -> None:
+        """Have the service copy an object: its bytes do not come here.
+
+        Raises:
+            StoreRefusedError: If it is larger than S3 copies in one piece, 5 GiB.
+        """
+        place = {"Bucket": self._bucket, "Key": source}
+        with _explained(source):
+            self._client.copy_object(Bucket=self._bucket, Key=target, CopySource=place)
+
     def list(self, prefix: str) -> Iterator[str]:
         """Return the keys that begin with the prefix, in order."""
         pages = self._client.get_paginator("list_objects_v2")

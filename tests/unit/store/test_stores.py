@@ -11,7 +11,7 @@ from graflow.store import (
     require_conditional_put,
 )
 from graflow.store.folder import FolderStore
-from graflow.store.keys import RunKeys
+from graflow.store.keys import IdKeys, RunKeys
 from graflow.store.memory import MemoryStore
 
 
@@ -33,6 +33,19 @@ def test_a_missing_object_is_named_in_the_error(store):
         store.get("ns/uid/blobs/none")
     assert store.size("ns/uid/blobs/none") is None
     store.delete("ns/uid/blobs/none")
+
+
+def test_a_copy_has_the_bytes_of_its_source_and_outlives_it(store):
+    store.put("ns/one/blobs/x", b"bytes")
+    store.copy("ns/one/blobs/x", "ns/two/blobs/x")
+    store.copy("ns/one/blobs/x", "ns/two/blobs/x")
+    store.delete("ns/one/blobs/x")
+    assert store.get("ns/two/blobs/x") == b"bytes"
+
+
+def test_a_copy_of_what_is_missing_names_it(store):
+    with pytest.raises(ObjectMissingError, match="ns/one/blobs/none"):
+        store.copy("ns/one/blobs/none", "ns/two/blobs/none")
 
 
 def test_of_many_writers_that_must_not_replace_exactly_one_wins(store):
@@ -73,3 +86,10 @@ def test_every_key_of_a_run_is_under_its_namespace_and_uid():
     assert keys.outcome_value(3, 2) == "team/u-1/outcomes/3/2.value"
     for key in (keys.blob("f" * 64), keys.outcome(3, 2), keys.state(7, "e" * 64)):
         assert key.startswith(keys.prefix)
+
+
+def test_what_is_recorded_of_an_id_is_under_no_run_and_no_namespace():
+    keys = IdKeys("team", "nightly/../7")
+    assert keys.completion.startswith(".graflow/ids/team/")
+    assert keys.blob("f" * 64) == f"{keys.completion}.blobs/{'f' * 64}"
+    assert ".." not in keys.completion
