@@ -5,6 +5,7 @@ from itertools import islice
 
 from graflow.api.errors import InvalidWorkflow
 from graflow.api.fields import Edge, Fields, entries
+from graflow.api.inputs import unknown_in
 from graflow.api.shape import shape_problems
 from graflow.api.workflow import (
     GroupPolicySpec,
@@ -126,6 +127,8 @@ def _unknown(spec: WorkflowSpec, fields: Fields) -> Iterator[Problem]:
     for number, start in enumerate(spec.start):
         if start not in known:
             yield from _said(f"spec.start[{number}]", Plan(nodes, start=(start,)))
+    if spec.resume_from:
+        yield from unknown_in(spec.resume_from, known)
 
 
 def _said(field: str, plan: Plan) -> Iterator[Problem]:

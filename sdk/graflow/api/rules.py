@@ -27,6 +27,9 @@ FIXED = (
     "pod",
     "profile",
     "maxSteps",
+    "checkpointEvery",
+    "resumeFrom",
+    "runId",
     "operator",
 )
 """The other ones."""

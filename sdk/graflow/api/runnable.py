@@ -13,7 +13,8 @@ from graflow.api.lent import BUNDLED, lent
 from graflow.api.parse import parse_large_workflow, parse_runner_profile, parse_workflow
 from graflow.api.pod import PodSettings
 from graflow.api.shape import common_problems, pod_problems
-from graflow.api.workflow import WorkflowSpec
+from graflow.api.workflow import Workflow, WorkflowSpec
+from graflow.machine.check import Problem
 from graflow.machine.plan import Plan
 
 _MOST = 20
@@ -42,9 +43,9 @@ def runnable(
     """
     given = _without_status(workflow)
     if plan is None:
-        spec: WorkflowSpec = parse_workflow(given).spec
+        spec: WorkflowSpec = _other_run(parse_workflow(given)).spec
         return spec, plan_of(spec)
-    spec = parse_large_workflow(given, plan).spec
+    spec = _other_run(parse_large_workflow(given, plan)).spec
     asked = (
         p for n, task in enumerate(spec.tasks) for p in lent(task, f"spec.tasks[{n}]", BUNDLED)
     )
@@ -61,7 +62,8 @@ def warnings_about(workflow: Mapping[str, Any]) -> tuple[str, ...]:
     """
     if not needs_plan(workflow):
         return _suspicions(*runnable(workflow))
-    if found := [*common_problems(parse_large_workflow(_without_status(workflow), {}).spec)]:
+    spec = _other_run(parse_large_workflow(_without_status(workflow), {})).spec
+    if found := [*common_problems(spec)]:
         raise InvalidWorkflow(found)
     return ()
 
@@ -76,6 +78,18 @@ def _suspicions(spec: WorkflowSpec, plan: Plan) -> tuple[str, ...]:
         " an after list, or name it in spec.start"
         for n in lone[:_MOST_SUSPICIONS]
     )
+
+
+def _other_run(workflow: Workflow) -> Workflow:
+    """Return a Workflow that goes on from none, or from another one than itself."""
+    resume = workflow.spec.resume_from
+    if resume and not resume.uid and resume.name == workflow.metadata.name:
+        words = (
+            f"{resume.name!r} is this Workflow itself; choose another metadata.name, or give"
+            " the uid of the one that had the name before"
+        )
+        raise InvalidWorkflow([Problem("spec.resumeFrom.name", words)])
+    return workflow
 
 
 def _without_status(workflow: Mapping[str, Any]) -> dict[str, Any]:

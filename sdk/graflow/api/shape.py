@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from graflow.api.cut import size_of
-from graflow.api.inputs import input_problems
+from graflow.api.inputs import input_problems, resume_problems
 from graflow.api.large import LargeSpec
 from graflow.api.pod import EnvVar, PodSettings
 from graflow.api.rules import (
@@ -50,6 +50,8 @@ def common_problems(spec: WorkflowSpec) -> Iterator[Problem]:
             " with every change of the status; move scripts and data into the image or a bundle",
         )
     yield from input_problems(spec)
+    if spec.resume_from:
+        yield from resume_problems(spec.resume_from)
     if spec.pod:
         yield from pod_problems(spec.pod, "spec.pod")
 

@@ -16,6 +16,7 @@ from graflow.api.model import (
     SpecModel,
 )
 from graflow.api.pod import ContainerSpec, EnvVar, PodSettings, PullPolicy
+from graflow.api.resume import ResumeFrom
 from graflow.api.rules import (
     EXACTLY_ONE_KIND,
     POLICY_FUNCTION,
@@ -24,9 +25,11 @@ from graflow.api.rules import (
     SPEC_RULES,
 )
 from graflow.api.workflow_status import (
+    CheckpointStatus,
     Condition,
     Counts,
     Cursor,
+    ResumedFrom,
     TaskStatus,
     Transition,
     Waiting,
@@ -36,6 +39,7 @@ from graflow.machine.defaults import DEFAULT_MAX_CYCLES, DEFAULT_MAX_STEPS
 
 __all__ = [
     "BundleRef",
+    "CheckpointStatus",
     "Condition",
     "ContainerSpec",
     "Counts",
@@ -47,6 +51,8 @@ __all__ = [
     "PodSettings",
     "PolicyType",
     "PullPolicy",
+    "ResumeFrom",
+    "ResumedFrom",
     "RetrySpec",
     "TaskSpec",
     "TaskStatus",
@@ -251,6 +257,19 @@ class WorkflowSpec(SpecModel):
     ttl_seconds_after_finished: int | None = Field(default=None, ge=0, le=2_147_483_647)
     """Delete the workflow and its pods this many seconds after its end. When not given, keep them.
     A finished workflow that a GitOps tool applies again after that runs again."""
+
+    checkpoint_every: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Take a checkpoint after every so many results of tasks and groups. When not given, only where
+    a task asks for one, and at the end."""
+
+    resume_from: ResumeFrom | None = None
+    """Go on from where another run of the namespace stood, instead of beginning anew. The channel
+    is then that run's, and `input` is not applied."""
+
+    run_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """Id of the work that this run does, in your words. A Workflow that is created after another
+    one of the namespace with the same id has ended well takes over its result and runs nothing,
+    even if that one was deleted."""
 
     suspend: bool = False
     """Start nothing more until this is false again. Pods that exist go on to their end, and what

@@ -1,10 +1,11 @@
 """The status of a `Workflow`: a summary for people, and the cursor of the machine's state."""
 
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
-from graflow.api.model import Id, Sha256, StatusModel, Time, ValueRef
+from graflow.api.model import AnyObject, Id, Sha256, StatusModel, Time, ValueRef
 
 MAX_MESSAGE = 8192
 _Reason = Field(default=None, max_length=100)
@@ -278,6 +279,45 @@ class Transition(StatusModel):
     """Why, in the words of the task."""
 
 
+class CheckpointStatus(StatusModel):
+    """A checkpoint of the run, from which another one can go on."""
+
+    seq: int = Field(ge=0)
+    """Its sequence number, for `spec.resumeFrom.checkpoint`."""
+
+    time: Time
+    """When it was taken."""
+
+    reason: str = Field(max_length=20)
+    """Asked: a task did. Every: `spec.checkpointEvery` did. Person: before a wait for a person.
+    End: the run has ended."""
+
+    task: Id | None = None
+    """Id of the task that asked for it, or whose result it follows."""
+
+    path: str | None = Field(default=None, max_length=1024)
+    """Label that the task gave it."""
+
+    metadata: AnyObject | None = None
+    """What the task said about it; absent if it is large."""
+
+
+class ResumedFrom(StatusModel):
+    """What a run has gone on from that did not begin anew."""
+
+    name: str = Field(max_length=253)
+    """Name of that run's Workflow."""
+
+    uid: str = Field(max_length=63)
+    """Its uid."""
+
+    checkpoint: int = Field(ge=0)
+    """Sequence number of the checkpoint, or of the state, that this run went on from."""
+
+    changes: tuple[Annotated[str, Field(max_length=1024)], ...] = Field(default=(), max_length=100)
+    """What was made different, in a sentence each."""
+
+
 class ChannelCursor(StatusModel):
     """Where the run's channel is. Written by the operator for itself."""
 
@@ -323,6 +363,10 @@ class Cursor(StatusModel):
 
     history: str | None = Field(default=None, max_length=1024)
     """Name in the store of the latest transitions; what is there names those before."""
+
+    checkpoint: str | None = Field(default=None, max_length=100)
+    """Name in the store of the newest checkpoint, as <sequence number>-<SHA-256>; what is there
+    names the one before."""
 
     channel: ChannelCursor | None = None
     """Where the run's channel is, once it was used."""
@@ -381,6 +425,12 @@ class WorkflowStatus(StatusModel):
 
     failed_group: FailedGroup | None = None
     """The group that the run failed by, if it did by one: its members, and why."""
+
+    checkpoints: tuple[CheckpointStatus, ...] = Field(default=(), max_length=10)
+    """The last 10 checkpoints, newest last. All of them are in the store."""
+
+    resumed_from: ResumedFrom | None = None
+    """What this run has gone on from, if it did not begin anew."""
 
     instance: str | None = Field(default=None, max_length=63)
     """Id of the operator installation that runs this."""

@@ -132,6 +132,13 @@ USER_FAULTS: Final = (
         at_once=True,
     ),
     Fault(
+        reasons.RESUME_REFUSED,
+        USER,
+        "The run cannot go on from where `spec.resumeFrom` says, or not with its changes.",
+        "The message names the task or the checkpoint, and the way out.",
+        at_once=True,
+    ),
+    Fault(
         reasons.CANCELLED,
         USER,
         "Somebody, or a task, asked for the run to end.",

@@ -8,6 +8,8 @@ from graflow.api.errors import InvalidWorkflow
 from graflow.api.parse import parse_workflow
 from graflow.machine.plan import AtLeast, Critical, Custom, GroupPlan, Retry, Strict, TaskPlan
 
+LONE = "tasks: [{name: a, script: x}]\n"
+
 
 def spec_of(text):
     return parse_workflow({"kind": "Workflow", "spec": yaml.safe_load(text)}).spec
@@ -184,6 +186,23 @@ def test_two_kinds_in_one_task_or_none_are_refused():
          "is neither {exact: the text of its JSON} nor {pickle: base64}"),
         ("tasks: [{name: a, script: x}]\ninput: {k: 1}\nexactInput: {k: {exact: '1'}}",
          "spec.exactInput.k", "is in spec.input too"),
+        ("tasks: [{name: load, script: x}]\nresumeFrom: {name: w, rerun: [laod]}",
+         "spec.resumeFrom.rerun[0]",
+         "task 'laod' is not in the workflow; did you mean 'load'?"),
+        ("tasks: [{name: load, script: x}]\nresumeFrom: {name: w, results: {lod: 1}}",
+         "spec.resumeFrom.results.lod",
+         "task 'lod' is not in the workflow; did you mean 'load'?"),
+        ("tasks: [{name: a, script: x}]\nresumeFrom: {name: w, set: {'true': 1}}",
+         "spec.resumeFrom.set.true", "'true' is how kubectl reads the keys y"),
+        (f"{LONE}resumeFrom: {{name: w, set: {{k: {'x' * 65_536}}}}}",
+         "spec.resumeFrom.set", "takes 65544 bytes and may take 65536"),
+        (f"{LONE}resumeFrom: {{name: w, results: {{a: {'x' * 65_536}}}}}",
+         "spec.resumeFrom.results", "takes 65544 bytes and may take 65536"),
+        (("tasks: [{name: a, script: x}]\nresumeFrom: {name: w, set: {k: 1},"
+         " exactSet: {k: {exact: '1'}}}"), "spec.resumeFrom.exactSet.k",
+         "is in spec.resumeFrom.set too"),
+        ("tasks: [{name: a, script: x}]\nresumeFrom: {name: w, exactResults: {a: {exact: '{'}}}",
+         "spec.resumeFrom.exactResults.a", "is neither {exact: the text of its JSON}"),
     ],
     ids=lambda value: value if value.startswith("spec") else "",
 )  # fmt: skip

@@ -3,7 +3,8 @@
 import pytest
 
 from graflow.api.errors import InvalidWorkflow
-from graflow.api.runnable import needs_plan, runnable, usable
+from graflow.api.inputs import changed_keys, changed_results
+from graflow.api.runnable import needs_plan, runnable, usable, warnings_about
 
 HEAD = {"apiVersion": "graflow.dev/v1alpha1", "kind": "Workflow", "metadata": {"name": "w"}}
 BUNDLE = {"name": "code-x", "sha256": "0" * 64}
@@ -90,9 +91,40 @@ def test_a_profile_that_takes_the_operators_names_is_of_no_use():
         ({"pod": {"serviceAccountName": "a/token"}}, "spec.pod.serviceAccountName"),
         ({"pod": {"imagePullSecrets": [{"name": "other/s"}]}}, "spec.pod.imagePullSecrets[0].name"),
         ({"operator": "blue/../red"}, "spec.operator"),
+        ({"resumeFrom": {"name": "../x"}}, "spec.resumeFrom.name"),
+        ({"resumeFrom": {"name": "x", "uid": "../x"}}, "spec.resumeFrom.uid"),
     ],
 )
 def test_a_name_of_another_object_is_no_way_to_somewhere_else(spec, field):
     with pytest.raises(InvalidWorkflow) as caught:
         runnable({**HEAD, "spec": {"tasks": [{"name": "a", "script": "return 1"}], **spec}})
     assert [problem.field for problem in caught.value.problems] == [field]
+
+
+def resumed(**resume):
+    spec = {"tasks": [{"name": "a", "script": "return 1"}], "resumeFrom": {"name": "w", **resume}}
+    return {**HEAD, "metadata": {"name": "w"}, "spec": spec}
+
+
+def test_a_run_goes_on_from_another_one_or_from_one_that_had_its_name():
+    with pytest.raises(InvalidWorkflow, match="'w' is this Workflow itself; choose another"):
+        runnable(resumed())
+    with pytest.raises(InvalidWorkflow, match="'w' is this Workflow itself; choose another"):
+        warnings_about(resumed())
+    assert runnable(resumed(uid="0a-1b"))[0].resume_from.uid == "0a-1b"
+
+
+def test_values_that_a_fork_changes_are_what_they_were_written_as():
+    spec = runnable(
+        resumed(
+            uid="u",
+            set={"n": 1},
+            exactSet={"x": {"exact": "1.0"}},
+            results={"a": None},
+            exactResults={},
+        )
+    )[0]
+    keys = changed_keys(spec.resume_from)
+    assert keys == {"n": {"json": 1}, "x": {"json": 1.0}}
+    assert type(keys["x"]["json"]) is float
+    assert changed_results(spec.resume_from) == {"a": {"json": None}}

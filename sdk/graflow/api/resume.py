@@ -1,0 +1,53 @@
+"""Where a run begins that goes on from another one."""
+
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import Field
+
+from graflow.api.model import PRESERVE, AnyObject, Id, ObjectName, SpecModel
+
+MAX_CHANGES = 100
+"""Most keys, results and tasks that one fork names, each for itself."""
+
+_Values: TypeAlias = Annotated[
+    dict[str, Any], Field(max_length=MAX_CHANGES, json_schema_extra={PRESERVE: True})
+]
+_ExactValues: TypeAlias = Annotated[dict[str, AnyObject], Field(max_length=MAX_CHANGES)]
+
+
+class ResumeFrom(SpecModel):
+    """The run to go on from, and what is to be different.
+
+    The new run gets copies of what it needs, so the other one may be deleted afterwards.
+    """
+
+    name: ObjectName
+    """Name of that run's Workflow, in the same namespace."""
+
+    uid: Annotated[str, Field(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] | None = (
+        None
+    )
+    """The uid of that Workflow. When not given, that of the one which has the name. With it, a run
+    whose Workflow is deleted can be named as long as its objects are in the store."""
+
+    checkpoint: int | None = Field(default=None, ge=0)
+    """Sequence number of the checkpoint to go on from, as in `status.checkpoints`. When
+    not given, the latest state of the run, which must have ended."""
+
+    set: _Values | None = None
+    """Keys of the channel that are given other values before the run goes on, with any JSON as
+    value; at most 100, and 64 KiB in all."""
+
+    exact_set: _ExactValues | None = None
+    """More such keys, written as in `spec.exactInput`. The SDK writes this."""
+
+    results: _Values | None = None
+    """Results that tasks are to have had, by id of the task, with any JSON as value; at most 100,
+    and 64 KiB in all."""
+
+    exact_results: _ExactValues | None = None
+    """More such results, written as in `spec.exactInput`. The SDK writes this."""
+
+    rerun: tuple[Id, ...] = Field(default=(), max_length=MAX_CHANGES)
+    """Ids of tasks and groups that are to run again, as if a task had jumped to each: with what
+    comes after them."""
