@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from importlib.metadata import version
 from typing import Any, Protocol, TypeAlias
 
 import aiohttp
@@ -28,6 +29,9 @@ CONNECT_TIMEOUT_S = 3.0
 LIST_CHUNK = 500
 CONNECTIONS = 64
 LEASE_CONNECTIONS = 2
+AGENT = "graflow-operator"
+"""Who an object's managedFields name, and the API server's audit log, there with the replica."""
+
 """Of the Lease alone: a thousand pods that are to be made wait for one of the others, and whoever
 stood behind them would lose it."""
 
@@ -122,10 +126,16 @@ class Cluster(Protocol):
 
 
 class ApiServer:
-    """A thin client over a pool of connections, with some of their own for the Lease."""
+    """A thin client over a pool of connections, with some of their own for the Lease.
 
-    def __init__(self, connection: Connection) -> None:
+    Args:
+        connection: Where the API server is.
+        identity: Who asks, for the API server's audit log.
+    """
+
+    def __init__(self, connection: Connection, identity: str = "") -> None:
         self._connection = connection
+        self._agent = f"{AGENT}/{version('graflow')} ({identity})"
         self._session = self._pool(CONNECTIONS)
         self._of_lease = self._pool(LEASE_CONNECTIONS)
 
@@ -281,7 +291,11 @@ class ApiServer:
             metrics.api_request(verb, kind.plural, code, time.monotonic() - began)
 
     def _headers(self, content_type: str) -> dict[str, str]:
-        headers = {"Content-Type": content_type, "Accept": "application/json"}
+        headers = {
+            "Content-Type": content_type,
+            "Accept": "application/json",
+            "User-Agent": self._agent,
+        }
         if token := self._connection.token():
             headers["Authorization"] = f"Bearer {token}"
         return headers

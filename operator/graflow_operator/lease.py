@@ -22,6 +22,9 @@ from graflow_operator.cluster_errors import (
 
 DURATION_S = 15.0
 RENEW_S = 2.0
+LOOK_S = 1.0
+"""Between two looks of a replica that does not lead: as long as a Lease that was let go waits."""
+
 TIMEOUT_S = 5.0
 """Longest time of one try to renew, well below the duration."""
 
@@ -58,6 +61,9 @@ class LeaseKeeper:
         self._seen: tuple[str, float] = ("", 0.0)
         """Version of the Lease, and when it was first seen."""
 
+        self._lasts_s = DURATION_S
+        """How long the Lease says that it is good for without being renewed."""
+
         self._leads_until = 0.0
         self.leader = ""
         """Address of whoever leads; empty when nobody is known to."""
@@ -65,6 +71,13 @@ class LeaseKeeper:
     def leads(self) -> bool:
         """Whether this replica leads now."""
         return self._clock() < self._leads_until
+
+    def pause_s(self) -> float:
+        """Return how long to wait until the next round; one comes when the Lease seen runs out."""
+        if self.leads():
+            return RENEW_S
+        left = self._seen[1] + self._lasts_s - self._clock()
+        return min(left, LOOK_S) if left > 0 else LOOK_S
 
     async def round(self) -> None:
         """Renew the Lease, or try to take it; a failure of the API server is no news of others."""
@@ -92,7 +105,8 @@ class LeaseKeeper:
             self._seen = (version, self._clock())
         if holder in ("", self._me.identity):
             return await self._take(lease)
-        if self._clock() - self._seen[1] > (spec.get("leaseDurationSeconds") or DURATION_S):
+        self._lasts_s = spec.get("leaseDurationSeconds") or DURATION_S
+        if self._clock() - self._seen[1] >= self._lasts_s:
             log.warning("lease %s: %s stopped renewing it; taking over", self._me.name, holder)
             self.leader = ""
             return await self._take(lease)
@@ -121,12 +135,22 @@ class LeaseKeeper:
         self._leads_until = 0.0
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                lease = await self._cluster.get(LEASES, self._me.namespace, self._me.name)
-                if lease.get("spec", {}).get("holderIdentity") == self._me.identity:
-                    body = self._body(lease, "")
-                    await self._cluster.replace(LEASES, self._me.namespace, self._me.name, body)
+                while not await self._let_go():
+                    pass
         except (ClusterError, TimeoutError) as error:
             log.warning("lease %s not released: %s", self._me.name, error)
+
+    async def _let_go(self) -> bool:
+        """Take our name off the Lease; False if a renewal of ours came in between."""
+        lease = await self._cluster.get(LEASES, self._me.namespace, self._me.name)
+        if lease.get("spec", {}).get("holderIdentity") != self._me.identity:
+            return True
+        body = self._body(lease, "")
+        try:
+            await self._cluster.replace(LEASES, self._me.namespace, self._me.name, body)
+        except ConflictError:
+            return False
+        return True
 
     def _body(self, lease: Object | None, holder: str) -> Object:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -18,7 +18,7 @@ from graflow_operator.cluster_errors import ClusterError
 from graflow_operator.connection import Connection
 from graflow_operator.engine import Engine
 from graflow_operator.handlers.watching import Object, Watches
-from graflow_operator.lease import RENEW_S, Candidate, LeaseKeeper
+from graflow_operator.lease import Candidate, LeaseKeeper
 from graflow_operator.master import SecretUnusableError, master_key, rotated
 from graflow_operator.notes import Notes
 from graflow_operator.parts import Parts
@@ -79,13 +79,14 @@ class Process:
         self._settings = settings
         self._connection = connection
         self._stop = asyncio.Event()
+        self._renewing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Serve until told to stop."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        cluster = ApiServer(self._connection)
+        cluster = ApiServer(self._connection, self._settings.identity)
         try:
             store = await self._store()
             await self._serve(cluster, Storage(store) if store else None)
@@ -203,15 +204,20 @@ class Process:
 
     async def _campaign(self, replica: Replica, keeper: LeaseKeeper) -> None:
         """Keep asking for the Lease; lead whenever and for as long as it is ours."""
-        renewing = asyncio.create_task(self._renew(keeper))
+        self._renewing = asyncio.create_task(self._renew(keeper))
         try:
             while not self._stop.is_set():
                 if keeper.leads():
                     await self._lead(replica, keeper)
                 await self._pause(0.1)
         finally:
-            renewing.cancel()
-            await keeper.release()
+            await self._resign(keeper)
+
+    async def _resign(self, keeper: LeaseKeeper) -> None:
+        """Renew no more, and give the Lease away if it is ours."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+        await keeper.release()
 
     @staticmethod
     async def _renew(keeper: LeaseKeeper) -> None:
@@ -221,7 +227,7 @@ class Process:
             except Exception:
                 # A replica that stopped here would be healthy, and never lead again.
                 log.exception("cannot renew the Lease; trying again")
-            await asyncio.sleep(RENEW_S)
+            await asyncio.sleep(keeper.pause_s())
 
     async def _lead(self, replica: Replica, keeper: LeaseKeeper) -> None:
         log.info("leading")
@@ -247,6 +253,8 @@ class Process:
             driving.cancel()
             await engine.close()
             replica.engine = None
+            if self._stop.is_set():
+                await self._resign(keeper)  # before the watches end: nobody need wait for that
             replica.healthy = True
             metrics.LEASE_TURNS.inc("standby")
             await watches.stop()

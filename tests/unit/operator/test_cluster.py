@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -43,7 +44,7 @@ async def server():
     app.router.add_route("*", "/{path:.*}", found.handle)
     async with TestServer(app) as running:
         connection = Connection(str(running.make_url("")).rstrip("/"), None, lambda: "t0ken", "ns")
-        found.client = ApiServer(connection)
+        found.client = ApiServer(connection, "replica-1")
         yield found
         await found.client.close()
 
@@ -164,10 +165,12 @@ async def test_an_object_nested_as_deep_as_any_may_be_does_not_hide_the_others(s
         sys.setrecursionlimit(before)
 
 
-async def test_every_request_carries_the_token(server):
+async def test_every_request_carries_the_token_and_says_which_replica_asks(server):
     server.answers.append((200, {}, {}))
     await server.client.get(LEASES, "ns", "l")
-    assert server.requests[0][0].headers["Authorization"] == "Bearer t0ken"
+    headers = server.requests[0][0].headers
+    assert headers["Authorization"] == "Bearer t0ken"
+    assert re.fullmatch(r"graflow-operator/[\d.]+ \(replica-1\)", headers["User-Agent"])
 
 
 def test_a_token_that_was_exchanged_is_read_again(tmp_path: Path):

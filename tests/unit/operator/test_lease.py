@@ -3,8 +3,8 @@
 import pytest
 
 from graflow_operator.cluster import LEASES
-from graflow_operator.cluster_errors import UnavailableError
-from graflow_operator.lease import DURATION_S, Candidate, LeaseKeeper
+from graflow_operator.cluster_errors import ConflictError, UnavailableError
+from graflow_operator.lease import DURATION_S, LOOK_S, RENEW_S, Candidate, LeaseKeeper
 from support.fakes import Client, FakeCluster
 
 
@@ -87,3 +87,28 @@ async def test_of_two_that_try_at_once_one_leads(replicas):
     assert cluster.peek(LEASES, "graflow", "lease") != lease
     await second.round()
     assert [first.leads(), second.leads()].count(True) == 1
+
+
+async def test_a_replica_looks_at_the_very_moment_when_a_lease_that_nobody_renews_runs_out(
+    replicas,
+):
+    _, clock, _, (first, second) = replicas
+    await first.round()
+    await second.round()
+    assert (first.pause_s(), second.pause_s()) == (RENEW_S, LOOK_S)
+    clock.now += DURATION_S - 0.25
+    await second.round()
+    clock.now += second.pause_s()
+    assert clock.now == 100.0 + DURATION_S
+    await second.round()
+    assert second.leads()
+
+
+async def test_a_lease_is_let_go_though_a_renewal_was_still_on_its_way(replicas):
+    _, _, (client, _), (first, second) = replicas
+    await first.round()
+    await second.round()
+    client.faults.append(("replace", "leases", "before", ConflictError("a renewal was first")))
+    await first.release()
+    await second.round()
+    assert second.leads()
