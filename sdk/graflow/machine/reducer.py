@@ -55,7 +55,7 @@ def fold(plan: Plan, state: State, event: Event) -> bool:
     step = Fold(plan, state, event.at)
     if not _apply(step, event):
         return False
-    _settle(step)
+    settle(step)
     state.seq = step.seq
     return True
 
@@ -190,7 +190,7 @@ def _wake(step: Fold) -> bool:
     return bool(ready)
 
 
-def _settle(step: Fold) -> None:
+def settle(step: Fold) -> None:
     """Apply the joint rules until none of them has anything left to do."""
     candidates, unsettled = step.candidates, step.unsettled
     while (candidates or unsettled) and not step.state.phase.ended:
