@@ -10,7 +10,6 @@ import logging
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 
 from graflow.api import names
 from graflow.api.errors import InvalidWorkflow
@@ -22,10 +21,21 @@ from graflow.machine.commands import WakeAt
 from graflow.machine.due import due
 from graflow.machine.state import Activation, Error, RunPhase, State
 from graflow.store import StoreError
-from graflow_operator import folding, metrics, orders, program, statuses, turns
+from graflow_operator import (
+    checkpoints,
+    folding,
+    mail,
+    metrics,
+    orders,
+    program,
+    statuses,
+    turns,
+)
 from graflow_operator.bundles import Bundle, BundleUnusableError
 from graflow_operator.census import Standing
 from graflow_operator.channel import Hold, RunChannel
+from graflow_operator.checkpoint import Wish
+from graflow_operator.checkpoints import Checkpoints
 from graflow_operator.claimants import Claimants
 from graflow_operator.cluster import PODS, Object
 from graflow_operator.cluster_errors import ClusterError, NotFoundError, TooManyError
@@ -43,11 +53,8 @@ from graflow_operator.letters import (
     Json,
     Letter,
     NotYetError,
-    ProfileAwaited,
-    ProfileFound,
-    Refused,
     Report,
-    Unstartable,
+    Save,
 )
 from graflow_operator.objects import is_leaving
 from graflow_operator.parts import Parts
@@ -58,9 +65,8 @@ from graflow_operator.record import News, Record
 from graflow_operator.refs import AttemptRef, RunRef, is_pod_of
 from graflow_operator.refusals import Refusals
 from graflow_operator.snapshot import Snapshot, UnreadableSnapshotError
-from graflow_operator.storage import Storage
-from graflow_operator.sweep import leave_mark
-from graflow_operator.verdicts import Failed, Succeeded, given_up, unstartable
+from graflow_operator.sweep import RunMark
+from graflow_operator.verdicts import Failed, Succeeded, given_up
 
 PAUSE_S = 0.5
 MOST_PAUSE_S = 30.0
@@ -92,6 +98,8 @@ class Actor:
             lambda: self.channel.values,
         )
         self._record = Record(parts, workflow, self._dispatch)
+        self._mark = RunMark(parts, self.run, self._dispatch)
+        self._checkpoints = Checkpoints(parts, self.run)
         self._code = Code(parts, self.run.namespace)
         self._refused = Refusals(parts.settings.configuration_s)
         self.created = created = workflow["metadata"].get("creationTimestamp") or ""
@@ -111,9 +119,6 @@ class Actor:
 
         self._store_away: Error | None = None
         """Why nothing can be committed, while the store does not answer."""
-
-        self._marked = False
-        """Whether the store has the run's mark."""
 
         self.done = False
         """Whether nothing is left to do for this run."""
@@ -187,6 +192,24 @@ class Actor:
             log = await self._hands.last_lines(attempt)
         return await self._desk.report(attempt, claim, report, log)
 
+    async def save(
+        self, attempt: AttemptRef, claim: str, number: tuple[int, int], wish: Wish
+    ) -> Json:
+        """Take a checkpoint of the run as it is; returns when that is committed.
+
+        Args:
+            attempt: Whose call it is.
+            claim: Its claim.
+            number: Stream, and number of the call in it.
+            wish: What is asked for.
+
+        Raises:
+            FencedError: If the caller does not hold the attempt any more.
+            NotYetError: If that is not known yet.
+        """
+        self.holder(attempt, claim)
+        return await self._desk.save(attempt, claim, number, wish)
+
     def reports(self, attempt: AttemptRef, ran: str) -> None:
         """Take note that a report has come, and of what its sender says of its time."""
         self._laps.reported(attempt, ran)
@@ -248,6 +271,7 @@ class Actor:
         except SupersededError as error:
             log.warning("%s: %s; reading it again", self.run, error)
             self._program, self._listed = None, None
+            self._checkpoints.forget()
             self._record = Record(self.parts, error.workflow, self._dispatch)
         except NotFoundError:
             log.info("%s: the Workflow is gone", self.run)
@@ -321,21 +345,9 @@ class Actor:
         # Only now may runners be answered: before, nothing is known of their attempts.
         self._program, self._generation = found, self._record.generation
         self._fatal = None
-        self._leave_mark(ended=ended)
+        self._mark.leave(ended=ended)
         self.ring()
         return True
-
-    def _leave_mark(self, *, ended: bool) -> None:
-        """Have the run's mark left in the store, until it is there: without it nobody sweeps."""
-        storage = self.parts.storage
-        if self._marked or ended or storage is None or not self.parts.cluster_id:
-            return
-
-        async def leave(storage: Storage) -> None:
-            await leave_mark(self.parts, storage, self.run)
-            self._marked = True
-
-        self._dispatch.send(("mark", self.run.uid), partial(leave, storage))
 
     async def _refuse(self, reason: str, problems: Iterable[Problem]) -> None:
         """Leave a run alone that cannot begin."""
@@ -389,15 +401,22 @@ class Actor:
         fatal = self._fatal or self._code.unusable
         draft.about_the_run(RunFacts(not self._code.is_needed(found), fatal))
         draft.about_pods()
-        answers = [(letter, self._fold(draft, letter)) for letter in letters]
+        answers = [(letter, mail.folded(draft, letter, self._refused, now)) for letter in letters]
         for attempt, why in self._refused.overdue(now).items():
             draft.judged(attempt, given_up(why))
         after = self._with_holds(found, draft.snapshot(before, self.book.living()), now)
         news = self._news(found, after, now)
+        kept = [letter for letter, error in answers if error is None]
+        cut = checkpoints.due(found.spec, before, after, draft, kept)
         async with self.channel.turn:
             part = await self.channel.part(after.state, moved=after.differs_from(before))
-            if await self._record.commit(found.plan, before, after, news, self.book.facts, part):
+            taken = await self._checkpoints.take(
+                cut, found, after, self.channel.state, self._record.cursor
+            )
+            facts = self.book.facts
+            if await self._record.commit(found.plan, before, after, news, facts, part, taken):
                 self._store_away = None
+            self._checkpoints.committed(taken)
             self._snapshot = after
             self.channel.committed(part, after.state.phase)
         for outcome, reason in draft.ended:
@@ -405,25 +424,6 @@ class Actor:
         for letter, error in answers:
             self._answer(found, letter, error)
         self._act(found, now)
-
-    def _fold(self, draft: Draft, letter: Letter) -> Exception | None:
-        """Fold a letter; return why its sender is to be turned away, if it is."""
-        match letter:
-            case Refused(attempt=attempt, error=error, after_s=after_s):
-                self._refused.add(attempt, error, self.parts.clock(), after_s)
-            case ProfileAwaited(attempt=attempt, error=error):
-                self._refused.await_profile(attempt, error, self.parts.clock())
-            case ProfileFound(attempt=attempt):
-                self._refused.profile_found(attempt)
-            case Unstartable(attempt=attempt, error=error):
-                draft.judged(attempt, unstartable(error))
-            case Claim():
-                return draft.claimed(letter)
-            case Report():
-                return draft.reported(letter)
-            case _:
-                draft.judged(letter.attempt, letter.verdict, letter.log)
-        return None
 
     def _with_holds(self, found: Program, after: Snapshot, now: float) -> Snapshot:
         """Decide which of the attempts that are due may start with this commit."""
@@ -461,6 +461,8 @@ class Actor:
     def _answer(self, found: Program, letter: Letter, error: Exception | None) -> None:
         """Tell a letter's sender what is committed now."""
         order = None
+        if isinstance(letter, Save) and error is None:
+            order = self._checkpoints.answer(letter)
         if isinstance(letter, Claim) and error is None:
             activation = self._snapshot.state.activations.get(letter.attempt.activation)
             if activation is None or activation.claim != letter.claim:
@@ -476,7 +478,7 @@ class Actor:
         """Do what follows from what is committed, and arrange to be woken."""
         state = self._snapshot.state
         self._hands.act(found, self._snapshot, self._refused.waiting(now), now)
-        self._leave_mark(ended=state.phase.ended)
+        self._mark.leave(ended=state.phase.ended)
         self.done = state.phase.ended and not self._hands.left()
         wakes = [c.at for c in due(found.plan, state) if isinstance(c, WakeAt)]
         limit = found.spec.active_deadline_seconds

@@ -161,6 +161,11 @@ class RunChannel:
         return state.holds(key, owner)
 
     @property
+    def state(self) -> State:
+        """The channel as committed; while `turn` is held nobody changes it."""
+        return self._state
+
+    @property
     def values(self) -> Values:
         """What is committed, for what follows from a commit of the run."""
         return Values(self._state, self._parts.clock())

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Callable
 
+from graflow.ledger.state import Caller
+from graflow_operator.checkpoint import Wish
 from graflow_operator.laps import Laps
-from graflow_operator.letters import Claim, Json, Judged, Letter, NotYetError, Report
+from graflow_operator.letters import Claim, Json, Judged, Letter, NotYetError, Report, Save
 from graflow_operator.refs import AttemptRef
 from graflow_operator.verdicts import Failed, Succeeded
 
@@ -36,7 +38,14 @@ class Desk:
         """Tell how an attempt ended, and what it printed last; returns when that is committed."""
         return await self._ask(Report(attempt, claim, report, log, _future()))
 
-    async def _ask(self, letter: Claim | Report) -> Json:
+    async def save(
+        self, attempt: AttemptRef, claim: str, number: tuple[int, int], wish: Wish
+    ) -> Json:
+        """Ask for a checkpoint; returns when it is committed."""
+        by = Caller(attempt.activation, attempt.attempt, number[0])
+        return await self._ask(Save(attempt, claim, by, number[1], wish, _future()))
+
+    async def _ask(self, letter: Claim | Report | Save) -> Json:
         if self._closed is not None:
             raise self._closed
         self.deliver(letter)
@@ -53,7 +62,7 @@ class Desk:
 
     def answer(self, letter: Letter, error: Exception | None, order: Json | None) -> None:
         """Tell a letter's sender, if it waits, what is committed now."""
-        if isinstance(letter, Claim | Report) and not letter.answer.done():
+        if isinstance(letter, Claim | Report | Save) and not letter.answer.done():
             if error is not None:
                 letter.answer.set_exception(error)
             else:

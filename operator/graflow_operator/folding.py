@@ -20,8 +20,9 @@ from graflow.machine.reducer import fold
 from graflow.machine.state import Activation, Error, Phase, RunPhase, State, Transition
 from graflow_operator import group_policy, takings, verdicts
 from graflow_operator.bundles import Bundle
+from graflow_operator.checkpoint import Label, Reason
 from graflow_operator.facts import PodFact
-from graflow_operator.letters import Claim, FencedError, NotYetError, Report
+from graflow_operator.letters import Claim, FencedError, NotYetError, Report, Save
 from graflow_operator.program import Program, wrong_python
 from graflow_operator.refs import AttemptRef
 from graflow_operator.snapshot import Snapshot
@@ -85,6 +86,9 @@ class Draft:
         self.state = before.state
         self.ended: list[tuple[str, str]] = []
         """Attempts that have ended by the facts folded so far: outcome and reason."""
+
+        self.wishes: list[Label] = []
+        """Checkpoints that tasks have asked for by the reports folded so far."""
 
         self.history = before.history
         self.transitions: list[Transition] = []
@@ -152,6 +156,15 @@ class Draft:
         self._reported[attempt] = letter.claim
         return None
 
+    def saved(self, letter: Save) -> Exception | None:
+        """Return why a runner cannot have a checkpoint, if it does not hold its attempt."""
+        activation = self._current(letter.attempt)
+        if activation is None:
+            return absent(self.state, letter.attempt)
+        if activation.claim != letter.claim:
+            return FencedError(f"another runner holds attempt {letter.attempt}")
+        return None
+
     def _explained(
         self, attempt: AttemptRef, activation: Activation, report: Succeeded | Failed
     ) -> Verdict | None:
@@ -181,8 +194,10 @@ class Draft:
         if isinstance(verdict, Succeeded) and verdict.directives:
             verdict = self._objected(attempt, verdict)
         match verdict:
-            case Succeeded(value=value, directives=directives):
+            case Succeeded(value=value, directives=directives, wish=wish):
                 self._fold(AttemptSucceeded(*pair, value, self._now, directives))
+                if activation is not None and wish is not None:
+                    self.wishes.append(Label(Reason.ASKED, activation.node, wish))
             case Failed(error=error, spends=spends):
                 if activation:
                     error = group_policy.verdict(self._program, self.state, activation, error)

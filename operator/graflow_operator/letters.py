@@ -4,7 +4,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from graflow.ledger.state import Caller
 from graflow.machine.state import Error
+from graflow_operator.checkpoint import Wish
 from graflow_operator.refs import AttemptRef
 from graflow_operator.verdicts import Failed, Succeeded, Verdict
 
@@ -41,6 +43,22 @@ class Report:
     log: str
     """The last that the attempt printed, where that is of use and known."""
 
+    answer: asyncio.Future[Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """A runner asks for a checkpoint of the run as it is."""
+
+    attempt: AttemptRef
+    claim: str
+    by: Caller
+    """The process that asks."""
+
+    number: int
+    """Of the call; each process counts up."""
+
+    wish: Wish
     answer: asyncio.Future[Json]
 
 
@@ -87,4 +105,6 @@ class Unstartable:
     error: Error
 
 
-Letter: TypeAlias = Claim | Report | Judged | Refused | ProfileAwaited | ProfileFound | Unstartable
+Letter: TypeAlias = (
+    Claim | Report | Save | Judged | Refused | ProfileAwaited | ProfileFound | Unstartable
+)

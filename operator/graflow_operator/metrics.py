@@ -148,6 +148,7 @@ ROUTE = Label(
         "report": "a runner tells how user code ended",
         "results": "a runner asks for results",
         "channel": "a runner uses the channel; waits for locks included",
+        "checkpoint": "a runner asks for a checkpoint",
         "blob": "a runner asks where a large value goes",
         "bundle": "a runner gets the code",
         "user": "a client reads large values",

@@ -11,6 +11,7 @@ from typing import Any
 from graflow.machine import reasons
 from graflow.machine.state import Error
 from graflow_operator import keys, strictjson
+from graflow_operator.checkpoint import BadWishError, Wish, wish_of
 from graflow_operator.refs import AttemptRef
 from graflow_operator.verdicts import Failed
 
@@ -32,6 +33,8 @@ class Returned:
 
     value: object
     directives: Sequence[object] = ()
+    wish: Wish | None = None
+    """A checkpoint that it asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ def _outcome(document: dict[str, Any]) -> Outcome | None:
         if stored is None:
             return Outcome(report_of(report))
         value = Stored(str(stored["sha256"]), int(stored["size"]), str(stored["encoding"]))
-        return Outcome(Returned(None, _directives(report)), value)
+        return Outcome(Returned(None, _directives(report), _wish(report)), value)
     except (AttributeError, BadReportError, KeyError, TypeError, ValueError):
         return None
 
@@ -102,7 +105,7 @@ def report_of(body: object) -> Returned | Failed:
         case "Succeeded":
             if "value" not in body:
                 raise BadReportError("a report of success has a field `value`")
-            return Returned(body["value"], _directives(body))
+            return Returned(body["value"], _directives(body), _wish(body))
         case "Failed":
             return Failed(_error(body.get("error")))
         case other:
@@ -114,6 +117,14 @@ def _directives(body: Mapping[str, Any]) -> Sequence[object]:
     if not isinstance(found, list | tuple):
         raise BadReportError("field `directives` of a report is a list")
     return found
+
+
+def _wish(body: Mapping[str, Any]) -> Wish | None:
+    found = body.get("checkpoint")
+    try:
+        return None if found is None else wish_of(found)
+    except BadWishError as error:
+        raise BadReportError(str(error)) from error
 
 
 def _error(body: object) -> Error:

@@ -14,6 +14,7 @@ from graflow.machine.check import Problem
 from graflow.machine.plan import Plan
 from graflow.machine.state import Error
 from graflow_operator import census, metrics, snapshot, statuses, telling
+from graflow_operator.checkpoints import Taken
 from graflow_operator.cluster import Object
 from graflow_operator.cluster_errors import ClusterError, InvalidError
 from graflow_operator.commits import Commits, SupersededError
@@ -112,11 +113,13 @@ class Record:
         news: News,
         facts: Mapping[AttemptRef, PodFact],
         channel: Object | None = None,
+        taken: Taken | None = None,
     ) -> bool:
         """Make what has changed durable, and return whether anything was written.
 
         News for people alone waits for company, for a while. `channel` is what the cursor is to
-        say of the run's channel.
+        say of the run's channel;
+        `taken` is the checkpoint that this commit makes true.
 
         Raises:
             SupersededError: If somebody else moved the run on.
@@ -126,10 +129,11 @@ class Record:
         now = self._parts.clock()
         moved = after.differs_from(before)
         old = self._commits.cursor
-        written = moved or channel != self.channel
+        written = moved or channel != self.channel or taken is not None
         if not written and not self._is_soft_due(now, changed=news != self._told):
             return False
-        cursor = await self._cursor(after, channel) if written or old is None else old
+        cursor = await self._cursor(after, channel, taken) if written or old is None else old
+        kept = self._kept(taken)
         notes = statuses.pod_notes(facts, news.waits)
         about = statuses.About(self.generation, self._parts.settings.instance)
         status = statuses.status(
@@ -140,9 +144,9 @@ class Record:
             self._previous,
             notes,
             now=now,
-            room=STATUS_BYTES - size_of(cursor),
+            room=STATUS_BYTES - size_of({**kept, "cursor": cursor}),
         )
-        await self._write({**status.manifest(), "cursor": cursor})
+        await self._write({**status.manifest(), **kept, "cursor": cursor})
         self._previous = status.model_copy(update={"cursor": Cursor(seq=cursor["seq"])})
         self._told, self.soft_at = news, 0.0
         self.standing = census.standing(
@@ -163,7 +167,22 @@ class Record:
         found: Object | None = (self._commits.cursor or {}).get("channel")
         return found
 
-    async def _cursor(self, after: Snapshot, channel: Object | None) -> Object:
+    @property
+    def cursor(self) -> Object:
+        """The committed cursor; empty before the first commit."""
+        return self._commits.cursor or {}
+
+    def _kept(self, taken: Taken | None) -> Object:
+        """Return what a status goes on to say: of checkpoints, and where the run has come from."""
+        before = self._commits.status
+        kept: Object = {
+            name: before[name] for name in ("resumedFrom", "checkpoints") if name in before
+        }
+        if taken is not None:
+            kept["checkpoints"] = taken.shown(before.get("checkpoints", ()))
+        return kept
+
+    async def _cursor(self, after: Snapshot, channel: Object | None, taken: Taken | None) -> Object:
         """Put the state where it belongs; return the cursor that names it, channel and history."""
         beside = len((channel or {}).get("state", ""))
         packed = snapshot.pack(after)
@@ -171,10 +190,14 @@ class Record:
             # What is remembered for people alone must not be what a run fails by.
             packed = snapshot.pack(replace(after, history=NO_ATTEMPTS))
         cursor = await self._commits.place(packed, beside)
-        history = (self._commits.cursor or {}).get("history")
+        history, saved = self.cursor.get("history"), self.cursor.get("checkpoint")
         if self._history is not None and after.decided:
             history = await self._history.extended(history, after.state.seq, after.decided)
-        parts = {"channel": channel, "history": history}
+        parts = {
+            "channel": channel,
+            "history": history,
+            "checkpoint": taken.name if taken else saved,
+        }
         return cursor | {name: part for name, part in parts.items() if part is not None}
 
     async def _write(self, status: Object) -> None:

@@ -58,7 +58,7 @@ async def with_value(
         words = "; ".join(sentence(problem) for problem in error.problems)
         return invalid(words[:MOST_WORDS])
     directives = [await _directive(one, storage, keys) for one in wanted]
-    return Succeeded(value, tuple(directives))
+    return Succeeded(value, tuple(directives), told.wish)
 
 
 async def _directive(spec: DirectiveSpec, storage: Storage | None, keys: RunKeys) -> Directive:

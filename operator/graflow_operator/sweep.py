@@ -16,6 +16,7 @@ from graflow.store import ObjectMissingError, StoreError, StoreRefusedError
 from graflow.store.keys import MARKS, RunKeys, mark_of
 from graflow_operator.cluster import NAMESPACES, WORKFLOWS, Cluster
 from graflow_operator.cluster_errors import ClusterError, ForbiddenError, NotFoundError
+from graflow_operator.dispatch import Dispatch
 from graflow_operator.keeping import DeletedRuns
 from graflow_operator.parts import Parts
 from graflow_operator.refs import RunRef
@@ -145,7 +146,30 @@ class Sweep:
         log.info("%s deleted, with %d objects, of a run that is gone", run.prefix, len(keys))
 
 
-async def leave_mark(parts: Parts, storage: Storage, run: RunRef) -> None:
-    """Leave a run's mark in the store."""
-    key = parts.store_keys(run).mark(parts.mark_owner)
-    await storage.put(key, json.dumps({"name": run.name}).encode())
+class RunMark:
+    """The mark of one run, in the store until it is swept: without it nobody sweeps."""
+
+    def __init__(self, parts: Parts, run: RunRef, dispatch: Dispatch) -> None:
+        self._parts = parts
+        self._run = run
+        self._dispatch = dispatch
+        self._left = parts.storage is None or not parts.cluster_id
+        """Whether it is there, or nobody would look at it."""
+
+    def leave(self, *, ended: bool) -> None:
+        """Have it left in time, unless it is there."""
+        if not (self._left or ended):
+            self._dispatch.send(("mark", self._run.uid), self.put)
+
+    async def put(self) -> None:
+        """Leave it now, unless it is there.
+
+        Raises:
+            StoreError: If the store does not take it.
+        """
+        parts = self._parts
+        if self._left or parts.storage is None:
+            return
+        key = parts.store_keys(self._run).mark(parts.mark_owner)
+        await parts.storage.put(key, json.dumps({"name": self._run.name}).encode())
+        self._left = True

@@ -9,6 +9,7 @@ from graflow.machine.directives import Directive
 from graflow.machine.faults import FaultKind
 from graflow.machine.state import Error
 from graflow_operator import strictjson, takings
+from graflow_operator.checkpoint import Wish
 from graflow_operator.facts import Ended, Taken
 
 EXIT_BAD_ENVIRONMENT = 64
@@ -37,6 +38,9 @@ class Succeeded:
     value: Any
     directives: tuple[Directive, ...] = ()
     """What it decided while it ran, in the order in which it asked."""
+
+    wish: Wish | None = None
+    """A checkpoint that it asked for, of the run as it is once this is recorded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from graflow_operator import channel_values, metrics, orders, values
 from graflow_operator.server.errors import bad, not_yet
 from graflow_operator.server.replica import replica_of
 from graflow_operator.server.runner_api import Caller as Runner
-from graflow_operator.server.runner_api import addressed, caller_of, object_in
+from graflow_operator.server.runner_api import addressed, caller_of, object_in, whole
 
 ROUTES = web.RouteTableDef()
 WAIT_S = 5.0
@@ -25,7 +25,6 @@ WAIT_S = 5.0
 
 READS = ("get", "exists", "keys", "wait")
 CHANGES = ("set", "delete", "clear", "append", "prepend", "add", "lock", "unlock")
-MAX_NUMBER = 2**63
 Json = dict[str, Any]
 
 
@@ -54,7 +53,7 @@ async def channel(request: web.Request) -> web.Response:
 async def _changed(request: web.Request, runner: Runner, body: Json) -> Json:
     parts = replica_of(request).parts
     runner.actor.holder(runner.attempt, runner.claim)
-    stream, number = _number(body, "stream"), _number(body, "n")
+    stream, number = whole(body, "stream"), whole(body, "n")
     settled = await channel_values.settled(body, parts.storage, parts.store_keys(runner.run))
     op = wire.op_of(settled, channel_values.check)
     answer = await runner.actor.channel.ask(runner.attempt, runner.claim, (stream, number), op)
@@ -68,8 +67,8 @@ async def _read(runner: Runner, body: Json) -> Json:
         return {"answer": {"json": state.keys(now)}}
     key = wire.key_in(body)
     if body["op"] == "wait":
-        by = Caller(attempt.activation, attempt.attempt, _number(body, "stream"))
-        owner = Owner(by, _number(body, "ticket"))
+        by = Caller(attempt.activation, attempt.attempt, whole(body, "stream"))
+        owner = Owner(by, whole(body, "ticket"))
         held = await found.wait(attempt, claim, key, owner, _within(body))
         return {"answer": {"json": held}}
     if (result := _named_result(runner, key)) is not None:
@@ -96,10 +95,3 @@ def _within(body: Json) -> float:
     if isinstance(within, bool) or not isinstance(within, int | float) or not within >= 0:
         raise bad("field `within` is a number of seconds")
     return min(within, WAIT_S)
-
-
-def _number(body: Json, field: str) -> int:
-    number = body.get(field)
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < MAX_NUMBER:
-        raise bad(f"field `{field}` is a whole number")
-    return number

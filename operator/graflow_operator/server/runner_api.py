@@ -15,6 +15,7 @@ from graflow.machine.results import visible_names
 from graflow.store import StoreError
 from graflow_operator import keys, orders, outcomes, reports, strictjson, values
 from graflow_operator.actor import Actor
+from graflow_operator.checkpoint import BadWishError, wish_of
 from graflow_operator.claimants import addresses
 from graflow_operator.cluster import PODS, Object
 from graflow_operator.cluster_errors import NotFoundError
@@ -34,6 +35,7 @@ ADDRESS_S = 2.0
 """Longest wait for the kubelet to tell a pod's address."""
 
 MAX_NAMES = 1000
+MAX_NUMBER = 2**63
 MAX_CLAIM_BYTES = 16 << 10
 """Whoever claims may be anybody until the body is read."""
 
@@ -222,6 +224,27 @@ async def blob(request: web.Request) -> web.Response:
     return web.json_response({"url": urls.get("url"), "stored": False})
 
 
+@ROUTES.post(f"{names.RUNNER_PREFIX}/checkpoint")
+async def checkpoint(request: web.Request) -> web.Response:
+    """Take a checkpoint of the run as it is; answered when it is committed."""
+    replica, caller = replica_of(request), await caller_of(request)
+    body = object_in(caller.body)
+    number = whole(body, "stream"), whole(body, "n")
+    try:
+        wish = wish_of(body)
+    except BadWishError as error:
+        raise bad(str(error)) from error
+    caller.actor.holder(caller.attempt, caller.claim)
+    if replica.parts.storage is None:
+        raise Refusal(
+            HTTPStatus.CONFLICT,
+            "StoreRequired",
+            "a checkpoint needs a store, and the operator has none; configure one"
+            " (GRAFLOW_STORE_BUCKET)",
+        )
+    return web.json_response(await caller.actor.save(caller.attempt, caller.claim, number, wish))
+
+
 @ROUTES.get(f"{names.RUNNER_PREFIX}/bundle/{{sha256}}")
 async def bundle(request: web.Request) -> web.Response:
     """Return the run's code."""
@@ -281,6 +304,14 @@ def object_in(body: bytes) -> Json:
     if not isinstance(found, dict):
         raise bad("the body is a JSON object")
     return found
+
+
+def whole(body: Json, field: str) -> int:
+    """Return a number that a call is told apart by."""
+    value = body.get(field)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < MAX_NUMBER:
+        raise bad(f"field `{field}` is a whole number below 2**63")
+    return value
 
 
 def _text(body: Json, field: str) -> str:
