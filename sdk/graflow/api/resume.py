@@ -31,8 +31,8 @@ class ResumeFrom(SpecModel):
     whose Workflow is deleted can be named as long as its objects are in the store."""
 
     checkpoint: int | None = Field(default=None, ge=0)
-    """Sequence number of the checkpoint to go on from, as in `status.checkpoints`. When
-    not given, the latest state of the run, which must have ended."""
+    """Sequence number of the checkpoint to go on from, as `graflow checkpoints NAME`
+    lists them. When not given, the latest state of the run, which must have ended."""
 
     set: _Values | None = None
     """Keys of the channel that are given other values before the run goes on, with any JSON as

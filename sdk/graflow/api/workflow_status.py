@@ -283,7 +283,7 @@ class CheckpointStatus(StatusModel):
     """A checkpoint of the run, from which another one can go on."""
 
     seq: int = Field(ge=0)
-    """Its sequence number, for `spec.resumeFrom.checkpoint`."""
+    """Its sequence number, for `graflow fork NAME --at`."""
 
     time: Time
     """When it was taken."""
@@ -299,7 +299,8 @@ class CheckpointStatus(StatusModel):
     """Label that the task gave it."""
 
     metadata: AnyObject | None = None
-    """What the task said about it; absent if it is large."""
+    """What the task said about it; absent if it is large, `graflow checkpoints --all -o json`
+    has it."""
 
 
 class ResumedFrom(StatusModel):
@@ -427,7 +428,8 @@ class WorkflowStatus(StatusModel):
     """The group that the run failed by, if it did by one: its members, and why."""
 
     checkpoints: tuple[CheckpointStatus, ...] = Field(default=(), max_length=10)
-    """The last 10 checkpoints, newest last. All of them are in the store."""
+    """The last 10 checkpoints, newest last. All of them are in the store, and `graflow
+    checkpoints NAME --all` shows them."""
 
     resumed_from: ResumedFrom | None = None
     """What this run has gone on from, if it did not begin anew."""

@@ -1,5 +1,6 @@
 """Options that several commands have."""
 
+import json
 import re
 from collections.abc import Callable
 from functools import wraps
@@ -39,6 +40,43 @@ class Duration(click.ParamType[int]):
         if not self._least <= seconds <= LONGEST_S:
             self.fail(f"{value!r} is not between {self._least} s and {LONGEST_S} s", param, ctx)
         return seconds
+
+
+class Value(click.ParamType[tuple[str, object]]):
+    """A name and a value: JSON where it can be read as that, and text otherwise."""
+
+    name = "value"
+
+    def __init__(self, form: str) -> None:
+        """Take what it looks like, for people."""
+        self._form = form
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return what it looks like."""
+        del param, ctx
+        return self._form
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's own signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[str, object]:
+        """Return both."""
+        if isinstance(value, tuple):  # click converts twice
+            return value
+        name, equals, text = str(value).partition("=")
+        if not name or not equals:
+            self.fail(f"{value!r} is not of the form {self._form}", param, ctx)
+        try:
+            return name, json.loads(text, parse_constant=_refused)
+        except (ValueError, RecursionError):
+            return name, text
+
+
+def _refused(constant: str) -> object:
+    """Say that NaN and Infinity, which Python reads, are no JSON."""
+    raise ValueError(constant)
 
 
 def file_argument(command: Command) -> Command:

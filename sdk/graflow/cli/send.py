@@ -88,7 +88,7 @@ def submit(  # noqa: PLR0913 - one parameter for each option
     from graflow.cluster.submit import Target  # noqa: PLC0415
 
     if dry_run:
-        tell_parcel(_compiled(file, args, options))
+        tell_parcel(compiled(file, args, options))
         return
     stdout = sys.stdout
 
@@ -132,9 +132,9 @@ def compile_(
 
     from graflow.cli.progress import tell_files  # noqa: PLC0415
 
-    compiled = _compiled(file, args, options)
-    tell_files(compiled)
-    documents = [compiled.bundle.resource(), compiled.workflow]
+    made = compiled(file, args, options)
+    tell_files(made)
+    documents = [made.bundle.resource(), made.workflow]
     if namespace:
         for document in documents:
             document["metadata"]["namespace"] = namespace
@@ -161,7 +161,7 @@ def captured(
         run_file(file, args, host, failed=Exit.INVALID)
 
 
-def _compiled(file: Path, args: tuple[str, ...], options: "Options") -> "Compiled":
+def compiled(file: Path, args: tuple[str, ...], options: "Options") -> "Compiled":
     """Compile a program while it stands at its first execute()."""
     from graflow.compile.program import compile_program  # noqa: PLC0415
 

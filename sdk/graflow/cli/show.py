@@ -1,5 +1,6 @@
 """Tables of runs and their tasks, for people."""
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -9,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from graflow.api.workflow_status import (
+    CheckpointStatus,
     TaskStatus,
     Transition,
     Waiting,
@@ -42,6 +44,8 @@ def show_status(
         ("Reason", Text(status.reason or "")),
         ("Progress", Text(status.progress or "")),
         ("Started", Text(_started(status, now))),
+        ("Goes on", Text(_goes_on(status))),
+        ("Saved", Text(_saved(status))),
     ]
     for title, text in head:
         if text:
@@ -90,6 +94,34 @@ def show_transitions(moves: Sequence[Transition]) -> None:
     _print(out, _moves(moves))
     if (missing := moves[0].sequence - 1) > 0:
         click.echo(f"{missing} before these are not known; with a store, all are kept", err=True)
+
+
+def show_checkpoints(found: Iterable[CheckpointStatus]) -> None:
+    """Print one line for each checkpoint."""
+    shown = table(["SEQ", "TAKEN", "BECAUSE", "TASK", "LABEL", "METADATA"])
+    for one in found:
+        metadata = json.dumps(one.metadata, ensure_ascii=False) if one.metadata else ""
+        row = (str(one.seq), one.time, one.reason, one.task or "", one.path or "", metadata)
+        shown.add_row(*(Text(" ".join(cell.split())) for cell in row))
+    _print(console(), shown)
+
+
+def _goes_on(status: WorkflowStatus) -> str:
+    """Return where a run comes from that did not begin anew, and with which changes."""
+    source = status.resumed_from
+    if source is None:
+        return ""
+    changes = f": {'; '.join(source.changes)}" if source.changes else ""
+    return f"from checkpoint {source.checkpoint} of {source.name}{changes}"
+
+
+def _saved(status: WorkflowStatus) -> str:
+    """Return which checkpoint is the newest."""
+    if not status.checkpoints:
+        return ""
+    newest = status.checkpoints[-1]
+    by = f" by {newest.task}" if newest.task else ""
+    return f"checkpoint {newest.seq}, {newest.time} ({newest.reason}{by})"
 
 
 def show_list(workflows: Iterable[Object], *, now: datetime) -> None:

@@ -1,15 +1,18 @@
 """One run on a cluster, seen from this machine."""
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from graflow.api.bundle import BundleDamagedError
 from graflow.api.errors import InvalidWorkflow
-from graflow.api.workflow_status import Transition, WorkflowStatus
-from graflow.cluster import history, kept, logs
+from graflow.api.workflow_status import CheckpointStatus, Transition, WorkflowStatus
+from graflow.cluster import checkpoints, history, kept, logs
+from graflow.cluster.creation import create, numbered
 from graflow.cluster.errors import (
     NotFinishedError,
     NotFoundError,
@@ -17,11 +20,14 @@ from graflow.cluster.errors import (
     WaitTimeoutError,
 )
 from graflow.cluster.failures import failure, is_over
+from graflow.cluster.forks import Changes, Fork, checked_at, forked, resumed
 from graflow.cluster.handout import Handout
 from graflow.cluster.plans import plan_in
 from graflow.cluster.values import Values
 from graflow.cluster.why import Seen, Why, why
 from graflow.cluster.workflows import Object, Workflows
+from graflow.compile.program import Options, compile_program
+from graflow.dsl.workflow import WorkflowContext
 from graflow.exceptions import GraflowError
 
 Progress = Callable[[WorkflowStatus], None]
@@ -183,6 +189,115 @@ class Run:
                     raise
                 status = self.status()
         return status.transitions
+
+    def checkpoints(self, *, newest: bool = False) -> tuple[CheckpointStatus, ...]:
+        """Return the checkpoints of the run, the oldest first.
+
+        Args:
+            newest: Only the last ten, which its status shows.
+
+        Raises:
+            ClusterError: If that cannot be known.
+        """
+        status = self.status()
+        named = status.cursor.checkpoint if status.cursor else None
+        return status.checkpoints if newest or not named else checkpoints.all_of(self.handout)
+
+    def resume(self, *, name: str | None = None) -> "Run":
+        """Go on where the run has ended that failed or was cancelled, and return what goes on.
+
+        It is another run. What had succeeded does not run again; what had not begins anew.
+
+        Args:
+            name: Of the new Workflow; one that is free when not given.
+
+        Raises:
+            NotFinishedError: If the run has not ended.
+            RefusedError: If it has succeeded, or never began.
+            ClusterError: If the cluster does not take it.
+        """
+        found = self._mine(self._workflows.get(self.name))
+        return self.begin(resumed(found, self._bundle(found), status_of(found)), name)
+
+    def forked(self, changes: Changes) -> Fork:
+        """Return what goes on from this run with changes, ready to `begin`.
+
+        Raises:
+            NotFoundError: If there is no such checkpoint.
+            NotFinishedError: If the run goes on and has no checkpoint yet.
+            GraflowError: If it makes no sense, or that cannot be known.
+        """
+        found = self._mine(self._workflows.get(self.name))
+        status = status_of(found)
+        if changes.at is not None:
+            older = partial(checkpoints.all_of, self.handout)
+            with contextlib.suppress(ValueLostError):  # the operator looks again, and says so
+                checked_at(self.name, changes.at, status.checkpoints, older)
+        return forked(found, self._bundle(found), status, changes)
+
+    def fork(  # noqa: PLR0913 - one keyword for each thing that may be different
+        self,
+        at: int | None = None,
+        *,
+        set: Mapping[str, object] | None = None,  # noqa: A002 - as the command and the spec say it
+        results: Mapping[str, object] | None = None,
+        rerun: Iterable[str] = (),
+        workflow: WorkflowContext | None = None,
+        name: str | None = None,
+    ) -> "Run":
+        """Begin another run from a checkpoint of this one, with changes, and return it.
+
+        This one stays as it is.
+
+        Args:
+            at: Sequence number of the checkpoint. When not given, the latest state of a run that
+                has ended, and the newest checkpoint of one that goes on.
+            set: Channel keys that are given other values.
+            results: Results that tasks are to have had, by id.
+            rerun: Ids of tasks that run again, with what comes after them.
+            workflow: What the program is from now on.
+            name: Of the new Workflow; one that is free when not given.
+
+        Raises:
+            NotFoundError: If there is no such checkpoint.
+            NotFinishedError: If the run goes on and has no checkpoint yet.
+            GraflowError: If it makes no sense, or the cluster does not take it.
+        """
+        code = compile_program(workflow.program(), Options()) if workflow else None
+        changes = Changes(
+            at=at, set=set or {}, results=results or {}, rerun=tuple(rerun), code=code
+        )
+        return self.begin(self.forked(changes), name)
+
+    def begin(self, fork: Fork, name: str | None = None) -> "Run":
+        """Create what goes on from this run.
+
+        Args:
+            fork: As `forked` gives it.
+            name: Of the new Workflow; one that is free when not given.
+
+        Raises:
+            ConflictError: If there is a Workflow of that name.
+            ClusterError: If the cluster does not take it.
+        """
+        names = [name] if name else numbered(fork.base)
+        made = create(fork.workflow, fork.bundle, self._workflows, names)
+        return Run(self._workflows, made["metadata"]["name"], made["metadata"]["uid"])
+
+    def _bundle(self, found: Object) -> Object | None:
+        """Return the CodeBundle of a Workflow, if it has one.
+
+        Raises:
+            NotFoundError: If it is gone.
+        """
+        named = (found["spec"].get("bundle") or {}).get("name")
+        try:
+            return self._workflows.bundle(named) if named else None
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"the code of workflow {self.name!r} is gone: there is no CodeBundle {named!r};"
+                f" apply it again, as `graflow compile` writes it"
+            ) from error
 
     def logs(
         self,

@@ -1,23 +1,18 @@
 """Sends a program to a cluster."""
 
 import logging
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from graflow.cluster.apiserver import ApiServer
 from graflow.cluster.connection import connect
-from graflow.cluster.errors import ClusterError, ConflictError
+from graflow.cluster.creation import TRIES, create, suffix
 from graflow.cluster.run import Run
-from graflow.cluster.workflows import Object, Workflows
+from graflow.cluster.workflows import Workflows
 from graflow.compile.program import Compiled, Options, compile_program
 from graflow.dsl.program import Program
 
 logger = logging.getLogger(__name__)
-
-SUFFIX_CHARS = "bcdfghjklmnpqrstvwxz2456789"  # those of Kubernetes: no words come out by chance
-SUFFIX_LENGTH = 5
-TRIES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,36 +82,7 @@ def send(compiled: Compiled, workflows: Workflows, *, exact: bool) -> Run:
     Raises:
         ClusterError: If the cluster does not take it.
     """
-    bundle = compiled.bundle.resource()
-    workflows.apply_bundle(bundle)
-    created = _create(compiled.workflow, workflows, exact=exact)
-    run = Run(workflows, created["metadata"]["name"], created["metadata"]["uid"])
-    try:
-        workflows.own_bundle(bundle, created)
-    except ClusterError as error:
-        # The run is there; that its code outlives it is no reason to say that it is not.
-        logger.warning(
-            "CodeBundle %s will stay after %s: %s", compiled.bundle.name, run.name, error
-        )
-    return run
-
-
-def _create(workflow: Object, workflows: Workflows, *, exact: bool) -> Object:
-    name = workflow["metadata"]["name"]
-    for last in (*[False] * (TRIES - 1), True):
-        chosen = name if exact else f"{name}-{_suffix()}"
-        try:
-            return workflows.create({**workflow, "metadata": {"name": chosen}})
-        except ConflictError as error:
-            if exact:
-                raise ConflictError(
-                    f"there is a workflow {name!r} in namespace {workflows.namespace!r} already; "
-                    f"choose another name, or give none and get one that is free"
-                ) from error
-            if last:
-                raise
-    raise AssertionError("the last try returns or raises")
-
-
-def _suffix() -> str:
-    return "".join(secrets.choice(SUFFIX_CHARS) for _ in range(SUFFIX_LENGTH))
+    name = compiled.workflow["metadata"]["name"]
+    names = [name] if exact else [f"{name}-{suffix()}" for _ in range(TRIES)]
+    created = create(compiled.workflow, compiled.bundle.resource(), workflows, names)
+    return Run(workflows, created["metadata"]["name"], created["metadata"]["uid"])

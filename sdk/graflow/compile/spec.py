@@ -85,7 +85,7 @@ def workflow_of(
         GraphCompilationError: If it cannot run.
     """
     spec: Fields = {"bundle": dict(bundle)}
-    spec |= _input(rest.input or {})
+    spec |= value_fields(rest.input or {}, "input", "exactInput", said="initial_channel")
     if profile := rest.profile or program.profile:
         spec["profile"] = profile
     if rest.image:
@@ -123,20 +123,30 @@ def _seen(fields: Fields) -> Plan:
         raise GraphCompilationError(str(error)) from error
 
 
-def _input(given: Mapping[str, object]) -> Fields:
-    """Return the channel keys of the start, those in JSON that an API server would change apart."""
-    plain = {key: value for key, value in given.items() if is_json(value) and is_kept(value)}
-    exact = {key: _exact(key, value) for key, value in given.items() if key not in plain}
-    return {**({"input": plain} if plain else {}), **({"exactInput": exact} if exact else {})}
+def value_fields(given: Mapping[str, object], plain: str, exact: str, *, said: str) -> Fields:
+    """Return two fields of a spec that hold values, those that an API server would change apart.
+
+    Args:
+        given: The values.
+        plain: Name of the field for those that are JSON and stay as they are.
+        exact: Name of the field for the others.
+        said: What the caller calls the values.
+
+    Raises:
+        UnsupportedError: If one cannot travel.
+    """
+    kept = {key: value for key, value in given.items() if is_json(value) and is_kept(value)}
+    others = {
+        key: _exact(f"{said}[{key!r}]", value) for key, value in given.items() if key not in kept
+    }
+    return {**({plain: kept} if kept else {}), **({exact: others} if others else {})}
 
 
-def _exact(key: str, value: object) -> dict[str, str]:
+def _exact(said: str, value: object) -> dict[str, str]:
     try:
         encoded = encode(value)
     except ValueNotSerializableError as error:
-        raise UnsupportedError(
-            f"initial_channel[{key!r}] cannot go to a cluster: {error}"
-        ) from error
+        raise UnsupportedError(f"{said} cannot go to a cluster: {error}") from error
     if encoded.encoding == "json":
         return {"exact": json.dumps(value)}  # ASCII: half a character is no UTF-8
     return {"pickle": b64encode(encoded.data).decode()}

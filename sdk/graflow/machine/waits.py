@@ -120,7 +120,7 @@ WAITS: Final = (
         reasons.RESUME_SOURCE_RUNS,
         WAIT,
         "The run that `spec.resumeFrom` names has not ended, and no checkpoint is named.",
-        "Wait for its end, or name one of its checkpoints, which `status.checkpoints` lists.",
+        "Wait for its end, or name one of its checkpoints: `graflow checkpoints` lists them.",
         pace="every 3 s",
     ),
     Fault(
