@@ -11,6 +11,7 @@ from graflow_runner.calls import Operator
 from graflow_runner.refs import Fetch, value_of
 
 if TYPE_CHECKING:  # what most tasks never ask for
+    from graflow.dsl.checkpoints import Asked, CheckpointMetadata
     from graflow.dsl.context import TaskExecutionContext
     from graflow.dsl.current import Surface
     from graflow.dsl.graph import TaskGraph
@@ -152,3 +153,14 @@ class RunBackend:
     def is_static(self, task_id: str, /) -> bool:
         """Return whether a task of that id was there before the run began."""
         return self.known.is_static(task_id)
+
+    def checkpoint(self, asked: "Asked", /) -> "tuple[str, CheckpointMetadata]":
+        """Refuse: a pod cannot ask for one yet.
+
+        Raises:
+            CheckpointError: Always.
+        """
+        del asked
+        from graflow.exceptions import CheckpointError  # noqa: PLC0415  # few tasks ask
+
+        raise CheckpointError("a pod takes deferred checkpoints only; leave out deferred=False")

@@ -4,6 +4,7 @@
   + ConfigError                        an option has a value that cannot work
   + GraphCompilationError              the workflow as drawn cannot run; says what to draw
     - DuplicateTaskError               two tasks of one workflow have the same id
+  + CheckpointError                    a checkpoint cannot be taken, or is none that can be read
   + UnknownTaskError                   a name that no task of the workflow has; also a KeyError
   + UnknownAgentError                  a name that no agent of the run has; also a KeyError
   + MissingPackageError                an optional package is not installed; also an ImportError
@@ -88,6 +89,10 @@ class DuplicateTaskError(GraphCompilationError):
 
 class NonRetryableError(GraflowError):
     """Raised by user code to say that another attempt cannot help."""
+
+
+class CheckpointError(GraflowError):
+    """A checkpoint cannot be taken, or what was to be read is none that this version reads."""
 
 
 class UnknownTaskError(GraflowError, KeyError):

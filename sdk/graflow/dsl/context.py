@@ -11,8 +11,9 @@ from graflow.exceptions import InvalidTransitionError
 from graflow.machine.defaults import DEFAULT_MAX_CYCLES
 
 if TYPE_CHECKING:  # what most tasks in pods do without
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from graflow.dsl.checkpoints import Asked, CheckpointMetadata
     from graflow.dsl.current import Place
     from graflow.dsl.decisions import Decisions
     from graflow.dsl.flow import Side
@@ -78,6 +79,13 @@ class Backend(Protocol):
     @property
     def provided(self) -> "Provided":
         """The run's clients, agents and prompts."""
+
+    def checkpoint(self, asked: "Asked", /) -> "tuple[str, CheckpointMetadata]":
+        """Take a checkpoint of the run as it is now, in which the task has yet to begin anew.
+
+        Returns:
+            Where it is, and what is known of it.
+        """
 
 
 class TaskExecutionContext:
@@ -212,21 +220,60 @@ class TaskExecutionContext:
         """
         self._deciding().cancel(message, error)
 
+    def checkpoint(
+        self,
+        metadata: "Mapping[str, Any] | None" = None,
+        *,
+        path: str | None = None,
+        deferred: bool = True,
+    ) -> "tuple[str, CheckpointMetadata] | None":
+        """Take a checkpoint of the run, from which another one can go on.
+
+        By default it is taken right after this task has succeeded, with its result and everything
+        that follows from it, and is there before anything of that begins; of several calls in one
+        task the last one counts, and a task that fails takes none.
+
+        Args:
+            metadata: What to say about it: JSON, at most 1 KiB.
+            path: Where to put it on this machine, or `s3://bucket/key`; by default a new name in
+                `checkpoints/<session id>`. On a cluster a label: its place is the run's own.
+            deferred: False takes it now, and a run that goes on from it runs this task again.
+
+        Returns:
+            Where it is, and what is known of it, if it is taken now; otherwise None.
+
+        Raises:
+            CheckpointError: If it cannot be taken now, or not with this metadata or path.
+        """
+        from graflow.dsl.checkpoints import asked  # noqa: PLC0415  # few tasks take one
+
+        mine = self._under_way()
+        found = asked(metadata, path, mine.facts, deferred=deferred)
+        if not deferred:
+            return mine.known.checkpoint(found)
+        mine._deciding().checkpoint = found  # noqa: SLF001 - of this class
+        return None
+
     def _deciding(self) -> "Decisions":
-        if self.over:
-            mine = in_place_of(self)
-            if mine is None or mine.over:
-                raise InvalidTransitionError(
-                    f"task {self.task_id!r} has ended and decides nothing more; decide before it "
-                    "returns, and wait for the threads that it begins"
-                )
-            return mine._deciding()  # noqa: SLF001 - captured: what it is in a pod (C5)
-        if self.decisions is None:
+        mine = self._under_way()
+        if mine.decisions is None:
             # Imported here: most tasks decide nothing, and a pod should not wait for it.
             from graflow.dsl.decisions import Decisions  # noqa: PLC0415
 
-            self.decisions = Decisions(self)
-        return self.decisions
+            mine.decisions = Decisions(mine)
+        return mine.decisions
+
+    def _under_way(self) -> "TaskExecutionContext":
+        """Return this context, or where it was captured what it is in a pod (C5)."""
+        if not self.over:
+            return self
+        mine = in_place_of(self)
+        if mine is None or mine.over:
+            raise InvalidTransitionError(
+                f"task {self.task_id!r} has ended and decides nothing more; decide before it "
+                "returns, and wait for the threads that it begins"
+            )
+        return mine
 
     def get_result(self, task_id: str, default: Any = None) -> Any:  # noqa: ANN401 - any value
         """Return a copy of the latest result of a task that this one may see."""

@@ -18,6 +18,7 @@ from graflow.exceptions import CycleLimitExceededError, InvalidTransitionError, 
 from graflow.machine.directives import Cancel, Iterate, Jump, Terminate
 
 if TYPE_CHECKING:
+    from graflow.dsl.checkpoints import Asked
     from graflow.dsl.context import TaskFacts
     from graflow.dsl.current import Place
 
@@ -68,6 +69,8 @@ class Decisions:
         self.calls: list[Call] = []
         self.result: object = MISSING
         """The task's value, where `terminate_workflow` was given one."""
+        self.checkpoint: Asked | None = None
+        """What is to be taken when the attempt has succeeded."""
 
     def next_task(self, part: Side, *, goto: bool, reason: str) -> str:
         """Go to a task that exists, or run what was built; return the id it begins with."""

@@ -1,10 +1,12 @@
 """The context of a task that runs with no workflow at all: `task.run(…)`."""
 
 from graflow.dsl.channel import Channel
+from graflow.dsl.checkpoints import Asked, CheckpointMetadata
 from graflow.dsl.graph import TaskGraph
 from graflow.dsl.memory_channel import MemoryChannel
 from graflow.dsl.missing import MISSING
 from graflow.dsl.services import Provided, Services
+from graflow.exceptions import CheckpointError
 
 
 class LoneBackend:
@@ -39,3 +41,12 @@ class LoneBackend:
         """Return False: there is no run."""
         del task_id
         return False
+
+    def checkpoint(self, asked: Asked, /) -> tuple[str, CheckpointMetadata]:
+        """Refuse: there is no run.
+
+        Raises:
+            CheckpointError: Always.
+        """
+        del asked
+        raise CheckpointError("a task that runs alone has no run to take a checkpoint of")

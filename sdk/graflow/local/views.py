@@ -7,12 +7,14 @@ from typing import Any
 
 from graflow.dsl.arguments import Available
 from graflow.dsl.channel import Channel
+from graflow.dsl.checkpoints import Asked, CheckpointMetadata
 from graflow.dsl.copies import Frozen
 from graflow.dsl.graph import TaskGraph
 from graflow.dsl.handles import ChannelHandle
 from graflow.dsl.memory_channel import MemoryChannel
 from graflow.dsl.missing import MISSING
 from graflow.dsl.services import Provided
+from graflow.exceptions import CheckpointError
 from graflow.local.nodes import Nodes
 from graflow.machine.results import named_by, seen_by, visible_names
 from graflow.machine.state import Activation, GroupValue, Value
@@ -99,6 +101,15 @@ class TaskView:
     def is_static(self, task_id: str, /) -> bool:
         """Return whether a task of that id was there before the run began."""
         return task_id in self._nodes.program.plan.by_id
+
+    def checkpoint(self, asked: Asked, /) -> tuple[str, CheckpointMetadata]:
+        """Refuse: only deferred ones are taken on this machine so far.
+
+        Raises:
+            CheckpointError: Always.
+        """
+        del asked
+        raise CheckpointError("this machine takes no checkpoints yet")
 
 
 class RunChannel:
