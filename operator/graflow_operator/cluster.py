@@ -175,7 +175,7 @@ class ApiServer:
                 del query["continue"]
                 found.clear()
                 continue
-            found += page.get("items", ())
+            found += _items(page)
             place = page.get("metadata", {}).get("continue")
             if not place:
                 return found
@@ -301,13 +301,28 @@ class ApiServer:
         return headers
 
 
+def _items(page: Object) -> list[Object]:
+    """Return what is in a list; what is none must not count as an empty one."""
+    items = page.get("items")
+    if items is None and str(page.get("kind", "")).endswith("List"):
+        return []
+    if not isinstance(items, list):
+        raise UnavailableError(f"what should be a list has {', '.join(sorted(page)) or 'nothing'}")
+    return items
+
+
 def _read(status: int, content: bytes, retry_after: str | None) -> Object:
+    whole = bool(content)
     try:
         answer = json.loads(content) if content else {}
     except ValueError:
+        whole = False
         answer = {"message": content[:200].decode(errors="replace")}
     if not isinstance(answer, dict):
-        answer = {"message": str(answer)[:200]}
+        whole, answer = False, {"message": str(answer)[:200]}
     if status >= HTTPStatus.BAD_REQUEST:
         raise error_of(status, answer, retry_after)
+    if not whole:
+        words = answer.get("message") or "nothing"
+        raise UnavailableError(f"HTTP {status}, and what it says is no object: {words}")
     return answer

@@ -23,6 +23,10 @@ from graflow_operator.storage import Storage
 _SEGMENT = re.compile(r"[0-9]{1,20}-[0-9a-f]{64}")
 
 
+MOST_CONFLICTS = 5
+"""In a row before a pause: whoever answers so without end is no busy neighbour."""
+
+
 class SupersededError(Exception):
     """Somebody else has committed to this run; `workflow` is how it stands now."""
 
@@ -150,6 +154,7 @@ class Commits:
 
     async def _write(self, status: Mapping[str, Any], began: float) -> None:
         base = self.cursor
+        conflicts = 0
         while True:
             try:
                 await self._patch(status)
@@ -164,7 +169,8 @@ class Commits:
                 self.workflow = fresh
                 if found == status.get("cursor") and found != base:
                     break
-                if isinstance(error, UnavailableError):
+                conflicts += 1
+                if isinstance(error, UnavailableError) or conflicts == MOST_CONFLICTS:
                     raise
             else:
                 break

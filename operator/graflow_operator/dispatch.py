@@ -50,7 +50,8 @@ class Dispatch:
         except TooManyError as error:
             await self._parts.sleep(error.retry_after_s)
         except (ClusterError, StoreError) as error:
-            pause_s = self._longer(key)
+            asked_s = error.retry_after_s if isinstance(error, ClusterError) else 0.0
+            pause_s = max(self._longer(key), asked_s)
             log.warning("%s: %s: %s; trying again in %.1f s", self._run, key, error, pause_s)
             await self._parts.sleep(pause_s)
         except Exception:

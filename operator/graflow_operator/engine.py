@@ -18,10 +18,11 @@ from graflow_operator.census import Census
 from graflow_operator.cluster import PODS, WORKFLOWS, Kind, Object
 from graflow_operator.cluster_errors import ClusterError, ForbiddenError, NotFoundError
 from graflow_operator.facts import PodFact, of_pod
+from graflow_operator.hearing import Hearing
 from graflow_operator.leftovers import Leftovers
 from graflow_operator.letters import FencedError, NotYetError
 from graflow_operator.lookout import Lookout
-from graflow_operator.objects import is_leaving, seconds
+from graflow_operator.objects import is_leaving, seconds, version_of
 from graflow_operator.parts import Parts
 from graflow_operator.refs import RunRef
 from graflow_operator.retention import Retention
@@ -49,6 +50,10 @@ class Engine:
         self._shut: frozenset[str | None] = frozenset()
         """Namespaces that are to be served, and where we are not let know what exists."""
 
+        self.deaf = ""
+        """Why the watches tell nothing of what changes, if they do not."""
+
+        self._hearing = {kind: Hearing(kind.plural) for kind in (WORKFLOWS, PODS)}
         self._census = Census()
         self._actors: dict[str, Actor] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -68,6 +73,7 @@ class Engine:
             return
         metrics.WATCH_EVENTS.inc("workflows")
         self._census.heard("workflows")
+        self._hearing[WORKFLOWS].heard(workflow["metadata"]["uid"], version_of(workflow))
         if self._is_ours(workflow):
             self._census.workflow_seen(kind, workflow)
         uid = workflow["metadata"]["uid"]
@@ -87,6 +93,7 @@ class Engine:
             return
         metrics.WATCH_EVENTS.inc("pods")
         self._census.heard("pods")
+        self._hearing[PODS].heard(pod["metadata"]["uid"], version_of(pod))
         fact = of_pod(pod)
         actor = self._actors.get(fact.run) if fact else None
         if fact is None:
@@ -133,7 +140,7 @@ class Engine:
                 await self._begin()
             except ClusterError as error:
                 log.warning("cannot list what exists: %s; trying again", error)
-                await self.parts.sleep(1.0)
+                await self.parts.sleep(max(1.0, error.retry_after_s))
         rounds = [
             asyncio.create_task(self._sweep.run()),
             asyncio.create_task(Lookout(self.parts, self._actors.values).run()),
@@ -187,6 +194,7 @@ class Engine:
         undriven = self.parts.places.uids()
         workflows = await self._workflows()
         pods = await self._everything(PODS, POD_SELECTOR)
+        self._compare_hearing(workflows, pods)
         facts = _by_run(pods)
         others = [fact for uid in facts.keys() - self._actors.keys() for fact in facts[uid]]
         self.parts.places.listed(others, undriven)
@@ -210,6 +218,12 @@ class Engine:
             if actor is not None and actor.run.namespace not in self._shut:
                 await self._look_for(actor)
         await self._clear(pods, facts)
+
+    def _compare_hearing(self, workflows: list[Object], pods: list[Object]) -> None:
+        """See whether the watches have told of what there is."""
+        for kind, there in ((WORKFLOWS, workflows), (PODS, pods)):
+            versions = [(one["metadata"]["uid"], version_of(one)) for one in there]
+            self.deaf = self.deaf or self._hearing[kind].listed(versions)
 
     async def _clear(self, pods: Iterable[Object], ownerless: Mapping[str, list[PodFact]]) -> None:
         """Take away what is left of runs that no list has shown."""

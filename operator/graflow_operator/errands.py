@@ -101,6 +101,7 @@ class Errands:
         """
         pause, unsure = RETRY_S, False
         while wanted():
+            asked_s = 0.0
             try:
                 made = await self.parts.cluster.create(PODS, self.run.namespace, body)
             except AlreadyExistsError:
@@ -110,7 +111,7 @@ class Errands:
                 await self.parts.sleep(error.retry_after_s)
                 continue
             except (ForbiddenError, InvalidError, NotFoundError, UnavailableError) as error:
-                why = denial(error)
+                why, asked_s = denial(error), error.retry_after_s
                 if why is None:
                     unsure = True
                     log.warning("%s: pod of attempt %s: %s", self.run, attempt, error)
@@ -124,7 +125,7 @@ class Errands:
             else:
                 self._seen(made)
                 return
-            await self.parts.sleep(pause)
+            await self.parts.sleep(max(pause, asked_s))
             pause = min(pause * 2, MOST_RETRY_S)
 
     def _refused(self, attempt: AttemptRef, why: Error, after_s: float, *, mendable: bool) -> None:

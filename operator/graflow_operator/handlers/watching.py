@@ -27,6 +27,10 @@ JOIN_S = 15.0
 log = logging.getLogger(__name__)
 
 
+class WatchesDeadError(Exception):
+    """Nothing is heard of what changes any more; only a new process helps."""
+
+
 class NoDiff(kopf.DiffBaseStorage):
     """Keeps nothing: no handler here asks what has changed."""
 
@@ -78,6 +82,15 @@ class Watches:
         """Begin to watch."""
         self._thread.start()
 
+    def check(self) -> None:
+        """Raise if nobody watches any more.
+
+        Raises:
+            WatchesDeadError: If the thread has ended, which it never does by itself.
+        """
+        if not (self._thread.is_alive() or self._stop.is_set()):
+            raise WatchesDeadError("the thread that watches has ended")
+
     async def stop(self) -> None:
         """Stop watching."""
         self._stop.set()
@@ -89,7 +102,7 @@ class Watches:
             began = time.monotonic()
             try:
                 asyncio.run(self._life())
-            except Exception as error:  # noqa: BLE001 - whatever it died of, it begins again
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - begins again
                 log.warning("the watches ended: %s: %s", type(error).__name__, error)
             if self._stop.is_set():
                 return
@@ -145,4 +158,4 @@ def watch_settings() -> kopf.OperatorSettings:
     return found
 
 
-__all__ = ["Listener", "Object", "Watches"]
+__all__ = ["Listener", "Object", "Watches", "WatchesDeadError"]

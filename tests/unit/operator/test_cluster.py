@@ -232,7 +232,7 @@ async def test_an_object_that_is_only_tried_is_not_kept_and_its_typos_are_told(s
 async def test_requests_are_counted_by_the_verbs_of_kubernetes(verb, ask, server):
     labels = {"verb": verb, "resource": "pods", "code": "200"}
     before = REGISTRY.get_sample_value("graflow_api_requests_total", labels) or 0
-    server.answers = [(200, {}, {})]
+    server.answers = [(200, {"items": []}, {})]
     await ask(server.client)
     assert REGISTRY.get_sample_value("graflow_api_requests_total", labels) == before + 1
 
@@ -255,3 +255,49 @@ async def test_a_name_that_a_caller_has_made_up_leads_nowhere(server, where):
     with pytest.raises(NotFoundError, match="no object is called"):
         await server.client.get(PODS, *where)
     assert server.requests == []
+
+
+HALVES = {
+    "half of an object": b'{"kind": "PodList", "items": [{"metad',
+    "a page of a proxy": b"<html>welcome</html>",
+    "nothing": b"",
+    "an object that is no list": b'{"kind": "Pod", "metadata": {}}',
+    "a list of JSON": b"[]",
+}
+
+
+@pytest.mark.parametrize("half", HALVES)
+async def test_what_is_no_list_is_not_taken_for_an_empty_one(half):
+    """Everything that exists would count as gone."""
+
+    async def handle(_):
+        return web.Response(body=HALVES[half], content_type="application/json")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    async with TestServer(app) as running:
+        connection = Connection(str(running.make_url("")).rstrip("/"), None, lambda: "", "ns")
+        client = ApiServer(connection, "replica-1")
+        with pytest.raises(UnavailableError):
+            await client.find(PODS, None)
+        await client.close()
+
+
+@pytest.mark.parametrize("body", [b"", b"[1]", b'{"metadata": {"na'])
+async def test_an_answer_that_is_no_object_leaves_open_whether_it_was_done(body):
+    async def handle(_):
+        return web.Response(body=body, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    async with TestServer(app) as running:
+        connection = Connection(str(running.make_url("")).rstrip("/"), None, lambda: "", "ns")
+        client = ApiServer(connection, "replica-1")
+        with pytest.raises(UnavailableError):
+            await client.create(PODS, "ns", {"metadata": {"name": "a"}})
+        await client.close()
+
+
+async def test_an_empty_list_is_empty(server):
+    server.answers.append((200, {"kind": "PodList", "items": None}, {}))
+    assert await server.client.find(PODS, None) == []
