@@ -20,7 +20,7 @@ from graflow.machine.check import Problem
 from graflow.machine.commands import WakeAt
 from graflow.machine.due import due
 from graflow.machine.state import Activation, Error, RunPhase, State
-from graflow.store import StoreError
+from graflow.store import ObjectCorruptError, StoreError
 from graflow_operator import (
     checkpoints,
     folding,
@@ -38,7 +38,7 @@ from graflow_operator.checkpoint import Wish
 from graflow_operator.checkpoints import Checkpoints
 from graflow_operator.claimants import Claimants
 from graflow_operator.cluster import PODS, Object
-from graflow_operator.cluster_errors import ClusterError, NotFoundError, TooManyError
+from graflow_operator.cluster_errors import ClusterError, NotFoundError
 from graflow_operator.code import BundleAwaitedError, Code
 from graflow_operator.commits import StoreRequiredError, SupersededError
 from graflow_operator.desk import Desk
@@ -278,7 +278,7 @@ class Actor:
             self.done = True
         except StoreRequiredError as error:
             await self._outgrown(error)
-        except (UnreadableSnapshotError, BundleAwaitedError) as error:
+        except (UnreadableSnapshotError, ObjectCorruptError, BundleAwaitedError) as error:
             awaited = isinstance(error, BundleAwaitedError)
             reason = reasons.BUNDLE_MISSING if awaited else reasons.STATE_UNREADABLE
             await self._record.say(Error(reason, str(error)))
@@ -304,7 +304,7 @@ class Actor:
 
     async def _take_a_breath(self, error: Exception) -> None:
         self._pause_s = min(max(self._pause_s * 2, PAUSE_S), MOST_PAUSE_S)
-        if isinstance(error, TooManyError):
+        if isinstance(error, ClusterError):
             self._pause_s = max(self._pause_s, error.retry_after_s)
         log.warning("%s: %s; trying again in %.1f s", self.run, error, self._pause_s)
         await self.parts.sleep(self._pause_s)

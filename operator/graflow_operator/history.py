@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from graflow.api.status import transition
 from graflow.machine.state import Transition
-from graflow.store import ObjectMissingError
+from graflow.store import ObjectCorruptError, ObjectMissingError
 from graflow.store.keys import RunKeys
 from graflow_operator.storage import Storage
 
@@ -75,8 +75,9 @@ class History:
             return Segment()
         try:
             data = await self._storage.get(self._keys.history(name))
-        except ObjectMissingError:
-            log.warning("segment %s of a run's history is gone from the store", name)
+        except (ObjectMissingError, ObjectCorruptError) as error:
+            # What people read of the past is no reason to stop; the run's state is not in it.
+            log.warning("the run's history begins anew: %s", error)
             return Segment()
         head, *lines = data.decode().removesuffix("\n").split("\n")
         return Segment(tuple(lines), json.loads(head)["previous"])

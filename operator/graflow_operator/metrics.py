@@ -197,7 +197,11 @@ STORE_CALL = Label(
 )
 STORE_ERROR = Label(
     "kind",
-    {"unavailable": "no answer, or a server's error: tried again", "refused": "the store says no"},
+    {
+        "unavailable": "no answer, or a server's error: tried again",
+        "refused": "the store says no",
+        "corrupt": "an object that is not the one that was written",
+    },
 )
 CERTIFICATE = Label(
     "certificate",
@@ -360,7 +364,10 @@ STORE_LATENCY = Spread(
     buckets=_FAST_S,
 )
 STORE_ERRORS = Count(
-    "graflow_store_errors_total", "Calls of the store that failed.", STORE_CALL, STORE_ERROR
+    "graflow_store_errors_total",
+    "Calls of the store that failed; that there is no such object is an answer.",
+    STORE_CALL,
+    STORE_ERROR,
 )
 
 BUILD.set(1.0, version("graflow"))

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from prometheus_client import start_http_server
 
-from graflow.store import ObjectStore, StoreUnavailableError, require_conditional_put
+from graflow.store import StoreError, StoreUnfitError
 from graflow.store.s3 import S3Location, S3Store
 from graflow_operator import metrics
 from graflow_operator.cluster import ApiServer
 from graflow_operator.cluster_errors import ClusterError
 from graflow_operator.connection import Connection
 from graflow_operator.engine import Engine
-from graflow_operator.handlers.watching import Object, Watches
+from graflow_operator.handlers.watching import Object, Watches, WatchesDeadError
 from graflow_operator.lease import Candidate, LeaseKeeper
 from graflow_operator.master import SecretUnusableError, master_key, rotated
 from graflow_operator.notes import Notes
@@ -33,6 +33,10 @@ from graflow_operator.sweep import cluster_id
 
 STALE_S = 60.0
 START_RETRY_S = 2.0
+MOST_START_RETRY_S = 30.0
+PROOF_S = 5.0
+"""How long a start waits to learn whether the store is fit; then it goes on and says so."""
+
 LOOK_S = 0.5
 """Between two looks of a leader at whether it still leads. What it writes is guarded besides."""
 
@@ -80,6 +84,8 @@ class Process:
         self._connection = connection
         self._stop = asyncio.Event()
         self._renewing: asyncio.Task[None] | None = None
+        self._background: list[asyncio.Task[None]] = []
+        """What goes on beside the runs, and never ends by itself but for a reason to end."""
 
     async def run(self) -> None:
         """Serve until told to stop."""
@@ -88,33 +94,55 @@ class Process:
             loop.add_signal_handler(number, self._stop.set)
         cluster = ApiServer(self._connection, self._settings.identity)
         try:
-            store = await self._store()
-            await self._serve(cluster, Storage(store) if store else None)
+            await self._serve(cluster, await self._storage())
         finally:
             await cluster.close()
 
-    async def _store(self) -> ObjectStore | None:
-        """Return the store, proven to be fit; one that does not answer is waited for.
+    async def _storage(self) -> Storage | None:
+        """Return the store if there is one, known to be fit or not yet.
 
         Raises:
             StoreUnfitError: If it lacks conditional writes.
-            StoreRefusedError: If it does not let us in.
         """
         settings = self._settings
         if not settings.store_bucket:
             log.warning("no store is configured: everything stays in the Workflow objects")
             return None
         location = S3Location(settings.store_bucket, settings.store_endpoint, settings.store_region)
-        store = await asyncio.to_thread(S3Store, location)
-        while not self._stop.is_set():
+        storage = Storage(await asyncio.to_thread(S3Store, location), proven=False)
+        proving = asyncio.create_task(self._prove(storage))
+        self._background.append(proving)
+        await asyncio.wait([proving], timeout=PROOF_S)
+        self._look_after_background()
+        return storage
+
+    async def _prove(self, storage: Storage) -> None:
+        """Ask until the store is known to be fit; what ails it may be mended while we serve.
+
+        A process that ended instead would be started again and again, each time later, and could
+        tell nobody who looks at a run.
+
+        Raises:
+            StoreUnfitError: If it lacks conditional writes.
+        """
+        pause_s = START_RETRY_S
+        while True:
             try:
-                await asyncio.to_thread(require_conditional_put, store)
-            except StoreUnavailableError as error:
-                log.warning("the store does not answer: %s; trying again", error)
-                await self._pause(START_RETRY_S)
+                await storage.prove()
+            except StoreUnfitError:
+                raise
+            except StoreError as error:
+                log.error("the store cannot be used: %s; trying again in %.0f s", error, pause_s)  # noqa: TRY400
             else:
-                break
-        return store
+                return
+            await self._pause(pause_s)
+            pause_s = min(pause_s * 2, MOST_START_RETRY_S)
+
+    def _look_after_background(self) -> None:
+        """Raise what anything in the background has died of: nobody is to serve without it."""
+        for task in self._background:
+            if task.done():
+                task.result()
 
     async def _serve(self, cluster: ApiServer, storage: Storage | None) -> None:
         settings = self._settings
@@ -148,13 +176,17 @@ class Process:
         await listener.open(settings.listen_host, settings.listen_port)
         log.info("serving on port %d, advertised as %s", settings.listen_port, settings.advertise)
         metrics.LEADER.compute(lambda: float(keeper.leads()))
-        background = [asyncio.create_task(self._beat(replica)), asyncio.create_task(notes.run())]
-        background.append(asyncio.create_task(self._refresh(replica, authority)))
-        background.append(asyncio.create_task(stay_asked(replica)))
+        work = (
+            self._beat(replica),
+            notes.run(),
+            self._refresh(replica, authority),
+            stay_asked(replica),
+        )
+        self._background += [asyncio.create_task(one) for one in work]
         try:
             await self._campaign(replica, keeper)
         finally:
-            for task in background:
+            for task in self._background:
                 task.cancel()
             await listener.close()
             if storage:
@@ -207,6 +239,7 @@ class Process:
         self._renewing = asyncio.create_task(self._renew(keeper))
         try:
             while not self._stop.is_set():
+                self._look_after_background()
                 if keeper.leads():
                     await self._lead(replica, keeper)
                 await self._pause(0.1)
@@ -246,6 +279,10 @@ class Process:
             while keeper.leads() and not self._stop.is_set():
                 if driving.done():
                     driving.result()
+                self._look_after_background()
+                watches.check()
+                if engine.deaf:
+                    raise WatchesDeadError(engine.deaf)
                 replica.healthy = time.monotonic() - watches.alive_at < STALE_S
                 await self._pause(LOOK_S)
             log.info("stopping" if self._stop.is_set() else "the Lease is lost; no longer leading")

@@ -1,33 +1,84 @@
-"""The store, off the event loop: a bounded pool of threads, so that a slow store stops nothing."""
+"""The store, off the event loop, for runs that a store which does not answer must not stop.
+
+Calls have a bounded pool of threads; a call that finds all of them waiting for the store fails
+instead of standing behind them. A store that has not been proven fit is not used at all.
+"""
 
 import asyncio
+import hashlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
-from graflow.store import ObjectStore, StoreError, StoreUnavailableError
+from graflow.store import (
+    ObjectCorruptError,
+    ObjectMissingError,
+    ObjectStore,
+    StoreError,
+    StoreUnavailableError,
+    require_conditional_put,
+)
 from graflow.store.base import Method
+from graflow.store.keys import sha256_of
 from graflow_operator import metrics
 
 T = TypeVar("T")
 THREADS = 16
+CROWDED_S = 5.0
+"""Longest wait for a thread: less than a runner waits for an answer."""
+
+
+class CrowdedError(StoreUnavailableError):
+    """All threads wait for the store."""
 
 
 class Storage:
-    """An `ObjectStore` whose calls are awaited."""
+    """An `ObjectStore` whose calls are awaited.
 
-    def __init__(self, store: ObjectStore, threads: int = THREADS) -> None:
+    Args:
+        store: Where the objects are.
+        threads: Calls at one time.
+        proven: Whether the store is known to be fit; otherwise `prove` comes first.
+    """
+
+    def __init__(self, store: ObjectStore, threads: int = THREADS, *, proven: bool = True) -> None:
         self._store = store
+        self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="store")
+        self._signing = ThreadPoolExecutor(1, thread_name_prefix="signing")
+        self._free = asyncio.Semaphore(threads)
+        self._trouble: StoreError | None = None
+        """How the last call failed; None if it did not."""
+
+        self.unproven: StoreError | None = (
+            None if proven else StoreUnavailableError("the store was not asked yet")
+        )
+        """Why the store is not used yet; None once it is known to be fit."""
+
+    async def prove(self) -> None:
+        """Find out whether the store is fit to be used.
+
+        Raises:
+            StoreUnfitError: If it is not.
+            StoreError: If that cannot be found out; it is what all calls fail with until then.
+        """
+        try:
+            await self._threaded("put_if_absent", lambda: require_conditional_put(self._store))
+        except StoreError as error:
+            self.unproven = error
+            raise
+        self.unproven = None
 
     def close(self) -> None:
         """Take no more calls."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._signing.shutdown(wait=False, cancel_futures=True)
 
     async def get(self, key: str) -> bytes:
-        """Return the object."""
-        return await self._run("get", lambda: self._store.get(key))
+        """Return the object; `ObjectCorruptError` if its key says that it was another one."""
+        return await self._run("get", lambda: _intact(self._store, key))
 
     async def size(self, key: str) -> int | None:
         """Return the object's size in bytes; None if there is none."""
@@ -67,7 +118,11 @@ class Storage:
             }
             return {name: url for name, url in urls.items() if url is not None}
 
-        return await self._run("presign", sign) if keys else {}
+        # No thread of those that wait for the store: nothing is asked of it.
+        if not keys:
+            return {}
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._signing, _measured("presign", sign))
 
     async def chunks(self, key: str) -> AsyncIterator[bytes]:
         """Return the object piece by piece; each piece is read when it is asked for."""
@@ -76,16 +131,73 @@ class Storage:
             yield piece
 
     async def _run(self, operation: str, call: Callable[[], T]) -> T:
-        def measured() -> T:
-            began = time.monotonic()
-            try:
-                return call()
-            finally:
-                metrics.STORE_LATENCY.observe(time.monotonic() - began, operation)
+        if self.unproven is not None:
+            raise type(self.unproven)(str(self.unproven))
+        return await self._threaded(operation, call)
+
+    async def _threaded(self, operation: str, call: Callable[[], T]) -> T:
+        loop = asyncio.get_running_loop()
+
+        def is_free(_: "Future[T]") -> None:
+            with suppress(RuntimeError):  # of a loop that has ended meanwhile
+                loop.call_soon_threadsafe(self._free.release)
 
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, measured)
-        except StoreError as error:
-            kind = "unavailable" if isinstance(error, StoreUnavailableError) else "refused"
-            metrics.STORE_ERRORS.inc(operation, kind)
+            await self._wait_for_thread()
+            # Who gives up waiting leaves the thread behind: it is free when the store answers.
+            job = self._pool.submit(_measured(operation, call))
+            job.add_done_callback(is_free)
+            answer = await asyncio.wrap_future(job)
+        except ObjectMissingError:
+            self._trouble = None
             raise
+        except StoreError as error:
+            if not isinstance(error, CrowdedError):
+                self._trouble = error
+            metrics.STORE_ERRORS.inc(operation, _kind(error))
+            raise
+        self._trouble = None
+        return answer
+
+    async def _wait_for_thread(self) -> None:
+        try:
+            async with asyncio.timeout(CROWDED_S):
+                await self._free.acquire()
+        except TimeoutError:
+            why = f"; the last that failed: {self._trouble}" if self._trouble else ""
+            raise CrowdedError(
+                f"{self._threads} calls wait for the store, and none has ended in"
+                f" {CROWDED_S:g} s{why}"
+            ) from None
+
+
+def _measured(operation: str, call: Callable[[], T]) -> Callable[[], T]:
+    def measured() -> T:
+        began = time.monotonic()
+        try:
+            return call()
+        finally:
+            metrics.STORE_LATENCY.observe(time.monotonic() - began, operation)
+
+    return measured
+
+
+def _intact(store: ObjectStore, key: str) -> bytes:
+    """Return an object, if it is the one that its key names; read twice before it is called not."""
+    data, expected = store.get(key), sha256_of(key)
+    if expected is None or _sha256(data) == expected:
+        return data
+    data = store.get(key)
+    if (found := _sha256(data)) != expected:
+        raise ObjectCorruptError(key, expected, found)
+    return data
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _kind(error: StoreError) -> str:
+    if isinstance(error, StoreUnavailableError):
+        return "unavailable"
+    return "corrupt" if isinstance(error, ObjectCorruptError) else "refused"

@@ -2,6 +2,7 @@
 
 from graflow.store.base import ObjectStore, require_conditional_put
 from graflow.store.errors import (
+    ObjectCorruptError,
     ObjectMissingError,
     StoreError,
     StoreRefusedError,
@@ -10,6 +11,7 @@ from graflow.store.errors import (
 )
 
 __all__ = [
+    "ObjectCorruptError",
     "ObjectMissingError",
     "ObjectStore",
     "StoreError",

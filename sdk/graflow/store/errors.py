@@ -2,6 +2,7 @@
 
 * StoreError
   + ObjectMissingError      there is no object of that key
+  + ObjectCorruptError      the object is not the one that was written
   + StoreUnavailableError   no answer, or one that says "later"; trying again may help
   + StoreRefusedError       the store said no (credentials, rights); trying again does not help
   + StoreUnfitError         the store lacks something that correctness rests on
@@ -18,6 +19,19 @@ class ObjectMissingError(StoreError):
     def __init__(self, key: str) -> None:
         super().__init__(f"the store has no object {key!r}")
         self.key = key
+
+
+class ObjectCorruptError(StoreError):
+    """The object's bytes are not those that its key names."""
+
+    def __init__(self, key: str, expected: str, found: str) -> None:
+        super().__init__(
+            f"object {key!r} is corrupt: its bytes have sha256 {found}, and {expected} were"
+            " written; somebody or something changed it in the store"
+        )
+        self.key = key
+        self.expected = expected
+        self.found = found
 
 
 class StoreUnavailableError(StoreError):

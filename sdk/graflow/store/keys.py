@@ -17,6 +17,11 @@ IDS = ".graflow/ids/"
 
 _MARK = re.compile(rf"^{re.escape(MARKS)}[^/]+/(?P<namespace>[^/]+)/(?P<uid>[^/]+)$")
 
+_BY_CONTENT = re.compile(
+    r"^(?:[^./][^/]*/[^/]+/(?:blobs/|(?:state|history|channel|checkpoints)/[^/]*-)"
+    r"|\.graflow/ids/[^/]+/[0-9a-f]{64}\.blobs/)(?P<sha256>[0-9a-f]{64})(?:\.jsonl)?$"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class RunKeys:
@@ -112,6 +117,18 @@ class IdKeys:
     def blob(self, sha256: str) -> str:
         """Return where the value with this content is that the run has ended with."""
         return f"{self.completion}.blobs/{sha256}"
+
+
+def sha256_of(key: str) -> str | None:
+    """Return the SHA-256 that the bytes of an object have, where its key is made of it.
+
+    >>> sha256_of(RunKeys("team", "u1").state(7, "ab" * 32)) == "ab" * 32
+    True
+    >>> sha256_of(RunKeys("team", "u1").segment(7)) is None
+    True
+    """
+    found = _BY_CONTENT.match(key)
+    return found["sha256"] if found else None
 
 
 def mark_of(key: str) -> RunKeys | None:

@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.parsers import ResponseParserError
 
 from graflow.store.base import Method
 from graflow.store.errors import (
@@ -21,6 +22,9 @@ from graflow.store.errors import (
 CHUNK_BYTES = 1 << 20
 CONNECT_TIMEOUT_S = 2
 READ_TIMEOUT_S = 10
+TRIES = 3
+"""Of one call, with a growing pause between them: half a minute if nobody answers."""
+
 CONDITIONAL_TRIES = 5
 """AWS answers 409 while another conditional write of the same key is under way: ask again."""
 
@@ -35,11 +39,18 @@ class S3Location:
 
     region: str = "us-east-1"
 
+    def __str__(self) -> str:
+        """Name it, for messages; without a password that a URL may have."""
+        scheme, _, rest = self.endpoint.rpartition("://")
+        place = f"{scheme}://{rest.rpartition('@')[2]}" if scheme else rest.rpartition("@")[2]
+        return f"bucket {self.bucket!r} at {place or f'AWS S3, {self.region}'}"
+
 
 class S3Store:
     """Objects in one bucket."""
 
     def __init__(self, location: S3Location, *, connections: int = 16) -> None:
+        self._location = location
         self._bucket = location.bucket
         self._client: Any = boto3.client(
             "s3",
@@ -51,7 +62,7 @@ class S3Store:
                 s3={"addressing_style": "path" if location.endpoint else "auto"},
                 connect_timeout=CONNECT_TIMEOUT_S,
                 read_timeout=READ_TIMEOUT_S,
-                retries={"total_max_attempts": 3, "mode": "standard"},
+                retries={"total_max_attempts": TRIES, "mode": "standard"},
                 max_pool_connections=connections,
                 # Trailing checksums are an AWS invention that other services refuse.
                 request_checksum_calculation="when_required",
@@ -61,29 +72,43 @@ class S3Store:
 
     def get(self, key: str) -> bytes:
         """Return the object."""
-        with _explained(key):
+        with self._explained(key):
             data: bytes = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
             return data
 
     def chunks(self, key: str) -> Iterator[bytes]:
         """Return the object piece by piece."""
-        with _explained(key):
+        with self._explained(key):
             body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"]
             yield from body.iter_chunks(CHUNK_BYTES)
 
     def size(self, key: str) -> int | None:
         """Return the object's size in bytes; None if there is none."""
         try:
-            with _explained(key):
-                head = self._client.head_object(Bucket=self._bucket, Key=key)
+            head = self._client.head_object(Bucket=self._bucket, Key=key)
+        except ClientError as error:
+            if _status(error) != HTTPStatus.NOT_FOUND:
+                raise self._translated(key, error) from error
+            return self._size_by_get(key)
+        except (BotoCoreError, ResponseParserError) as error:
+            raise self._translated(key, error) from error
+        size: int = head["ContentLength"]
+        return size
+
+    def _size_by_get(self, key: str) -> int | None:
+        """Return the size where a HEAD says 404: whether for want of a bucket it cannot say."""
+        try:
+            with self._explained(key):
+                found = self._client.get_object(Bucket=self._bucket, Key=key)
         except ObjectMissingError:
             return None
-        size: int = head["ContentLength"]
+        found["Body"].close()
+        size: int = found["ContentLength"]
         return size
 
     def put(self, key: str, data: bytes) -> None:
         """Write the object."""
-        with _explained(key):
+        with self._explained(key):
             self._client.put_object(Bucket=self._bucket, Key=key, Body=data)
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
@@ -96,12 +121,13 @@ class S3Store:
                 if status == HTTPStatus.PRECONDITION_FAILED:
                     return False
                 if status != HTTPStatus.CONFLICT:
-                    raise _translated(key, error) from error
-            except BotoCoreError as error:
-                raise _translated(key, error) from error
+                    raise self._translated(key, error) from error
+            except (BotoCoreError, ResponseParserError) as error:
+                raise self._translated(key, error) from error
             else:
                 return True
-        raise StoreUnavailableError(f"object {key!r}: others kept writing it at the same moment")
+        words = "others kept writing it at the same moment"
+        raise StoreUnavailableError(f"object {key!r} in {self._location}: {words}")
 
     def copy(self, source: str, target: str) -> None:
         """Have the service copy an object: its bytes do not come here.
@@ -110,20 +136,20 @@ class S3Store:
             StoreRefusedError: If it is larger than S3 copies in one piece, 5 GiB.
         """
         place = {"Bucket": self._bucket, "Key": source}
-        with _explained(source):
+        with self._explained(source):
             self._client.copy_object(Bucket=self._bucket, Key=target, CopySource=place)
 
     def list(self, prefix: str) -> Iterator[str]:
         """Return the keys that begin with the prefix, in order."""
         pages = self._client.get_paginator("list_objects_v2")
-        with _explained(prefix):
+        with self._explained(prefix):
             for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
                 for item in page.get("Contents", ()):
                     yield item["Key"]
 
     def delete(self, key: str) -> None:
         """Remove the object."""
-        with _explained(key):
+        with self._explained(key):
             self._client.delete_object(Bucket=self._bucket, Key=key)
 
     def presign(
@@ -134,38 +160,42 @@ class S3Store:
         params = {"Bucket": self._bucket, "Key": key}
         if only_if_absent:
             params["IfNoneMatch"] = "*"
-        with _explained(key):
+        with self._explained(key):
             url: str = self._client.generate_presigned_url(call, Params=params, ExpiresIn=expires_s)
             return url
 
+    @contextmanager
+    def _explained(self, key: str) -> Iterator[None]:
+        """Turn what boto3 raises into the errors of a store."""
+        try:
+            yield
+        except (ClientError, BotoCoreError, ResponseParserError) as error:
+            raise self._translated(key, error) from error
 
-@contextmanager
-def _explained(key: str) -> Iterator[None]:
-    """Turn what boto3 raises into the errors of a store."""
-    try:
-        yield
-    except (ClientError, BotoCoreError) as error:
-        raise _translated(key, error) from error
+    def _translated(self, key: str, error: Exception) -> StoreError:
+        """Return the store's error for one of boto3, by what all services agree on.
+
+        Only a service that speaks of the key says that there is no such object. Whatever else
+        answers 404, such as a proxy on the way, knows nothing of it.
+        """
+        words = f"object {key!r} in {self._location}: {error}"
+        if isinstance(error, NoCredentialsError):
+            return StoreRefusedError(f"{words}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+        if not isinstance(error, ClientError):
+            return StoreUnavailableError(words)
+        status, code = _status(error), error.response.get("Error", {}).get("Code", "")
+        if code == "NoSuchKey":
+            return ObjectMissingError(key)
+        if code == "NoSuchBucket" or (status in _REFUSALS and code not in _PASSING):
+            return StoreRefusedError(words)
+        return StoreUnavailableError(words)
+
+
+_REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.BAD_REQUEST)
+_PASSING = ("RequestTimeout",)
+"""Codes that AWS sends as a 400, and that say nothing of the request."""
 
 
 def _status(error: ClientError) -> int:
     status: int = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return status
-
-
-def _translated(key: str, error: Exception) -> StoreError:
-    """Return the store's error for one of boto3: by HTTP status, which all services agree on."""
-    words = f"object {key!r}: {error}"
-    if isinstance(error, NoCredentialsError):
-        return StoreRefusedError(f"{words}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
-    if not isinstance(error, ClientError):
-        return StoreUnavailableError(words)
-    status = _status(error)
-    code = error.response.get("Error", {}).get("Code", "")
-    if code == "NoSuchBucket":
-        return StoreRefusedError(words)
-    if status == HTTPStatus.NOT_FOUND:
-        return ObjectMissingError(key)
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.BAD_REQUEST):
-        return StoreRefusedError(words)
-    return StoreUnavailableError(words)
