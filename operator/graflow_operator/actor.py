@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
 
 from graflow.api import names
 from graflow.api.errors import InvalidWorkflow
@@ -22,7 +21,9 @@ from graflow.machine.due import due
 from graflow.machine.state import Activation, Error, RunPhase, State
 from graflow.store import ObjectCorruptError, StoreError
 from graflow_operator import (
+    beginning,
     checkpoints,
+    completions,
     folding,
     mail,
     metrics,
@@ -31,6 +32,7 @@ from graflow_operator import (
     statuses,
     turns,
 )
+from graflow_operator.beginning import RefusedError
 from graflow_operator.bundles import Bundle, BundleUnusableError
 from graflow_operator.census import Standing
 from graflow_operator.channel import Hold, RunChannel
@@ -58,13 +60,14 @@ from graflow_operator.letters import (
 )
 from graflow_operator.objects import is_leaving
 from graflow_operator.parts import Parts
-from graflow_operator.places import Applicant, counts
+from graflow_operator.places import Applicant
 from graflow_operator.podbook import PodBook
 from graflow_operator.program import Program
-from graflow_operator.record import News, Record
+from graflow_operator.record import NO_NEWS, News, Record
 from graflow_operator.refs import AttemptRef, RunRef, is_pod_of
 from graflow_operator.refusals import Refusals
 from graflow_operator.snapshot import Snapshot, UnreadableSnapshotError
+from graflow_operator.starts import Starts
 from graflow_operator.sweep import RunMark
 from graflow_operator.verdicts import Failed, Succeeded, given_up
 
@@ -105,7 +108,9 @@ class Actor:
         self.created = created = workflow["metadata"].get("creationTimestamp") or ""
         """When the Workflow was made, as the API server says it."""
 
+        parts.run_ids.enter(workflow)
         self._places = Applicant(parts.places, self.run, created, self.ring)
+        self._starts = Starts(self._refused, self._places, self.book)
         self._told_to_stop: dict[AttemptRef, float] = {}
         self._listed = None if facts is None else tuple(facts)
         self._newer: Object | None = None
@@ -252,6 +257,7 @@ class Actor:
             raise
         finally:
             self._dispatch.close()
+            self.parts.run_ids.leave(self.run)
             self._places.leave(self.book.facts.values())
             reason = FencedError("the run is over") if self.done else None
             self._desk.close(reason)
@@ -334,10 +340,11 @@ class Actor:
             await self._refuse(error.error.reason, [Problem("", str(error))])
             return False
         committed = await self._record.read(found.plan)
-        if committed is None and (wrong := await self._hands.tried(found)):
-            await self._refuse(reasons.INVALID, wrong)
+        try:
+            self._snapshot = committed or await self._begin(found)
+        except RefusedError as error:
+            await self._refuse(error.reason, error.problems)
             return False
-        self._snapshot = committed or Snapshot()
         if committed is not None:
             await self._recover()
         ended = self._snapshot.state.phase.ended
@@ -348,6 +355,17 @@ class Actor:
         self._mark.leave(ended=ended)
         self.ring()
         return True
+
+    async def _begin(self, found: Program) -> Snapshot:
+        """Return where a run begins, committed if that is not at the start of its plan."""
+        begun = await beginning.begun(self.parts, self.run, found, self._mark, self._hands.tried)
+        if begun is None:
+            return Snapshot()
+        made, self._record.origin = begun.snapshot, begun.resumed_from
+        if made.state.phase.ended:
+            await completions.record(self.parts, self.run, found.spec, made.state)
+        await self._record.commit(found.plan, Snapshot(), made, NO_NEWS, {}, begun.channel)
+        return made
 
     async def _refuse(self, reason: str, problems: Iterable[Problem]) -> None:
         """Leave a run alone that cannot begin."""
@@ -404,7 +422,9 @@ class Actor:
         answers = [(letter, mail.folded(draft, letter, self._refused, now)) for letter in letters]
         for attempt, why in self._refused.overdue(now).items():
             draft.judged(attempt, given_up(why))
-        after = self._with_holds(found, draft.snapshot(before, self.book.living()), now)
+        after = self._starts.held(
+            before, draft.snapshot(before, self.book.living()), found.limits, now
+        )
         news = self._news(found, after, now)
         kept = [letter for letter, error in answers if error is None]
         cut = checkpoints.due(found.spec, before, after, draft, kept)
@@ -413,6 +433,8 @@ class Actor:
             taken = await self._checkpoints.take(
                 cut, found, after, self.channel.state, self._record.cursor
             )
+            if after.state.phase.ended and not before.state.phase.ended:
+                await completions.record(self.parts, self.run, found.spec, after.state)
             facts = self.book.facts
             if await self._record.commit(found.plan, before, after, news, facts, part, taken):
                 self._store_away = None
@@ -424,22 +446,6 @@ class Actor:
         for letter, error in answers:
             self._answer(found, letter, error)
         self._act(found, now)
-
-    def _with_holds(self, found: Program, after: Snapshot, now: float) -> Snapshot:
-        """Decide which of the attempts that are due may start with this commit."""
-        before = self._snapshot
-        waiting = self._refused.waiting(now)
-        allowed = set(turns.starting(before.state)) - before.held - waiting
-        held = turns.held(after.state, found.limits, allowed=allowed, refused=waiting)
-        wanted = [
-            ref for ref in turns.starting(after.state) if ref not in held and ref not in allowed
-        ]
-        has = {ref for ref, fact in self.book.facts.items() if counts(fact)}
-        if not after.state.phase.ended:
-            has |= {ref for ref, _ in folding.current(after.state)} - held - {*wanted}
-        held |= self._places.take(has, wanted)
-        self._refused.keep(set(turns.starting(after.state)) - self.book.facts.keys())
-        return replace(after, held=held, refused=self._refused.noted())
 
     def _news(self, found: Program, after: Snapshot, now: float) -> News:
         """Return what people are to be told besides the state."""

@@ -16,6 +16,7 @@ from graflow_operator.notes import Notes
 from graflow_operator.places import Places
 from graflow_operator.profiles import Profiles
 from graflow_operator.refs import RunRef
+from graflow_operator.run_ids import RunIds
 from graflow_operator.settings import Settings
 from graflow_operator.storage import Storage
 from graflow_operator.tails import Tails
@@ -53,6 +54,7 @@ class Parts:
     profiles: Profiles = field(init=False)
     places: Places = field(init=False)
     tails: Tails = field(init=False)
+    run_ids: RunIds = field(default_factory=RunIds)
 
     def __post_init__(self) -> None:
         """Make what stands on the other parts."""

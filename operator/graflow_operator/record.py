@@ -71,6 +71,9 @@ class Record:
         self.standing = census.standing(self._previous)
         """How the run stands, as people were told last."""
 
+        self.origin: Object | None = None
+        """What is to be said of where the run has come from, before its first commit."""
+
         self.soft_at = 0.0
         """When news for people alone is to be written, in seconds since the epoch; 0: there is
         none."""
@@ -178,6 +181,8 @@ class Record:
         kept: Object = {
             name: before[name] for name in ("resumedFrom", "checkpoints") if name in before
         }
+        if self.origin is not None:
+            kept["resumedFrom"] = self.origin
         if taken is not None:
             kept["checkpoints"] = taken.shown(before.get("checkpoints", ()))
         return kept
@@ -206,7 +211,10 @@ class Record:
         except InvalidError as error:
             # A summary that the API server does not take must not stop the run.
             log.exception("%s: its status was refused; writing a shorter one", self._run)
-            kept = ("phase", "reason", "startTime", "completionTime", "conditions", "cursor")
+            kept = (
+                *("phase", "reason", "startTime", "completionTime", "conditions"),
+                *("resumedFrom", "cursor"),
+            )
             short = {name: status[name] for name in kept if name in status}
             words = f"the full status was refused by the API server: {error}"
             await self._commits.write({**short, "message": words[:1000]})

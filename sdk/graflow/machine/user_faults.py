@@ -139,6 +139,20 @@ USER_FAULTS: Final = (
         at_once=True,
     ),
     Fault(
+        reasons.RUN_ID_TAKEN,
+        USER,
+        "Another run with the same `runId` has not ended yet.",
+        "Apply it again after that, and it takes over the result; or give it an id of its own.",
+        at_once=True,
+    ),
+    Fault(
+        reasons.ADOPTED,
+        USER,
+        "A run with the same `runId` has ended before; this one took over how, and ran nothing.",
+        "Nothing, if that was meant; other work needs another `runId`.",
+        at_once=True,
+    ),
+    Fault(
         reasons.CANCELLED,
         USER,
         "Somebody, or a task, asked for the run to end.",

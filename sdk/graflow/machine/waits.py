@@ -109,21 +109,6 @@ WAITS: Final = (
         pace="every 3 s",
     ),
     Fault(
-        reasons.RESUME_SOURCE_MISSING,
-        WAIT,
-        "The Workflow that `spec.resumeFrom` names does not exist.",
-        "Create it, or delete this run and name another; a deleted one needs its `uid` too.",
-        "404",
-        pace="every 3 s",
-    ),
-    Fault(
-        reasons.RESUME_SOURCE_RUNS,
-        WAIT,
-        "The run that `spec.resumeFrom` names has not ended, and no checkpoint is named.",
-        "Wait for its end, or name one of its checkpoints: `graflow checkpoints` lists them.",
-        pace="every 3 s",
-    ),
-    Fault(
         reasons.STATE_UNREADABLE,
         WAIT,
         "The run's state was written by another version, or is damaged.",
