@@ -168,7 +168,12 @@ def pack(made: Checkpoint) -> tuple[str, bytes]:
         "answered": [[*caller, n, seq] for caller, (n, seq) in made.answered.items()],
     }
     data = zlib.compress(json.dumps(document, separators=(",", ":")).encode(), level=6)
-    return f"{packed.seq}-{hashlib.sha256(data).hexdigest()}", data
+    return name_of(packed.seq, data), data
+
+
+def name_of(seq: int, data: bytes) -> str:
+    """Return the name of a checkpoint with these bytes."""
+    return f"{seq}-{hashlib.sha256(data).hexdigest()}"
 
 
 def unpack(name: str, data: bytes) -> Document:

@@ -19,7 +19,7 @@ from graflow.machine import reasons
 from graflow.machine.codec import decode_value, encode_value
 from graflow.machine.state import RunPhase, State
 from graflow.store import ObjectMissingError
-from graflow.store.keys import IdKeys
+from graflow.store.keys import IdKeys, RunKeys
 from graflow_operator import values
 from graflow_operator.parts import Parts
 from graflow_operator.refs import RunRef
@@ -100,13 +100,20 @@ async def adopted(parts: Parts, run: RunRef, spec: WorkflowSpec, mark: RunMark) 
 async def record(parts: Parts, run: RunRef, spec: WorkflowSpec, state: State) -> None:
     """Record how a run ends, before anybody is told; of several the first counts, or the success.
 
+    Its id is free from then on: whoever comes with it finds what is recorded.
+
     Raises:
         StoreError: If it is not known to be recorded.
     """
-    storage = parts.storage
-    if storage is None or spec.run_id is None or state.reason == reasons.ADOPTED:
-        return
-    ids, keys = IdKeys(run.namespace, spec.run_id), parts.store_keys(run)
+    if parts.storage is not None and spec.run_id is not None and state.reason != reasons.ADOPTED:
+        await _record(parts.storage, parts.store_keys(run), run, spec, state)
+    parts.run_ids.leave(run)
+
+
+async def _record(
+    storage: Storage, keys: RunKeys, run: RunRef, spec: WorkflowSpec, state: State
+) -> None:
+    ids = IdKeys(run.namespace, spec.run_id or "")
     value = encode_value(state.value)
     blobs = set(values.blobs(value))
     await asyncio.gather(*(storage.copy(keys.blob(one), ids.blob(one)) for one in blobs))

@@ -17,6 +17,7 @@ from graflow_operator.notes import Notes
 from graflow_operator.outcomes import report_of
 from graflow_operator.parts import Parts
 from graflow_operator.refs import RunRef
+from graflow_operator.run_ids import RunIds
 from graflow_operator.settings import Settings
 from graflow_operator.storage import Storage
 from graflow_operator.verdicts import Succeeded
@@ -39,20 +40,30 @@ class World:
 
     `work(task, order)` is what tasks do: it returns a verdict, or a report as a runner sends it,
     directives and all; `returned` makes one. It may be a coroutine.
+
+    A world `beside` another one has a run of its own in the same cluster, with the same store.
     """
 
-    def __init__(self, spec, *, store=True, settings=None, work=None):
-        self.cluster = FakeCluster(on_pod=self._pod_made)
-        self.store = MemoryStore() if store else None
-        self.storage = Storage(self.store, threads=2) if store else None
+    def __init__(  # noqa: PLR0913 - what tests choose
+        self, spec, *, store=True, settings=None, work=None, name=NAME, beside=None
+    ):
+        self.name = name
+        self.cluster = beside.cluster if beside else FakeCluster()
+        self._elsewhere, self.cluster.on_pod = self.cluster.on_pod, self._pod_made
+        self._beside = beside
+        self.store = beside.store if beside else MemoryStore() if store else None
+        self.storage = (
+            beside.storage if beside else Storage(self.store, threads=2) if store else None
+        )
         self.settings = settings or Settings(operator_namespace="graflow")
-        self.now = 1_000_000.0
+        self.now = beside.now if beside else 1_000_000.0
         self.work = work or (lambda task, order: Succeeded({"json": task}))
         self.executed = []
         self.orders = []
         self.answers = []
         self.actor = None
         self.client = None
+        self.run_ids = beside.run_ids if beside else RunIds()
         self.driving = None
         self.runners = {}
         self.auto_run = True
@@ -66,7 +77,7 @@ class World:
         body = {
             "apiVersion": "graflow.dev/v1alpha1",
             "kind": "Workflow",
-            "metadata": {"name": NAME},
+            "metadata": {"name": self.name},
             "spec": self.spec,
         }
         await self.cluster.create(WORKFLOWS, NAMESPACE, body)
@@ -78,12 +89,12 @@ class World:
         for runner in self.runners.values():
             runner.cancel()
         await asyncio.gather(*self.runners.values(), return_exceptions=True)
-        if self.storage:
+        if self.storage and not self._beside:
             self.storage.close()
 
     @property
     def workflow(self):
-        return self.cluster.peek(WORKFLOWS, NAMESPACE, NAME)
+        return self.cluster.peek(WORKFLOWS, NAMESPACE, self.name)
 
     @property
     def status(self):
@@ -110,6 +121,7 @@ class World:
             Notes(self.client, "test", clock),
             clock=clock,
             sleep=self._sleep,
+            run_ids=self.run_ids,
         )
         self.actor = Actor(parts, copy.deepcopy(self.workflow), None)
         self.driving = asyncio.create_task(self.actor.drive())
@@ -153,6 +165,10 @@ class World:
     # -- pods -----------------------------------------------------------------------------------
 
     def _pod_made(self, pod):
+        if pod["metadata"]["labels"]["graflow.dev/run"] != self.workflow["metadata"]["uid"]:
+            if self._elsewhere:
+                self._elsewhere(pod)
+            return
         if self.auto_run and "fieldRef" in json.dumps(pod["spec"]):
             self.runners[pod["metadata"]["uid"]] = asyncio.create_task(self._runner(pod))
 

@@ -1,0 +1,193 @@
+"""K2: one document with all that a run needs to go on, in the store before what names it."""
+
+import json
+import zlib
+
+import pytest
+
+from graflow_operator import checkpoint
+from graflow_operator.checkpoint import UnreadableCheckpointError
+from graflow_operator.verdicts import Succeeded
+from support.channel_pod import ChannelPod
+from support.saving import SavingPod, documents
+from support.world import World, returned
+
+
+def script(name, *after, **more):
+    return {"name": name, "after": list(after), "script": "return 1", **more}
+
+
+CHAIN = {"tasks": [script("a"), script("b", "a"), script("c", "b")]}
+
+
+def newest(world):
+    """Return the document that the cursor names."""
+    name = world.status["cursor"]["checkpoint"]
+    uid = world.workflow["metadata"]["uid"]
+    return checkpoint.unpack(name, world.store.get(f"team/{uid}/checkpoints/{name}"))
+
+
+def shown(world):
+    return [(entry["reason"], entry.get("task")) for entry in world.status["checkpoints"]]
+
+
+def asking(path="", **metadata):
+    return {**returned(1), "checkpoint": {"path": path, "metadata": metadata}}
+
+
+async def test_k2_a_checkpoint_that_a_task_asked_for_has_its_success_and_nothing_after_it():
+    async with World(CHAIN) as world:
+        world.work = lambda task, order: asking("half", n=1) if task == "b" else returned(1)
+        world.start()
+        await world.end()
+        assert shown(world) == [("Asked", "b"), ("End", None)]
+        asked = world.status["checkpoints"][0]
+        assert (asked["path"], asked["metadata"]) == ("half", {"n": 1})
+        end = newest(world)
+        uid = world.workflow["metadata"]["uid"]
+        data = world.store.get(f"team/{uid}/checkpoints/{end.previous}")
+        found = checkpoint.unpack(end.previous, data)
+        assert found.seq == asked["seq"]
+        state = checkpoint.snapshot_of(found, found.plan).state
+        assert set(state.scopes[0].results) == {"a", "b"}
+        assert [one.node for one in state.activations.values()] == ["c"]
+
+
+async def test_k2_a_checkpoint_costs_no_status_of_its_own():
+    writes = []
+    for every in ({}, {"checkpointEvery": 1}):
+        async with World({**CHAIN, **every}) as world:
+            world.start()
+            await world.end()
+            writes.append(len([w for w in world.cluster.writes if w[0] == "patch_status"]))
+    assert writes[0] == writes[1]
+    assert shown(world) == [("Every", None)] * 2 + [("Every", None), ("End", None)]
+
+
+async def test_k2_there_is_one_after_every_so_many_results():
+    tasks = [script(f"t{n}", *([f"t{n - 1}"] if n else [])) for n in range(7)]
+    async with World({"tasks": tasks, "checkpointEvery": 3}) as world:
+        world.start()
+        await world.end()
+        assert [reason for reason, _ in shown(world)] == ["Every", "Every", "End"]
+
+
+async def test_k2_a_status_shows_the_last_ten_and_all_are_in_the_store():
+    tasks = [script(f"t{n}", *([f"t{n - 1}"] if n else [])) for n in range(15)]
+    async with World({"tasks": tasks, "checkpointEvery": 1}) as world:
+        world.start()
+        await world.end()
+        assert len(world.status["checkpoints"]) == 10
+        assert len(documents(world)) == 15
+
+
+async def test_k2_a_checkpoint_at_once_is_a_consistent_cut_of_state_and_channel():
+    async def work(task, order):
+        if task == "b":
+            pod = ChannelPod(world, order)
+            await pod.set("n", 1)
+            seqs.append(await SavingPod(world, order).save(path="now"))
+            await pod.set("n", 2)
+        return returned(1)
+
+    seqs = []
+    async with World(CHAIN, work=work) as world:
+        world.start()
+        await world.end()
+        uid = world.workflow["metadata"]["uid"]
+        [name] = [name for name in documents(world) if name.startswith(f"{seqs[0]}-")]
+        found = checkpoint.unpack(name, world.store.get(f"team/{uid}/checkpoints/{name}"))
+        assert found.channel.entries["n"].content == 1
+        state = checkpoint.snapshot_of(found, found.plan).state
+        assert [one.node for one in state.activations.values()] == ["b"]
+        assert shown(world)[0] == ("Asked", "b")
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_k2_a_call_whose_answer_was_lost_gets_the_recorded_one(after):
+    async def work(task, order):
+        if task == "b":
+            pod = SavingPod(world, order)
+            first = await pod.save(1)
+            await world.crash()
+            world.start()
+            asked.append((first, await pod.save(1), await pod.save(2)))
+        return returned(1)
+
+    asked = []
+    async with World({**CHAIN, "checkpointEvery": 1} if after else CHAIN, work=work) as world:
+        world.start()
+        await world.end()
+        [(first, again, second)] = asked
+        assert first == again
+        assert second >= first
+        names = [name for name in documents(world) if name.startswith(f"{first}-")]
+        assert len(names) == (1 if second > first else 2)
+
+
+@pytest.mark.parametrize("write", range(1, 9))
+async def test_k2_a_crash_between_document_and_status_leaves_a_chain_that_can_be_read(write):
+    async with World({**CHAIN, "checkpointEvery": 1}) as world:
+        world.start(dies_at=write)
+        await world.end(restart=True)
+        name, seqs = world.status["cursor"]["checkpoint"], []
+        uid = world.workflow["metadata"]["uid"]
+        while name is not None:
+            found = checkpoint.unpack(name, world.store.get(f"team/{uid}/checkpoints/{name}"))
+            checkpoint.snapshot_of(found, found.plan)
+            seqs.append(found.seq)
+            name = found.previous
+        assert sorted(set(seqs)) == sorted({entry["seq"] for entry in world.status["checkpoints"]})
+        assert sorted(world.executed) == ["a", "b", "c"]
+
+
+async def test_without_a_store_nothing_is_taken_and_the_run_goes_on():
+    async with World({**CHAIN, "checkpointEvery": 1}, store=False) as world:
+        world.work = lambda task, order: asking() if task == "b" else returned(1)
+        world.start()
+        status = await world.end()
+        assert status["phase"] == "Succeeded"
+        assert not status["checkpoints"]
+
+
+async def test_metadata_that_is_large_is_in_the_document_alone():
+    async with World({"tasks": [script("a")]}) as world:
+        world.work = lambda task, order: asking(much="x" * 2000)
+        world.start()
+        await world.end()
+        assert "metadata" not in world.status["checkpoints"][0]
+
+
+async def test_a_failed_attempt_takes_its_wish_with_it():
+    async with World({"tasks": [script("a")]}) as world:
+        world.work = lambda task, order: {
+            "outcome": "Failed",
+            "error": {"message": "no"},
+            "checkpoint": {"path": "x"},
+        }
+        world.start()
+        await world.end()
+        assert shown(world) == [("End", None)]
+
+
+async def test_a_checkpoint_of_another_format_is_refused_by_who_wrote_it():
+    async with World({"tasks": [script("a")]}, work=lambda *_: Succeeded({"json": 1})) as world:
+        world.start()
+        await world.end()
+        name = world.status["cursor"]["checkpoint"]
+        uid = world.workflow["metadata"]["uid"]
+        found = json.loads(zlib.decompress(world.store.get(f"team/{uid}/checkpoints/{name}")))
+    other = zlib.compress(json.dumps({**found, "format": 9, "version": "7.1"}).encode())
+    with pytest.raises(UnreadableCheckpointError, match=r"format 9, written by Graflow 7\.1"):
+        checkpoint.unpack(checkpoint.name_of(3, other), other)
+
+
+def test_a_damaged_checkpoint_is_named():
+    with pytest.raises(UnreadableCheckpointError, match=r"checkpoint 3-0000.* is damaged"):
+        checkpoint.unpack(f"3-{'0' * 64}", b"whatever")
+
+
+@pytest.mark.parametrize("name", ["", "3", f"x-{'0' * 64}", f"../3-{'0' * 64}", None, 7])
+def test_what_is_no_name_of_a_checkpoint_is_refused(name):
+    with pytest.raises(UnreadableCheckpointError, match="no name of a checkpoint"):
+        checkpoint.checked_name(name)

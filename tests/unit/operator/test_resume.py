@@ -1,0 +1,409 @@
+"""K3: a run that goes on from another one: resumed after its end, or forked from a checkpoint."""
+
+import base64
+import contextlib
+
+import pytest
+
+from graflow.store import StoreUnavailableError
+from graflow_operator.cluster import WORKFLOWS
+from graflow_operator.verdicts import Succeeded
+from support.channel_pod import ChannelPod
+from support.saving import documents
+from support.world import NAME, NAMESPACE, World, returned
+
+FAILED = {"outcome": "Failed", "error": {"message": "the input is wrong", "type": "ValueError"}}
+LARGE = "x" * 5000
+"""Of a value that is kept in the store."""
+
+
+def script(name, *after, **more):
+    return {"name": name, "after": list(after), "script": "return 1", **more}
+
+
+CHAIN = {"tasks": [script("a"), script("b", "a"), script("c", "b"), script("d", "c")]}
+
+
+def counting(world, fails=(), value=None):
+    """Return the work of tasks that count themselves in the channel; `fails` do not succeed."""
+
+    async def work(task, order):
+        pod = ChannelPod(world, order)
+        await pod.add(f"ran:{task}")
+        if task in fails and await pod.get("mended") is None:
+            return FAILED
+        return returned(value or task)
+
+    return work
+
+
+@contextlib.asynccontextmanager
+async def ended(spec=CHAIN, fails=("c",), *, store=True, value=None, **more):
+    """Return a world whose run has ended."""
+    async with World({**spec, **more}, store=store) as world:
+        world.work = counting(world, fails, value)
+        world.start()
+        await world.end()
+        yield world
+
+
+@contextlib.asynccontextmanager
+async def after(world, spec=CHAIN, name="again", work=None, **resume):
+    """Return a world beside, with a run that goes on from the first one's."""
+    asked = {"name": NAME, **resume}
+    async with World({**spec, "resumeFrom": asked}, name=name, beside=world) as again:
+        again.work = work or counting(again)
+        yield again
+
+
+def words(world):
+    [accepted] = [one for one in world.status["conditions"] if one["type"] == "Accepted"]
+    return accepted["status"], accepted["reason"], accepted["message"]
+
+
+async def refused(world):
+    """Return the words of a run that may not begin."""
+    world.start()
+    await world.end()
+    status, reason, message = words(world)
+    assert (status, reason) == ("False", "ResumeRefused")
+    assert world.executed == []
+    return message
+
+
+STORES = pytest.mark.parametrize("store", [True, False], ids=["store", "no store"])
+
+
+@STORES
+async def test_k3_a_resumed_run_runs_only_what_had_not_completed(store):
+    async with ended(store=store) as world:
+        assert world.status["phase"] == "Failed"
+        async with after(world, set={"mended": True}) as again:
+            again.start()
+            status = await again.end()
+            assert (status["phase"], status["result"]) == ("Succeeded", {"json": "d"})
+            assert again.executed == ["c", "d"]
+            assert [order["attempt"] for order in again.orders] == [2, 1]
+            [of] = [status["resumedFrom"]]
+            assert (of["name"], of["uid"]) == (NAME, world.workflow["metadata"]["uid"])
+            assert of["changes"] == ["channel key 'mended' is true"]
+
+
+async def test_k3_the_channel_goes_on_and_tasks_have_counted_once_each():
+    async with ended() as world, after(world, set={"mended": True}) as again:
+        seen = {}
+
+        async def work(task, order):
+            pod = ChannelPod(again, order)
+            seen[task] = [await pod.get(f"ran:{name}") for name in "abc"]
+            return returned(task)
+
+        again.work = work
+        again.start()
+        await again.end()
+        assert seen == {"c": [1, 1, 1], "d": [1, 1, 1]}
+
+
+@STORES
+async def test_k3_a_cancelled_run_goes_on(store):
+    async with World(CHAIN, store=store) as world:
+        world.work = lambda task, order: Succeeded({"json": task})
+        world.start()
+        await world.until(lambda: "b" in world.executed)
+        workflow = world.workflow
+        workflow["spec"]["cancel"] = True
+        workflow["metadata"]["generation"] += 1
+        workflow["metadata"]["resourceVersion"] = str(next(world.cluster.versions))
+        await world.end()
+        assert world.status["phase"] == "Cancelled"
+        done = [name for name in world.executed if name != "b"]
+        async with after(world) as again:
+            again.start()
+            assert (await again.end())["phase"] == "Succeeded"
+            assert not set(done) & set(again.executed)
+
+
+async def test_k3_a_fork_goes_on_from_the_checkpoint_that_it_names():
+    async with ended(fails=(), checkpointEvery=1) as world:
+        seqs = [entry["seq"] for entry in world.status["checkpoints"]]
+        async with after(world, checkpoint=seqs[1]) as again:
+            again.start()
+            await again.end()
+            assert again.executed == ["c", "d"]
+            assert again.status["resumedFrom"]["checkpoint"] == seqs[1]
+        async with after(world, checkpoint=seqs[1], name="twice", results={"b": 7}) as again:
+            again.start()
+            await again.end()
+            assert again.executed == ["c", "d"]
+            [sent] = again.orders[0]["sent"]
+            assert sent == {"task": "b", "value": {"json": 7}}
+            assert "the result of 'b' is 7" in again.status["resumedFrom"]["changes"]
+
+
+async def test_k3_a_task_of_a_run_that_succeeded_runs_again_when_told_to():
+    async with ended(fails=()) as world, after(world, rerun=["c"]) as again:
+        again.start()
+        assert (await again.end())["phase"] == "Succeeded"
+        assert again.executed == ["c", "d"]
+
+
+async def test_k3_a_run_that_succeeded_and_has_nothing_to_do_stays_as_it_was():
+    async with ended(fails=()) as world, after(world) as again:
+        again.start()
+        status = await again.end()
+        assert (status["phase"], status["result"]) == ("Succeeded", {"json": "d"})
+        assert again.executed == []
+
+
+async def test_k3_the_new_run_has_objects_of_its_own_and_the_old_one_may_go():
+    async with ended(value=LARGE) as world, after(world, set={"mended": 1}) as again:
+        again.work = counting(again, value=LARGE)
+        again.auto_run = False
+        again.start()
+        await again.until(lambda: again.status.get("phase") == "Running")
+        old = f"{NAMESPACE}/{world.workflow['metadata']['uid']}/"
+        for key in list(world.store.list(old)):
+            world.store.delete(key)
+        await again.crash()
+        again.auto_run = True
+        again.start()
+        for pod in again.pods:
+            if pod["metadata"]["labels"]["graflow.dev/run"] == again.workflow["metadata"]["uid"]:
+                again._pod_made(pod)
+        assert (await again.end())["phase"] == "Succeeded"
+        used = {ref for order in again.orders for ref in blobs(order)}
+        kept = set(world.store.list(f"{NAMESPACE}/{again.workflow['metadata']['uid']}/blobs/"))
+        assert {key.rpartition("/")[2] for key in kept} >= used != set()
+
+
+def blobs(order):
+    return [one["value"]["blob"]["sha256"] for one in order["sent"] if "blob" in one["value"]]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_k3_a_crash_while_objects_are_copied_begins_again(times):
+    async with ended(value=LARGE) as world, after(world, set={"mended": 1}) as again:
+        copied = []
+        copy = world.store.copy
+
+        def away(source, target):
+            copied.append(target)
+            if len(copied) <= times:
+                raise StoreUnavailableError("the store is away")
+            copy(source, target)
+
+        world.store.copy = away
+        again.start()
+        await again.until(lambda: again.status.get("reason") == "StoreUnavailable")
+        assert not again.status.get("cursor")
+        await again.crash()
+        again.start()
+        assert (await again.end())["phase"] == "Succeeded"
+        assert again.executed == ["c", "d"]
+
+
+@pytest.mark.parametrize("dies_after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("write", range(1, 8))
+async def test_k3_a_crash_at_any_write_of_a_resumed_run_runs_nothing_twice(write, dies_after):
+    async with ended() as world, after(world, set={"mended": 1}) as again:
+        again.start(dies_at=write, dies_after=dies_after)
+        assert (await again.end(restart=True))["phase"] == "Succeeded"
+        assert again.executed == ["c", "d"]
+
+
+async def test_k3_a_deleted_run_goes_on_as_long_as_its_objects_are_there():
+    async with ended() as world:
+        uid = world.workflow["metadata"]["uid"]
+        await world.crash()
+        await world.cluster.delete(WORKFLOWS, NAMESPACE, NAME, uid=uid)
+        async with after(world, uid=uid, set={"mended": 1}) as again:
+            again.start()
+            await again.end()
+            assert again.executed == ["c", "d"]
+
+
+async def test_a_fork_inside_a_group_runs_the_other_branches_and_not_those_that_ended():
+    members = ["m0", "m1", "m2"]
+    tasks = [script("a"), *(script(name) for name in members), script("z", "g")]
+    groups = [{"name": "g", "members": members, "after": ["a"]}]
+    spec = {"tasks": tasks, "groups": groups, "checkpointEvery": 1, "parallelism": 1}
+    async with ended(spec, fails=()) as world:
+        seq = world.status["checkpoints"][1]["seq"]
+        done = world.executed[1]
+        async with after(world, spec, checkpoint=seq) as again:
+            again.start()
+            await again.end()
+            assert sorted(again.executed) == sorted({*members, "z"} - {done})
+
+
+async def test_a_fork_inside_a_fragment_keeps_what_the_task_had_made():
+    large = base64.b64encode(b"p" * 5000).decode()
+    code = {"group": {"python": {"json": "3.11"}, "code": {"pickle": large}}}
+    fragment = {
+        "tasks": [{"name": name, "function": name} for name in "xy"],
+        "edges": [["x", "y"]],
+        "start": ["x"],
+        "code": {"x": code, "y": code},
+    }
+    spec = {"tasks": [script("a"), script("b", "a")], "checkpointEvery": 1}
+
+    def work(task, order):
+        if task == "a":
+            return returned(1, {"kind": "Spawn", "fragment": fragment})
+        return returned(task)
+
+    async with World(spec, work=work) as world:
+        world.start()
+        await world.end()
+        assert world.executed == ["a", "x", "y", "b"]
+        seqs = [entry["seq"] for entry in world.status["checkpoints"]]
+        async with after(world, spec, work=work, checkpoint=seqs[1]) as again:
+            again.start()
+            await again.end()
+            assert again.executed == ["y", "b"]
+            sha256 = again.orders[0]["call"]["code"]["group"]["code"]["blob"]["sha256"]
+            uid = again.workflow["metadata"]["uid"]
+            assert world.store.get(f"{NAMESPACE}/{uid}/blobs/{sha256}") == b"p" * 5000
+
+
+async def test_a_run_that_still_runs_is_not_resumed_and_can_be_forked():
+    async with World({**CHAIN, "checkpointEvery": 1}) as world:
+        world.work = lambda task, order: returned(task)
+        world.auto_run = False
+        world.start()
+        await world.until(lambda: world.status.get("phase") == "Running")
+        async with after(world) as again:
+            assert "cancel it first, or fork it" in await refused(again)
+
+
+async def test_a_run_that_is_not_there_is_named_with_the_way_out():
+    async with ended() as world, after(world, name="again", uid=None) as again:
+        again.workflow["spec"]["resumeFrom"] = {"name": "nobody"}
+        message = await refused(again)
+        assert "spec.resumeFrom.name" in message
+        assert "there is no Workflow 'nobody' in namespace 'team'" in message
+
+
+async def test_a_run_of_another_namespace_is_not_found_by_its_uid():
+    async with ended() as world:
+        uid = world.workflow["metadata"]["uid"]
+        for key in list(world.store.list(f"{NAMESPACE}/{uid}/")):
+            world.store.put(key.replace(f"{NAMESPACE}/", "other/", 1), world.store.get(key))
+            world.store.delete(key)
+        await world.crash()
+        await world.cluster.delete(WORKFLOWS, NAMESPACE, NAME, uid=uid)
+        async with after(world, uid=uid) as again:
+            assert "nothing of it is in the store" in await refused(again)
+
+
+async def test_a_checkpoint_that_is_not_there_is_answered_with_the_nearest():
+    async with ended(fails=(), checkpointEvery=1) as world:
+        seqs = [entry["seq"] for entry in world.status["checkpoints"]]
+        async with after(world, checkpoint=999) as again:
+            message = await refused(again)
+            assert "spec.resumeFrom.checkpoint" in message
+            assert "the nearest are" in message
+            assert str(seqs[-1]) in message
+
+
+async def test_a_document_that_no_cursor_leads_to_is_none():
+    async with ended(fails=()) as world:
+        uid = world.workflow["metadata"]["uid"]
+        [end] = documents(world)
+        data = world.store.get(f"{NAMESPACE}/{uid}/checkpoints/{end}")
+        world.store.put(f"{NAMESPACE}/{uid}/checkpoints/1-{end.partition('-')[2]}", data)
+        async with after(world, checkpoint=1) as again:
+            assert "has no checkpoint 1" in await refused(again)
+
+
+async def test_a_damaged_checkpoint_is_named_and_nothing_runs():
+    async with ended() as world:
+        [end] = documents(world)
+        uid = world.workflow["metadata"]["uid"]
+        world.store.put(f"{NAMESPACE}/{uid}/checkpoints/{end}", b"something else")
+        async with after(world) as again:
+            assert f"checkpoint {end} is damaged" in await refused(again)
+
+
+async def test_a_cursor_that_leads_elsewhere_is_not_followed():
+    async with ended() as world:
+        world.workflow["status"]["cursor"]["checkpoint"] = f"../../other/uid/{'0' * 64}"
+        async with after(world, checkpoint=3) as again:
+            message = await refused(again)
+            assert "no name of a checkpoint" in message or "has no checkpoint 3" in message
+
+
+async def test_a_value_that_is_gone_is_named_and_nothing_runs():
+    async with ended(value=LARGE) as world:
+        uid = world.workflow["metadata"]["uid"]
+        for key in list(world.store.list(f"{NAMESPACE}/{uid}/blobs/")):
+            world.store.delete(key)
+        async with after(world) as again:
+            assert "is gone" in await refused(again)
+
+
+async def test_a_task_that_is_alive_and_no_more_in_the_workflow_is_refused():
+    other = {"tasks": [script("a"), script("b", "a"), script("d", "b")]}
+    async with ended() as world, after(world, other) as again:
+        message = await refused(again)
+        assert "'c' was alive at the checkpoint" in message
+
+
+async def test_changed_tasks_apply_where_nothing_stands_and_are_told():
+    more = {"tasks": [*CHAIN["tasks"], script("e", "d")]}
+    async with ended() as world, after(world, more, set={"mended": 1}) as again:
+        again.start()
+        await again.end()
+        assert again.executed == ["c", "d", "e"]
+        changes = again.status["resumedFrom"]["changes"]
+        assert "tasks or edges of the workflow are others" in changes
+
+
+async def test_input_is_not_applied_again_to_a_channel_that_has_gone_on():
+    spec = {**CHAIN, "input": {"n": 1}}
+
+    async def work(task, order):
+        pod = ChannelPod(current[0], order)
+        if task == "a":
+            await pod.set("n", 5)
+        seen[task] = await pod.get("n")
+        return FAILED if task == "c" and current[0].name == NAME else returned(task)
+
+    seen, current = {}, []
+    async with World(spec, work=work) as world:
+        current.append(world)
+        world.start()
+        await world.end()
+        async with after(world, spec, work=work) as again:
+            current[0] = again
+            again.start()
+            await again.end()
+            assert seen["d"] == 5
+
+
+async def test_a_lock_that_was_held_at_the_checkpoint_is_free_in_the_new_run():
+    async def work(task, order):
+        pod = ChannelPod(current[0], order)
+        await pod.lock("gate")
+        return FAILED if task == "c" and current[0].name == NAME else returned(task)
+
+    current = []
+    async with World({**CHAIN, "checkpointEvery": 1}, work=work) as world:
+        current.append(world)
+        world.start()
+        await world.end()
+        async with after(
+            world, work=work, checkpoint=world.status["checkpoints"][0]["seq"]
+        ) as again:
+            current[0] = again
+            again.start()
+            assert (await again.end())["phase"] == "Succeeded"
+
+
+async def test_where_a_run_has_come_from_stays_in_its_status():
+    async with ended() as world, after(world, set={"mended": 1}) as again:
+        again.start()
+        await again.until(lambda: again.status.get("resumedFrom"))
+        first = again.status["resumedFrom"]
+        await again.end()
+        assert again.status["resumedFrom"] == first

@@ -1,0 +1,181 @@
+"""`runId`: work that one run has done is not done again by another one."""
+
+import contextlib
+
+import pytest
+
+from graflow.store import StoreUnavailableError
+from graflow.store.keys import IDS, IdKeys
+from graflow_operator.cluster import WORKFLOWS
+from graflow_operator.refs import RunRef
+from graflow_operator.run_ids import RunIds
+from support.world import NAME, NAMESPACE, World, returned
+
+ID = "nightly-2026-01-01"
+LARGE = "x" * 5000
+FAILED = {"outcome": "Failed", "error": {"message": "the input is wrong", "type": "ValueError"}}
+
+
+def script(name, *after, **more):
+    return {"name": name, "after": list(after), "script": "return 1", **more}
+
+
+SPEC = {"tasks": [script("a"), script("b", "a")], "runId": ID}
+
+
+@contextlib.asynccontextmanager
+async def deleted(work=None, spec=SPEC):
+    """Return a world whose run has ended and was deleted, with all that it had in the store."""
+    async with World(spec) as world:
+        world.work = work or (lambda task, order: returned(LARGE))
+        world.start()
+        await world.end()
+        uid = world.workflow["metadata"]["uid"]
+        await world.crash()
+        await world.cluster.delete(WORKFLOWS, NAMESPACE, NAME, uid=uid)
+        for key in list(world.store.list(f"{NAMESPACE}/{uid}/")):
+            world.store.delete(key)
+        yield world
+
+
+async def test_a_run_that_was_done_and_deleted_is_adopted_when_it_is_applied_again():
+    async with deleted() as world, World(SPEC, name=NAME, beside=world) as again:
+        again.start()
+        status = await again.end()
+        assert (status["phase"], status["reason"]) == ("Succeeded", "Adopted")
+        assert f"Workflow '{NAME}'" in status["message"]
+        assert "nothing was run again" in status["message"]
+        assert again.executed == []
+        assert world.made("pods") == world.made("pods")[:2]
+        uid, sha256 = again.workflow["metadata"]["uid"], status["result"]["blob"]["sha256"]
+        assert LARGE in world.store.get(f"{NAMESPACE}/{uid}/blobs/{sha256}").decode()
+
+
+async def test_a_failure_is_adopted_too_and_says_why():
+    async with deleted(work=lambda task, order: FAILED) as world:
+        async with World(SPEC, beside=world) as again:
+            again.start()
+            status = await again.end()
+            assert (status["phase"], status["reason"]) == ("Failed", "Adopted")
+            assert "TaskFailed: ValueError: the input is wrong" in status["message"]
+            assert again.executed == []
+
+
+async def test_another_spec_under_the_same_id_is_adopted_and_said():
+    async with deleted() as world:
+        async with World({**SPEC, "tasks": [script("other")]}, beside=world) as again:
+            again.start()
+            status = await again.end()
+            assert (status["phase"], status["reason"]) == ("Succeeded", "Adopted")
+            assert "its spec was another one" in status["message"]
+
+
+async def test_what_may_be_changed_in_a_running_workflow_is_no_other_spec():
+    async with deleted() as world:
+        async with World({**SPEC, "ttlSecondsAfterFinished": 5}, beside=world) as again:
+            again.start()
+            assert "another one" not in (await again.end())["message"]
+
+
+async def test_another_id_runs():
+    async with deleted() as world, World({**SPEC, "runId": "other"}, beside=world) as again:
+        again.start()
+        await again.end()
+        assert again.executed == ["a", "b"]
+
+
+async def test_without_a_store_an_id_is_no_more_than_a_name():
+    async with World(SPEC, store=False) as world:
+        world.start()
+        assert (await world.end())["phase"] == "Succeeded"
+
+
+async def test_a_failure_that_was_resumed_is_mended_under_the_same_id():
+    async with World(SPEC, work=lambda task, order: FAILED) as world:
+        world.start()
+        await world.end()
+        resumed = {**SPEC, "resumeFrom": {"name": NAME}}
+        async with World(resumed, name="again", beside=world) as again:
+            again.start()
+            assert (await again.end())["phase"] == "Succeeded"
+            assert again.executed == ["a", "b"]
+            async with World(SPEC, name="third", beside=again) as third:
+                third.start()
+                status = await third.end()
+                assert (status["phase"], status["reason"]) == ("Succeeded", "Adopted")
+                assert "Workflow 'again'" in status["message"]
+
+
+async def test_a_second_run_with_the_id_of_a_live_one_is_refused_in_words():
+    async with World(SPEC) as world:
+        world.auto_run = False
+        world.start()
+        await world.until(lambda: world.status.get("phase") == "Running")
+        async with World(SPEC, name="again", beside=world) as again:
+            again.start()
+            status = await again.end()
+            assert (status["phase"], status["reason"]) == ("Failed", "RunIdTaken")
+            assert f"is what Workflow '{NAME}' does, which has not ended" in status["message"]
+            assert again.executed == []
+
+
+@pytest.mark.parametrize("dies_after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("write", range(1, 9))
+async def test_a_crash_at_any_write_records_one_end(write, dies_after):
+    async with World(SPEC) as world:
+        world.start(dies_at=write, dies_after=dies_after)
+        assert (await world.end(restart=True))["phase"] == "Succeeded"
+        keys = [key for key in world.store.list(IDS) if ".blobs/" not in key]
+        assert keys == [IdKeys(NAMESPACE, ID).completion]
+        assert world.executed == ["a", "b"]
+
+
+async def test_nobody_is_told_that_a_run_has_ended_before_that_is_recorded():
+    async with World(SPEC) as world:
+        put = world.store.put_if_absent
+
+        def away(key, data):
+            if key.startswith(IDS):
+                raise StoreUnavailableError("the store is away")
+            return put(key, data)
+
+        world.store.put_if_absent = away
+        world.start()
+        await world.until(lambda: world.status.get("reason") == "StoreUnavailable")
+        assert not world.status.get("completionTime")
+        world.store.put_if_absent = put
+        assert (await world.end())["phase"] == "Succeeded"
+
+
+async def test_a_record_that_cannot_be_read_is_named_and_nothing_runs():
+    async with deleted() as world:
+        world.store.put(IdKeys(NAMESPACE, ID).completion, b"{}")
+        async with World(SPEC, beside=world) as again:
+            again.start()
+            await again.until(lambda: again.status.get("reason") == "StateUnreadable")
+            assert IdKeys(NAMESPACE, ID).completion in again.status["message"]
+            assert again.executed == []
+
+
+def workflow(name, uid, created="2026-01-01T00:00:00Z", **status):
+    metadata = {"namespace": "n", "name": name, "uid": uid, "creationTimestamp": created}
+    return {"metadata": metadata, "spec": {"runId": ID}, "status": status}
+
+
+def test_of_two_runs_with_one_id_the_one_under_way_is_the_first_then_the_older_one():
+    found = RunIds()
+    runs = [
+        workflow("new", "1", created="2026-01-02T00:00:00Z"),
+        workflow("old", "2"),
+        workflow("begun", "3", created="2026-01-03T00:00:00Z", cursor={"seq": 1}),
+        workflow("ended", "0", completionTime="2026-01-01T00:00:00Z"),
+    ]
+    for one in runs:
+        found.enter(one)
+    refs = {one["metadata"]["name"]: RunRef.of(one) for one in runs}
+    assert found.earlier(refs["begun"], ID) is None
+    assert found.earlier(refs["old"], ID) == "begun"
+    found.leave(refs["begun"])
+    assert found.earlier(refs["old"], ID) is None
+    assert found.earlier(refs["new"], ID) == "old"
+    assert found.earlier(refs["new"], None) is None
