@@ -25,7 +25,7 @@ from graflow.machine.check import Problem
 from graflow.machine.plan import GroupPlan, Plan
 from graflow.machine.revive import RevivalError, revived
 from graflow.machine.state import GroupValue, State, Value
-from graflow.store import ObjectMissingError
+from graflow.store import ObjectCorruptError, ObjectMissingError
 from graflow_operator import channel_log, channel_values, completions, origins, turns, values
 from graflow_operator.checkpoint import UnreadableCheckpointError
 from graflow_operator.cluster import Object
@@ -41,6 +41,7 @@ from graflow_operator.sweep import RunMark
 AT_ONCE = 8
 """Objects that are copied at one time."""
 
+UNREADABLE = (UnreadableCheckpointError, UnreadableSnapshotError, ObjectCorruptError)
 MOST_CHANGES = 50
 CHANGE_BYTES = 200
 """Of a sentence that says what was changed."""
@@ -109,7 +110,7 @@ async def begun(
         return await _resumed(parts, run, found, spec.resume_from)
     except CannotResumeError as error:
         problem = Problem(error.field, str(error))
-    except (UnreadableCheckpointError, UnreadableSnapshotError, RevivalError) as error:
+    except (*UNREADABLE, RevivalError) as error:
         problem = Problem("spec.resumeFrom", str(error))
     raise RefusedError(reasons.RESUME_REFUSED, [problem])
 

@@ -11,7 +11,7 @@ from graflow.api.moment import rfc3339
 from graflow.api.workflow import WorkflowSpec
 from graflow.ledger.state import Caller
 from graflow.ledger.state import State as Channel
-from graflow.store import ObjectMissingError
+from graflow.store import ObjectCorruptError, ObjectMissingError
 from graflow_operator import checkpoint
 from graflow_operator.checkpoint import Checkpoint, Label, Reason, UnreadableCheckpointError
 from graflow_operator.folding import Draft
@@ -167,7 +167,7 @@ class Checkpoints:
                     self._answered = (
                         await asyncio.to_thread(checkpoint.unpack, newest, data)
                     ).answered
-                except (ObjectMissingError, UnreadableCheckpointError) as error:
+                except (ObjectMissingError, ObjectCorruptError, UnreadableCheckpointError) as error:
                     log.warning("%s: %s", self._run, error)
         return self._answered
 

@@ -256,11 +256,12 @@ class WorkflowSpec(SpecModel):
 
     ttl_seconds_after_finished: int | None = Field(default=None, ge=0, le=2_147_483_647)
     """Delete the workflow and its pods this many seconds after its end. When not given, keep them.
-    A finished workflow that a GitOps tool applies again after that runs again."""
+    A finished workflow that a GitOps tool applies again after that runs again, unless it has a
+    `runId`."""
 
     checkpoint_every: int | None = Field(default=None, ge=1, le=1_000_000)
     """Take a checkpoint after every so many results of tasks and groups. When not given, only where
-    a task asks for one, and at the end."""
+    a task asks for one, and at the end. Without a store there are none."""
 
     resume_from: ResumeFrom | None = None
     """Go on from where another run of the namespace stood, instead of beginning anew. The channel
@@ -268,8 +269,10 @@ class WorkflowSpec(SpecModel):
 
     run_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     """Id of the work that this run does, in your words. A Workflow that is created after another
-    one of the namespace with the same id has ended well takes over its result and runs nothing,
-    even if that one was deleted."""
+    one of the namespace with the same id has ended takes over how it ended, with its result, and
+    runs nothing, even if that one was deleted. While that one runs, this one is refused. A failure
+    is mended by a run with `resumeFrom` and the same id. Needs a store; without one it does
+    nothing."""
 
     suspend: bool = False
     """Start nothing more until this is false again. Pods that exist go on to their end, and what

@@ -52,29 +52,29 @@ async def test_a_run_that_was_done_and_deleted_is_adopted_when_it_is_applied_aga
 
 
 async def test_a_failure_is_adopted_too_and_says_why():
-    async with deleted(work=lambda task, order: FAILED) as world:
-        async with World(SPEC, beside=world) as again:
-            again.start()
-            status = await again.end()
-            assert (status["phase"], status["reason"]) == ("Failed", "Adopted")
-            assert "TaskFailed: ValueError: the input is wrong" in status["message"]
-            assert again.executed == []
+    failing = deleted(work=lambda task, order: FAILED)
+    async with failing as world, World(SPEC, beside=world) as again:
+        again.start()
+        status = await again.end()
+        assert (status["phase"], status["reason"]) == ("Failed", "Adopted")
+        assert "TaskFailed: ValueError: the input is wrong" in status["message"]
+        assert again.executed == []
 
 
 async def test_another_spec_under_the_same_id_is_adopted_and_said():
-    async with deleted() as world:
-        async with World({**SPEC, "tasks": [script("other")]}, beside=world) as again:
-            again.start()
-            status = await again.end()
-            assert (status["phase"], status["reason"]) == ("Succeeded", "Adopted")
-            assert "its spec was another one" in status["message"]
+    other = {**SPEC, "tasks": [script("other")]}
+    async with deleted() as world, World(other, beside=world) as again:
+        again.start()
+        status = await again.end()
+        assert (status["phase"], status["reason"]) == ("Succeeded", "Adopted")
+        assert "its spec was another one" in status["message"]
 
 
 async def test_what_may_be_changed_in_a_running_workflow_is_no_other_spec():
-    async with deleted() as world:
-        async with World({**SPEC, "ttlSecondsAfterFinished": 5}, beside=world) as again:
-            again.start()
-            assert "another one" not in (await again.end())["message"]
+    same = {**SPEC, "ttlSecondsAfterFinished": 5}
+    async with deleted() as world, World(same, beside=world) as again:
+        again.start()
+        assert "another one" not in (await again.end())["message"]
 
 
 async def test_another_id_runs():
