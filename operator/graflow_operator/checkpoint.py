@@ -186,19 +186,8 @@ def unpack(name: str, data: bytes) -> Document:
     Raises:
         UnreadableCheckpointError: If it is damaged, or of another version.
     """
-    if hashlib.sha256(data).hexdigest() != name.rpartition("-")[2]:
-        raise UnreadableCheckpointError(
-            f"checkpoint {name} is damaged: its SHA-256 is not the one in its name; go on from"
-            " another one"
-        )
+    found = document_in(name, data)
     try:
-        found = json.loads(zlib.decompressobj().decompress(data, MAX_BYTES))
-        if found["format"] != FORMAT:
-            raise UnreadableCheckpointError(
-                f"checkpoint {name} has format {found['format']!r}, written by Graflow"
-                f" {found.get('version', 'of another version')}, and this operator (Graflow"
-                f" {graflow.__version__}) reads {FORMAT}; use the version that wrote it"
-            )
         return Document(
             seq=int(found["seq"]),
             time=float(found["time"]),
@@ -212,8 +201,35 @@ def unpack(name: str, data: bytes) -> Document:
             answered={Caller(a, t, s): (n, seq) for a, t, s, n, seq in found["answered"]},
         )
     except (zlib.error, ValueError, *SHAPELESS) as error:
-        words = f"checkpoint {name} cannot be read: {error!r}"
-        raise UnreadableCheckpointError(words) from error
+        raise _unreadable(name, error) from error
+
+
+def document_in(name: str, data: bytes) -> Json:
+    """Return the JSON of the checkpoint that has a name, when it is of this version and whole.
+
+    Raises:
+        UnreadableCheckpointError: If it is not.
+    """
+    if hashlib.sha256(data).hexdigest() != name.rpartition("-")[2]:
+        raise UnreadableCheckpointError(
+            f"checkpoint {name} is damaged: its SHA-256 is not the one in its name; go on from"
+            " another one"
+        )
+    try:
+        found: Json = json.loads(zlib.decompressobj().decompress(data, MAX_BYTES))
+        if found["format"] != FORMAT:
+            raise UnreadableCheckpointError(
+                f"checkpoint {name} has format {found['format']!r}, written by Graflow"
+                f" {found.get('version', 'of another version')}, and this operator (Graflow"
+                f" {graflow.__version__}) reads {FORMAT}; use the version that wrote it"
+            )
+    except (zlib.error, ValueError, *SHAPELESS) as error:
+        raise _unreadable(name, error) from error
+    return found
+
+
+def _unreadable(name: str, error: Exception) -> UnreadableCheckpointError:
+    return UnreadableCheckpointError(f"checkpoint {name} cannot be read: {error!r}")
 
 
 def snapshot_of(found: Document, plan: Plan) -> Snapshot:

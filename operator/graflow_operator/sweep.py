@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from graflow.store import ObjectMissingError, StoreError, StoreRefusedError
 from graflow.store.keys import MARKS, RunKeys, mark_of
@@ -133,17 +133,26 @@ class Sweep:
     async def _delete(self, storage: Storage, run: RunKeys) -> None:
         """Delete all that a run has in the store, and its mark last: a crash begins again."""
         keys = await storage.list(run.prefix)
-        turn = asyncio.Semaphore(AT_ONCE)
-
-        async def delete(key: str) -> None:
-            async with turn:
-                await storage.delete(key)
-
-        for begin in range(0, len(keys), 1000):
-            await asyncio.gather(*(delete(key) for key in keys[begin : begin + 1000]))
+        await delete_all(storage, keys)
         await storage.delete(run.mark(self._owner))
         del self._missed[run]
         log.info("%s deleted, with %d objects, of a run that is gone", run.prefix, len(keys))
+
+
+async def delete_all(storage: Storage, keys: Sequence[str]) -> None:
+    """Delete objects, few at a time.
+
+    Raises:
+        StoreError: If one cannot be deleted; others may be deleted by then.
+    """
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def delete(key: str) -> None:
+        async with turn:
+            await storage.delete(key)
+
+    for begin in range(0, len(keys), 1000):
+        await asyncio.gather(*(delete(key) for key in keys[begin : begin + 1000]))
 
 
 class RunMark:

@@ -13,7 +13,15 @@ from graflow.store import StoreError
 from graflow_operator import metrics
 from graflow_operator.cluster_errors import ClusterError, ForbiddenError
 from graflow_operator.letters import FencedError, NotYetError
-from graflow_operator.server import admission_api, channel_api, health, runner_api, user_api
+from graflow_operator.server import (
+    access,
+    admission_api,
+    channel_api,
+    garbage_api,
+    health,
+    runner_api,
+    user_api,
+)
 from graflow_operator.server.bodies import HELD, MAX_BODY_BYTES, answered
 from graflow_operator.server.doorman import DOORMAN, Doorman
 from graflow_operator.server.errors import Refusal, fenced, not_yet, response
@@ -22,7 +30,8 @@ from graflow_operator.server.shares import Shares
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-ALL = tuple(api.ROUTES for api in (runner_api, channel_api, user_api, admission_api, health))
+APIS = (runner_api, channel_api, user_api, garbage_api, admission_api, health)
+ALL = tuple(api.ROUTES for api in APIS)
 log = logging.getLogger(__name__)
 
 
@@ -35,7 +44,7 @@ def application(replica: Replica, apis: Iterable[web.RouteTableDef] = ALL) -> we
     tells_peers_apart = replica.parts.settings.check_peer
     app[DOORMAN] = Doorman(tells_peers_apart)
     app[HELD] = Shares(tells_peers_apart)
-    app[user_api.REVIEWS] = asyncio.Semaphore(user_api.AT_ONCE)
+    app[access.REVIEWS] = asyncio.Semaphore(access.AT_ONCE)
     app[admission_api.TURNS] = asyncio.Semaphore(admission_api.AT_ONCE)
     app.add_routes([route for api in apis for route in api])
     return app

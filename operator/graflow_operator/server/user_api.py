@@ -4,25 +4,23 @@ Reached through the API server's service proxy, which consumes Authorization: th
 comes in a header of its own. Who may `get` the Workflow may read its values.
 """
 
-import asyncio
 import re
 from http import HTTPStatus
 
 from aiohttp import web
 
 from graflow.api import names
-from graflow_operator.cluster import ACCESS_REVIEWS, TOKEN_REVIEWS, WORKFLOWS, Object
+from graflow.store import ObjectMissingError
+from graflow_operator.checkpoint import UnreadableCheckpointError
+from graflow_operator.checkpoint_list import page
+from graflow_operator.cluster import WORKFLOWS, Object
 from graflow_operator.cluster_errors import NotFoundError
 from graflow_operator.refs import RunRef
+from graflow_operator.server import access
 from graflow_operator.server.errors import Refusal, bad
-from graflow_operator.server.replica import Replica, replica_of
+from graflow_operator.server.replica import replica_of
 
 ROUTES = web.RouteTableDef()
-AT_ONCE = 8
-"""Callers that the API server is asked about together: whoever comes with any token costs it two
-requests, which are not to stand in the way of those that runs need."""
-
-REVIEWS = web.AppKey("reviews", asyncio.Semaphore)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _SEGMENT = re.compile(r"[0-9]{1,20}-[0-9a-f]{64}")
@@ -77,6 +75,27 @@ async def state(request: web.Request) -> web.StreamResponse:
     return await _stream(request, keys.state(seq, sha256), "state")
 
 
+@ROUTES.get(f"{_WORKFLOW}/checkpoints")
+@ROUTES.get(f"{_WORKFLOW}/checkpoints/{{segment}}")
+async def checkpoints(request: web.Request) -> web.Response:
+    """Tell the checkpoints of a run, the newest first, from one on: as many as fit on a page."""
+    if "segment" in request.match_info:
+        _packed(request, "a checkpoint is named as in status.cursor.checkpoint")
+    workflow = await _workflow(request)
+    cursor = (workflow.get("status") or {}).get("cursor") or {}
+    name = request.match_info.get("segment") or cursor.get("checkpoint")
+    parts = replica_of(request).parts
+    if parts.storage is None or name is None:
+        return web.json_response({"checkpoints": [], "previous": None})
+    try:
+        told, previous = await page(parts.storage, parts.store_keys(RunRef.of(workflow)), name)
+    except ObjectMissingError as error:
+        raise _missing(f"the store has no such checkpoint of this run: {error}") from error
+    except UnreadableCheckpointError as error:
+        raise Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "Unreadable", str(error)) from error
+    return web.json_response({"checkpoints": told, "previous": previous})
+
+
 def _packed(request: web.Request, refusal: str) -> tuple[int, str]:
     """Return number and sha256 of the object that is asked for; a name that is none is refused."""
     segment = request.match_info["segment"]
@@ -86,18 +105,19 @@ def _packed(request: web.Request, refusal: str) -> tuple[int, str]:
     return int(seq), sha256
 
 
-async def _run(request: web.Request) -> RunRef:
-    """Return the run that is asked about, by somebody who may get its Workflow."""
-    replica = replica_of(request)
+async def _workflow(request: web.Request) -> Object:
+    """Return the Workflow that is asked about, by somebody who may get it."""
     namespace, name = request.match_info["namespace"], request.match_info["name"]
-    async with request.app[REVIEWS]:
-        user = await _user(replica, request.headers.get(names.HEADER_TOKEN, ""))
-        await _check_access(replica, user, namespace, name)
+    await access.check(request, "get", namespace, name)
     try:
-        workflow = await replica.parts.cluster.get(WORKFLOWS, namespace, name)
+        return await replica_of(request).parts.cluster.get(WORKFLOWS, namespace, name)
     except NotFoundError as error:
         raise _missing(f"there is no Workflow {namespace}/{name}") from error
-    return RunRef.of(workflow)
+
+
+async def _run(request: web.Request) -> RunRef:
+    """Return the run that is asked about."""
+    return RunRef.of(await _workflow(request))
 
 
 async def _stream(request: web.Request, key: str, what: str) -> web.StreamResponse:
@@ -112,50 +132,6 @@ async def _stream(request: web.Request, key: str, what: str) -> web.StreamRespon
         await answer.write(piece)
     await answer.write_eof()
     return answer
-
-
-async def _user(replica: Replica, token: str) -> Object:
-    """Return who a token belongs to, as the API server says."""
-    if not token:
-        raise Refusal(
-            HTTPStatus.UNAUTHORIZED, "NoToken", f"header {names.HEADER_TOKEN} holds no token"
-        )
-    review = {
-        "apiVersion": "authentication.k8s.io/v1",
-        "kind": "TokenReview",
-        "spec": {"token": token},
-    }
-    answer = await replica.parts.cluster.create(TOKEN_REVIEWS, None, review)
-    status = answer.get("status", {})
-    if not status.get("authenticated"):
-        words = status.get("error") or "the API server does not know this token"
-        raise Refusal(HTTPStatus.UNAUTHORIZED, "BadToken", words)
-    user: Object = status.get("user", {})
-    return user
-
-
-async def _check_access(replica: Replica, user: Object, namespace: str, name: str) -> None:
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": {
-            "user": user.get("username", ""),
-            "uid": user.get("uid", ""),
-            "groups": user.get("groups", []),
-            "extra": user.get("extra") or {},
-            "resourceAttributes": {
-                "verb": "get",
-                "group": names.GROUP,
-                "resource": names.WORKFLOWS,
-                "namespace": namespace,
-                "name": name,
-            },
-        },
-    }
-    answer = await replica.parts.cluster.create(ACCESS_REVIEWS, None, review)
-    if not answer.get("status", {}).get("allowed"):
-        words = f"{user.get('username')} may not get workflows {namespace}/{name}"
-        raise Refusal(HTTPStatus.FORBIDDEN, "Forbidden", words)
 
 
 def _missing(message: str) -> Refusal:

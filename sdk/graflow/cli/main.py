@@ -7,6 +7,7 @@ import click
 
 from graflow import __version__
 from graflow.cli.exits import MEANINGS, Exit, exit_of
+from graflow.cli.gc import gc
 from graflow.cli.go_on import checkpoints, fork, resume
 from graflow.cli.look import list_, logs, result, status, watch, why
 from graflow.cli.picture import graph
@@ -52,7 +53,7 @@ def cli() -> None:
 
 for command in (run, submit, compile_, status, why, watch, result, logs, list_, graph):
     cli.add_command(command)
-for command in (suspend, unsuspend, cancel, checkpoints, resume, fork):
+for command in (suspend, unsuspend, cancel, checkpoints, resume, fork, gc):
     cli.add_command(command)
 cli.add_command(completion)
 

@@ -17,7 +17,9 @@ from graflow.api.workflow_status import (
     WorkflowStatus,
 )
 from graflow.cluster.failures import explanation, refusal
+from graflow.cluster.garbage import Garbage
 from graflow.cluster.workflows import Object
+from graflow.compile.bundle import size_text
 
 STYLES = {"Succeeded": "green", "Failed": "red", "Cancelled": "yellow", "Running": "cyan"}
 WIDE = 10_000  # into a pipe, no line is broken
@@ -103,6 +105,17 @@ def show_checkpoints(found: Iterable[CheckpointStatus]) -> None:
         metadata = json.dumps(one.metadata, ensure_ascii=False) if one.metadata else ""
         row = (str(one.seq), one.time, one.reason, one.task or "", one.path or "", metadata)
         shown.add_row(*(Text(" ".join(cell.split())) for cell in row))
+    _print(console(), shown)
+
+
+def show_garbage(found: Iterable[Garbage]) -> None:
+    """Print one line for each run of which something is garbage."""
+    shown = table(["RUN", "WHY", "OBJECTS", "SIZE", "OF WHICH", "DELETED"])
+    for one in found:
+        kinds = ", ".join(f"{count} in {kind}" for kind, count in sorted(one.folders.items()))
+        deleted = "yes" if one.deleted else ""
+        row = (one.name or one.uid, one.why, str(one.objects), size_text(one.bytes), kinds, deleted)
+        shown.add_row(*(Text(cell) for cell in row))
     _print(console(), shown)
 
 

@@ -3,8 +3,12 @@
 import base64
 import hashlib
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import quote
+
+import urllib3
 
 from graflow.api.names import HEADER_TOKEN, LABEL_APP_NAME, OPERATOR_APP, USER_PREFIX
 from graflow.api.workflow_status import ChannelCursor, Cursor
@@ -20,70 +24,43 @@ TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Handout:
-    """Reads what the operator keeps in the store for one run."""
+class UserApi:
+    """The operator's API for users."""
 
     server: ApiServer
-    namespace: str
-    workflow: str
 
-    def read(self, what: str, words: str) -> bytes:
-        """Return what the operator has under a name, such as values/<sha256>.
+    @contextmanager
+    def stream(
+        self, method: str, path: str, words: str, query: Mapping[str, str] | None = None
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        """Send one request and give its answer to be read piece by piece.
 
         Args:
-            what: Its path below that of the Workflow.
-            words: What it is, for people.
+            method: As in HTTP.
+            path: Below the prefix of this API, from the first slash on.
+            words: What is asked for, for people.
+            query: Parameters of the URL.
 
         Raises:
-            ValueLostError: If the operator does not give it.
+            ValueLostError: If the operator cannot be found, or one cannot sign in.
+            ClusterError: If it refuses.
         """
         namespace, service = self._service(words)
-        path = (
-            f"/api/v1/namespaces/{quote(namespace)}/services/{service}/proxy{USER_PREFIX}"
-            f"/namespaces/{quote(self.namespace)}/workflows/{quote(self.workflow)}/{what}"
-        )
         token = os.environ.get(TOKEN_ENV) or self.server.token()
         if not token:
             raise ValueLostError(
-                f"{words} of workflow {self.workflow!r} is in the store, and the operator wants "
-                f"a token to hand it out, while your kubeconfig signs in with a certificate; set "
-                f"{TOKEN_ENV} to the token of a service account that may get workflows "
-                f"(kubectl create token NAME)"
+                f"{words} is in the store, and the operator wants a token to hand it out, while"
+                f" your kubeconfig signs in with a certificate; set {TOKEN_ENV} to the token of a"
+                f" service account that may get workflows (kubectl create token NAME)"
             )
-        try:
-            with self.server.stream(
-                "GET", path, headers={HEADER_TOKEN: token}, timeout_s=TIMEOUT_S
-            ) as reply:
-                return reply.read()
-        except (NotFoundError, ForbiddenError) as error:
-            raise ValueLostError(
-                f"the operator does not hand out {words} of workflow {self.workflow!r}: {error}"
-            ) from error
-
-    def kept(self, cursor: Cursor | ChannelCursor, folder: str, words: str) -> bytes:
-        """Return the bytes that a cursor has in it, or names in the store.
-
-        Args:
-            cursor: What the run's status says of them.
-            folder: Where the operator has such bytes.
-            words: What they are, for people.
-
-        Raises:
-            ValueLostError: If the operator does not give them, or gives others.
-        """
-        if cursor.state is not None:
-            return base64.b64decode(cursor.state)
-        if cursor.key is None:
-            raise ValueLostError(
-                f"the status of workflow {self.workflow!r} does not say where {words} is"
-            )
-        data = self.read(f"{folder}/{cursor.key.rpartition('/')[2]}", words)
-        if hashlib.sha256(data).hexdigest() != cursor.sha256:
-            raise ValueLostError(
-                f"{words} of workflow {self.workflow!r} came with other content than the run "
-                f"recorded; it was changed in the store"
-            )
-        return data
+        with self.server.stream(
+            method,
+            f"/api/v1/namespaces/{quote(namespace)}/services/{service}/proxy{USER_PREFIX}{path}",
+            query=query,
+            headers={HEADER_TOKEN: token},
+            timeout_s=TIMEOUT_S,
+        ) as reply:
+            yield reply
 
     def _service(self, words: str) -> tuple[str, str]:
         """Return the namespace of the operator's Service, and the Service as a proxy is told it."""
@@ -113,6 +90,58 @@ class Handout:
         spoken = {one.get("name"): one.get("appProtocol") for one in spec.get("ports") or ()}
         secure = spoken.get(PORT) == "https"
         return str(metadata["namespace"]), _proxied(str(metadata["name"]), secure)
+
+
+@dataclass(frozen=True, slots=True)
+class Handout:
+    """Reads what the operator keeps in the store for one run."""
+
+    server: ApiServer
+    namespace: str
+    workflow: str
+
+    def read(self, what: str, words: str) -> bytes:
+        """Return what the operator has under a name, such as values/<sha256>.
+
+        Args:
+            what: Its path below that of the Workflow.
+            words: What it is, for people.
+
+        Raises:
+            ValueLostError: If the operator does not give it.
+        """
+        path = f"/namespaces/{quote(self.namespace)}/workflows/{quote(self.workflow)}/{what}"
+        whose = f"{words} of workflow {self.workflow!r}"
+        try:
+            with UserApi(self.server).stream("GET", path, whose) as reply:
+                return reply.read()
+        except (NotFoundError, ForbiddenError) as error:
+            raise ValueLostError(f"the operator does not hand out {whose}: {error}") from error
+
+    def kept(self, cursor: Cursor | ChannelCursor, folder: str, words: str) -> bytes:
+        """Return the bytes that a cursor has in it, or names in the store.
+
+        Args:
+            cursor: What the run's status says of them.
+            folder: Where the operator has such bytes.
+            words: What they are, for people.
+
+        Raises:
+            ValueLostError: If the operator does not give them, or gives others.
+        """
+        if cursor.state is not None:
+            return base64.b64decode(cursor.state)
+        if cursor.key is None:
+            raise ValueLostError(
+                f"the status of workflow {self.workflow!r} does not say where {words} is"
+            )
+        data = self.read(f"{folder}/{cursor.key.rpartition('/')[2]}", words)
+        if hashlib.sha256(data).hexdigest() != cursor.sha256:
+            raise ValueLostError(
+                f"{words} of workflow {self.workflow!r} came with other content than the run "
+                f"recorded; it was changed in the store"
+            )
+        return data
 
 
 def _proxied(name: str, secure: bool) -> str:  # noqa: FBT001 - the one thing that is told

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from graflow_operator.authority import Authority
-from graflow_operator.server import bodies, doorman, listener, user_api
+from graflow_operator.server import access, bodies, doorman, listener
 from graflow_operator.server.app import application
 from graflow_operator.server.listener import Listener
 from graflow_operator.server.replica import REPLICA
@@ -305,9 +305,9 @@ async def test_a_flood_of_tokens_does_not_become_a_flood_of_questions_to_the_api
     head = b"GET /user/v1/namespaces/n/workflows/w/values/" + b"0" * 64 + b" HTTP/1.1\r\n"
     head += b"X-Graflow-Token: made-up\r\n"
     asking = [asyncio.create_task(server.ask(head)) for _ in range(30)]
-    while asked < user_api.AT_ONCE:  # noqa: ASYNC110 - until those are under way
+    while asked < access.AT_ONCE:  # noqa: ASYNC110 - until those are under way
         await asyncio.sleep(0)
     release.set()
     answers = await asyncio.gather(*asking)
     assert {(status, body["reason"]) for status, body in answers} == {(401, "BadToken")}
-    assert most == user_api.AT_ONCE
+    assert most == access.AT_ONCE

@@ -1,0 +1,76 @@
+"""Who a user is, and what the API server lets that user do: asked for each request."""
+
+import asyncio
+from http import HTTPStatus
+
+from aiohttp import web
+
+from graflow.api import names
+from graflow_operator.cluster import ACCESS_REVIEWS, TOKEN_REVIEWS, Object
+from graflow_operator.server.errors import Refusal
+from graflow_operator.server.replica import Replica, replica_of
+
+AT_ONCE = 8
+"""Callers that the API server is asked about together: whoever comes with any token costs it two
+requests, which are not to stand in the way of those that runs need."""
+
+REVIEWS = web.AppKey("reviews", asyncio.Semaphore)
+
+
+async def check(request: web.Request, verb: str, namespace: str, name: str = "") -> None:
+    """Look whether whoever asks may do something to a Workflow, or to all of a namespace.
+
+    Raises:
+        Refusal: If not.
+        ClusterError: If that cannot be known.
+    """
+    replica = replica_of(request)
+    async with request.app[REVIEWS]:
+        user = await _user(replica, request.headers.get(names.HEADER_TOKEN, ""))
+        if not await _allowed(replica, user, verb, namespace, name):
+            what = f"workflows {namespace}/{name}" if name else f"workflows in {namespace}"
+            words = f"{user.get('username')} may not {verb} {what}"
+            raise Refusal(HTTPStatus.FORBIDDEN, "Forbidden", words)
+
+
+async def _user(replica: Replica, token: str) -> Object:
+    """Return who a token belongs to, as the API server says."""
+    if not token:
+        raise Refusal(
+            HTTPStatus.UNAUTHORIZED, "NoToken", f"header {names.HEADER_TOKEN} holds no token"
+        )
+    review = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenReview",
+        "spec": {"token": token},
+    }
+    answer = await replica.parts.cluster.create(TOKEN_REVIEWS, None, review)
+    status = answer.get("status", {})
+    if not status.get("authenticated"):
+        words = status.get("error") or "the API server does not know this token"
+        raise Refusal(HTTPStatus.UNAUTHORIZED, "BadToken", words)
+    user: Object = status.get("user", {})
+    return user
+
+
+async def _allowed(replica: Replica, user: Object, verb: str, namespace: str, name: str) -> bool:
+    attributes = {
+        "verb": verb,
+        "group": names.GROUP,
+        "resource": names.WORKFLOWS,
+        "namespace": namespace,
+        "name": name,
+    }
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": user.get("username", ""),
+            "uid": user.get("uid", ""),
+            "groups": user.get("groups", []),
+            "extra": user.get("extra") or {},
+            "resourceAttributes": attributes,
+        },
+    }
+    answer = await replica.parts.cluster.create(ACCESS_REVIEWS, None, review)
+    return bool(answer.get("status", {}).get("allowed"))
