@@ -31,18 +31,32 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Give every attempt copies of globals and closures, as pods do.",
 )
-def run(file: Path, args: tuple[str, ...], *, isolated: bool) -> None:
+@click.option(
+    "--resume",
+    metavar="PATH",
+    help="Go on from a checkpoint of this program, a file or s3://bucket/key.",
+)
+def run(file: Path, args: tuple[str, ...], *, isolated: bool, resume: str | None) -> None:
     """Run a program on this machine, as `python FILE` does.
 
     \b
       graflow run workflow.py
       graflow run workflow.py --rows 100      arguments after FILE are the program's own
       graflow run --isolated workflow.py      tasks share nothing but results and the channel
+      graflow run --resume kept.pkl workflow.py
+
+    With --resume the first workflow that the program runs goes on from where the checkpoint was
+    taken, with its tasks as they are in the program now. A checkpoint is code: use only your own.
     """  # noqa: D301 - \b keeps click from filling the lines
     # Imported here, as in all commands: `graflow --help` starts in no time.
     from graflow.cli.programs import run_file  # noqa: PLC0415
     from graflow.local import LocalHost  # noqa: PLC0415
 
+    if resume is not None:
+        from graflow.local.resumed import GoingOn  # noqa: PLC0415
+
+        run_file(file, args, GoingOn(resume, isolated=isolated))
+        return
     run_file(file, args, LocalHost(isolated=True) if isolated else None)
 
 

@@ -13,6 +13,7 @@ from graflow.cluster.state import ended_in
 from graflow.cluster.submit import Target, send
 from graflow.compile.program import Compiled, Options, compile_program
 from graflow.dsl.channel import Channel
+from graflow.dsl.checkpoints import CheckpointMetadata
 from graflow.dsl.execution import ExecutionContext
 from graflow.dsl.missing import MISSING
 from graflow.dsl.program import Program
@@ -164,6 +165,22 @@ class ClusterOutcome:
     def message(self) -> str:
         """Why the run ended, if a task or somebody said so."""
         return self.status.message or ""
+
+    @property
+    def last_checkpoint(self) -> tuple[str, CheckpointMetadata] | None:
+        """The newest checkpoint of the run: its number and its path, if it was given one."""
+        if not self.status.checkpoints:
+            return None
+        newest = self.status.checkpoints[-1]
+        metadata = CheckpointMetadata(
+            checkpoint_id=str(newest.seq),
+            session_id=self.session_id,
+            created_at=newest.time,
+            steps=self.steps,
+            backend={"channel": "operator"},
+            user_metadata=newest.metadata or {},
+        )
+        return newest.path or str(newest.seq), metadata
 
     def result(self, task_id: str, /) -> object:
         """Return the latest result of a task or a group, or `MISSING`.

@@ -13,7 +13,13 @@ MAX_DEPTH = 8
 INNER = ("func", "bound")  # how a task holds its function; not the user's words
 
 
-def blame(task: str, form: object, dump: Dump, error: Exception) -> CaptureError:
+def blame(
+    task: str,
+    form: object,
+    dump: Dump,
+    error: Exception,
+    cannot: str = "cannot travel to a pod",
+) -> CaptureError:
     """Return the error that names what of a task cannot be pickled, and the way out.
 
     Args:
@@ -21,6 +27,7 @@ def blame(task: str, form: object, dump: Dump, error: Exception) -> CaptureError
         form: What `dump` failed to pickle.
         dump: Pickles one object, as it did the form.
         error: What `dump` raised.
+        cannot: What cannot be done with it.
     """
     steps: list[str] = []
     culprit = form
@@ -40,7 +47,7 @@ def blame(task: str, form: object, dump: Dump, error: Exception) -> CaptureError
     what = ", ".join(reversed(steps)) or "something"
     kind = f"{type(culprit).__module__}.{type(culprit).__qualname__}".removeprefix("builtins.")
     return CaptureError(
-        f"task {task!r} uses {what} (a {kind}), which cannot travel to a pod: "
+        f"task {task!r} uses {what} (a {kind}), which {cannot}: "
         f"{_first_line(error)}; {_way_out(culprit)}"
     )
 

@@ -91,7 +91,7 @@ def _dump(value: object, relocation: Relocation, *, naming: bool) -> tuple[bytes
     return buffer.getvalue(), pickler.holds_code
 
 
-def _of_imported_task(func: FunctionType) -> tuple[Any, ...] | None:
+def of_imported_task(func: FunctionType) -> tuple[Any, ...] | None:
     """Reduce the function of a task in an importable module to a look-up of that task.
 
     The decorator has put the task where the function was, so that no import finds the function.
@@ -152,7 +152,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ships 
             return make, tuple(self._file_of(obj) if a == NO_FILE else _in_order(a) for a in args)
         if type(obj) is CellType and (moved_cell := self._moved_cell(obj)):
             return moved_cell
-        if type(obj) is FunctionType and (found := _of_imported_task(obj)):
+        if type(obj) is FunctionType and (found := of_imported_task(obj)):
             return found
         if isinstance(obj, type) and self._naming:
             name_class(obj)

@@ -18,7 +18,10 @@ from graflow.dsl.services import Provided, Services
 from graflow.exceptions import ConfigError, GraflowRuntimeError
 from graflow.machine.defaults import DEFAULT_MAX_CYCLES, DEFAULT_MAX_STEPS
 
-if TYPE_CHECKING:  # packages above this layer, some of them optional
+if TYPE_CHECKING:  # packages above this layer, some of them optional; what few programs need
+    from collections.abc import Callable
+
+    from graflow.dsl.checkpoints import CheckpointMetadata
     from graflow.llm.agents.base import LLMAgent
     from graflow.llm.client import LLMClient
     from graflow.prompts.base import PromptManager
@@ -59,6 +62,10 @@ class Outcome(Protocol):
     @property
     def message(self) -> str:
         """Why the run ended, if a task or somebody said so."""
+
+    @property
+    def last_checkpoint(self) -> "tuple[str, CheckpointMetadata] | None":
+        """Where the last checkpoint is that the run took, and what is known of it."""
 
     def result(self, task_id: str, /) -> object:
         """Return a copy of the latest result of a task, or `MISSING`."""
@@ -138,6 +145,7 @@ class ExecutionContext:
         self._provided: Provided | None = None
         self.current_task_id: str | None = None
         """While a run goes on: the group or task that what happens now belongs to."""
+        self._last_checkpoint: tuple[str, CheckpointMetadata] | None = None
         self.error: BaseException | None = None
         """Why the run failed, once it has."""
         self.outcome: Outcome | None = None
@@ -227,6 +235,26 @@ class ExecutionContext:
     def ctrl_message(self) -> str | None:
         """What `terminate_workflow` or `cancel_workflow` was given, if it was called."""
         return (self.outcome.message or None) if self.outcome else None
+
+    @property
+    def last_checkpoint(self) -> "tuple[str, CheckpointMetadata] | None":
+        """Where the last checkpoint is that the run took or goes on from, and what is known."""
+        taken = self.outcome.last_checkpoint if self.outcome else None
+        return taken or self._last_checkpoint
+
+    @last_checkpoint.setter
+    def last_checkpoint(self, taken: "tuple[str, CheckpointMetadata]") -> None:
+        self._last_checkpoint = taken
+
+    @property
+    def last_checkpoint_path(self) -> str | None:
+        """Where the last checkpoint is; None: there is none."""
+        return self.last_checkpoint[0] if self.last_checkpoint else None
+
+    @property
+    def checkpoint_metadata(self) -> dict[str, Any]:
+        """What is known of the last checkpoint; empty: there is none."""
+        return self.last_checkpoint[1].to_dict() if self.last_checkpoint else {}
 
     def get_channel(self) -> Channel:
         """Return the run's channel."""
@@ -328,12 +356,16 @@ class ExecutionContext:
         """Run the graph with handlers; see `execute`."""
         before = self._channel
         self.outcome = self.error = None
+        program = self.program(handlers)
+        initial = {key: before.get(key) for key in before.keys()}  # noqa: SIM118 - no dict
+        return self._left_by(
+            lambda: current_host().execute(program, initial_channel=initial, ret_context=True)
+        )
+
+    def _left_by(self, run: "Callable[[], tuple[Any, ExecutionContext]]") -> Any:  # noqa: ANN401 - the value of the run
+        """Let a host run the graph, and show what that left."""
         try:
-            value, finished = current_host().execute(
-                self.program(handlers),
-                initial_channel={key: before.get(key) for key in before.keys()},  # noqa: SIM118 - no dict
-                ret_context=True,
-            )
+            value, finished = run()
         except GraflowRuntimeError as error:
             self.error = error
             if isinstance(error.context, ExecutionContext):

@@ -65,11 +65,29 @@ class MemoryChannel:
             self.set(key, value)
 
     @classmethod
-    def of(cls, name: str, state: State) -> "MemoryChannel":
-        """Return a channel whose values, whatever made them, have a `thaw()` that copies them."""
+    def of(cls, name: str, state: State, epoch: float | None = None) -> "MemoryChannel":
+        """Return a channel whose values, whatever made them, have a `thaw()` that copies them.
+
+        Args:
+            name: For people.
+            state: Its keys; locks and callers in it are not kept.
+            epoch: When the clock of the state was 0, in seconds since the epoch; None: it is the
+                clock of this process. Keys are gone when their time has passed, here or there.
+        """
+        clock = time.monotonic
+        later = 0.0 if epoch is None else epoch - _epoch_of(clock)
         channel = cls.__new__(cls)
-        channel._bind(_Core(name, state, time.monotonic), None)  # noqa: SLF001 - of this class
+        channel._bind(_Core(name, _shifted(state, later), clock), None)  # noqa: SLF001 - of this class
         return channel
+
+    def copied(self) -> "MemoryChannel":
+        """Return a channel with the keys of this moment, and nobody's locks."""
+        return MemoryChannel.of(*self._portable())
+
+    def _portable(self) -> tuple[str, State, float]:
+        core = self._core
+        with core.changed:
+            return core.name, _shifted(core.state, 0.0), _epoch_of(core.clock)
 
     def of_attempt(self, activation: int, attempt: int) -> "MemoryChannel":
         """Return a handle on the same channel, whose locks belong to an attempt."""
@@ -184,10 +202,22 @@ class MemoryChannel:
     def __reduce__(self) -> tuple[object, ...]:
         if self._attempt is not None:
             return ChannelHandle, ()
-        with self._core.changed:
-            copy = self._core.state.copy()
-        copy.locks.clear()
-        return MemoryChannel.of, (self.name, copy)
+        return MemoryChannel.of, self._portable()
+
+
+def _epoch_of(clock: Callable[[], float]) -> float:
+    return time.time() - clock()
+
+
+def _shifted(state: State, later: float) -> State:
+    """Return the keys of a state, with each time so many seconds later; lists share no store."""
+    entries = {}
+    for key, entry in state.entries.items():
+        content = Runs.of(*entry.content) if isinstance(entry.content, Runs) else entry.content
+        expires = None if entry.expires is None else entry.expires + later
+        entries[key] = entry._replace(content=content, expires=expires)
+    soonest = None if state.soonest is None else state.soonest + later
+    return State(entries, size=state.size, clock=state.clock + later, soonest=soonest)
 
 
 def thawed(entry: Entry) -> Any:  # noqa: ANN401 - any value

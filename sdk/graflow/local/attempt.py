@@ -98,6 +98,7 @@ class Attempts:
             if type(value) not in ATOMS:
                 value = freeze(value, f"task {node!r}", self._warned)
             directives = tuple(map(self._directive, decided.calls)) if decided else ()
+            view.deferred = decided.checkpoint if decided else None
         except ORDERS:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever ends no more than a pod

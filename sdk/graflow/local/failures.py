@@ -4,6 +4,7 @@ from graflow.dsl.call import Callee
 from graflow.dsl.failures import Failing, documented, judge
 from graflow.exceptions import (
     ArgumentError,
+    CheckpointError,
     CycleLimitExceededError,
     GraflowRuntimeError,
     InvalidTransitionError,
@@ -57,6 +58,17 @@ def _too_slow(callee: Callee, plan: TaskPlan, activation: Activation, stopped: T
     # Where it was stopped: all that tells one slow line from another.
     error.__cause__ = stopped
     return attempt_error(callee, plan, activation, error, reasons.DEADLINE_EXCEEDED)
+
+
+def checkpoint_error(task_id: str, activation: Activation, error: CheckpointError) -> Error:
+    """Return the machine's form of a checkpoint that could not be taken with an attempt's success.
+
+    It is not tried again: user code has done its work, and would do it once more.
+    """
+    shown = as_runtime_error(error)
+    shown.add_note(f"at the end of task {task_id!r}, attempt {activation.attempt}")
+    message = f"{type(error).__name__}: {words_of(error)}"
+    return Error(reasons.TASK_FAILED, message, shown, retryable=False)
 
 
 def failure_of(state: State) -> GraflowRuntimeError:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from graflow.dsl.checkpoints import CheckpointMetadata
 from graflow.dsl.handler import DIRECT, DOCKER, TaskHandler
 from graflow.dsl.missing import MISSING
 from graflow.dsl.program import Program
@@ -80,6 +81,11 @@ class _Seen:
     def message(self) -> str:
         """Why the run ends, if a task has said so."""
         return self._live.message
+
+    @property
+    def last_checkpoint(self) -> tuple[str, CheckpointMetadata] | None:
+        """Where the last checkpoint is that the run took, and what is known of it."""
+        return self._live.last_checkpoint
 
 
 def handler_context(live: Live, view: TaskView) -> HandlerContext:

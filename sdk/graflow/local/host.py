@@ -1,19 +1,24 @@
 """Runs programs in this process."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from graflow.dsl.execution import ExecutionContext
 from graflow.dsl.memory_channel import MemoryChannel
 from graflow.dsl.program import Program
+from graflow.exceptions import CheckpointError
 from graflow.local.failures import failure_of
 from graflow.local.handled import check_handlers
 from graflow.local.outcome import LocalOutcome
+from graflow.local.rest import Rest
 from graflow.local.run import LocalRun
 from graflow.local.views import thaw
-from graflow.machine.state import RunPhase
+from graflow.machine.revive import RevivalError, revived
+from graflow.machine.state import RunPhase, State, Value
 
 if TYPE_CHECKING:  # only `graflow run --isolated` needs cloudpickle and what compiles
     from graflow.local.isolation import Isolation
@@ -50,13 +55,46 @@ class LocalHost:
             KeyboardInterrupt: In a task it abandons the run and passes through. Whatever else a
                 task raises, `sys.exit` too, is a failure of that task.
         """
-        check_handlers(program)
         session_id = program.services.session_id or os.urandom(16).hex()
         channel = MemoryChannel(initial=initial_channel)
-        run = LocalRun(program, channel, session_id, self._isolation(program))
+        return self._run(Rest(program, State(), channel, session_id), ret_context=ret_context)
+
+    def go_on(
+        self,
+        rest: Rest,
+        *,
+        results: Mapping[str, Value] | None = None,
+        rerun: Iterable[str] = (),
+        ret_context: bool = False,
+    ) -> Any:  # noqa: ANN401 - the value of the run
+        """Run what is left of a run at rest, which is used up, and return its value.
+
+        Args:
+            rest: The run.
+            results: By id, what recorded results are to be instead.
+            rerun: Tasks to run again.
+            ret_context: Return `(value, ExecutionContext)`.
+
+        Raises:
+            CheckpointError: If the program lacks a task that is alive; see `machine.revive`.
+            GraflowRuntimeError: As `execute`; everything else too.
+        """
+        try:
+            state = revived(
+                rest.program.plan, rest.state, time.time(), results=results or {}, rerun=rerun
+            )
+        except RevivalError as error:
+            raise CheckpointError(str(error)) from error
+        return self._run(replace(rest, state=state), ret_context=ret_context)
+
+    def _run(self, rest: Rest, *, ret_context: bool) -> Any:  # noqa: ANN401 - the value of the run
+        program = rest.program
+        check_handlers(program)
+        isolation = self._isolation(program)
+        run = LocalRun(program, rest.channel, rest.session_id, isolation, rest.state)
         with _told(run) as tell_value:
             state = run.to_its_end()
-            outcome = LocalOutcome(state, run.channel, session_id)
+            outcome = LocalOutcome(replace(rest, state=state), run.live.last_checkpoint)
             if state.phase is not RunPhase.SUCCEEDED:
                 error = failure_of(state)
                 error.context = ExecutionContext.of_run(program, outcome)

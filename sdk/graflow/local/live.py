@@ -4,13 +4,16 @@ import threading
 from collections.abc import Sequence
 
 from graflow.dsl.channel import Channel
+from graflow.dsl.checkpoints import Asked, CheckpointMetadata
 from graflow.dsl.execution import ExecutionContext
 from graflow.dsl.memory_channel import MemoryChannel
 from graflow.dsl.missing import MISSING
 from graflow.dsl.services import Provided
 from graflow.local.nodes import Nodes
+from graflow.local.rest import Rest
 from graflow.local.views import RunChannel, thaw
 from graflow.machine import results
+from graflow.machine.state import State
 
 
 class RunningContext(ExecutionContext):
@@ -37,7 +40,10 @@ class Live:
         """
         self._nodes = nodes
         self._mutex = mutex
+        self._kept = channel
         self._channel = RunChannel(channel, self.result)
+        self.last_checkpoint: tuple[str, CheckpointMetadata] | None = None
+        """Of those that the run took."""
         self._session_id = session_id
         self.program = nodes.program
         self._contexts: dict[str | None, RunningContext] = {}
@@ -74,6 +80,31 @@ class Live:
         with self._mutex:
             found = results.of_run(self._nodes.state).get(task_id)
         return MISSING if found is None else thaw(found.value)
+
+    def at_rest(self) -> Rest:
+        """Return the run as it is now."""
+        with self._mutex:
+            return self.rest(self._nodes.state.copy())
+
+    def rest(self, state: State) -> Rest:
+        """Return the run with a state of one's own, which is that of now or follows from it."""
+        return Rest(self.program, state, self._kept.copied(), self._session_id)
+
+    def take(self, asked: Asked, rest: Rest | None = None) -> tuple[str, CheckpointMetadata]:
+        """Write a checkpoint.
+
+        Args:
+            asked: Where, and what to say about it.
+            rest: The run; None: as it is now.
+
+        Raises:
+            CheckpointError: If a value or a task cannot be pickled, or it cannot be written there.
+        """
+        from graflow.local.checkpoints import keep  # noqa: PLC0415 - most runs take none
+
+        found = keep(rest or self.at_rest(), asked)
+        self.last_checkpoint = found
+        return found
 
     def context(self, inside: str | None = None) -> RunningContext:
         """Return the run as a context.

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 
 from graflow.dsl.memory_channel import MemoryChannel
 from graflow.dsl.program import Program
+from graflow.exceptions import CheckpointError
 from graflow.local.attempt import Attempts
 from graflow.local.deadline import RunDeadline
+from graflow.local.failures import checkpoint_error
 from graflow.local.live import Live
 from graflow.local.nodes import Nodes
 from graflow.local.tracing import Tracing
@@ -63,12 +65,22 @@ class LocalRun:
         channel: MemoryChannel,
         session_id: str,
         isolation: "Isolation | None" = None,
+        state: State | None = None,
     ) -> None:
+        """Take what is run.
+
+        Args:
+            program: What to run.
+            channel: Its channel.
+            session_id: Its id.
+            isolation: What copies the things that tasks captured.
+            state: A live one to go on from; None: the run has yet to begin.
+        """
         self._plan = program.plan
         self._deadline_s = program.deadline_s
         self.channel = channel
         self.session_id = session_id
-        self._state = State()
+        self._state = state or State()
         self._mutex = threading.Lock()
         """Held while the state is changed, or read in more than one step."""
         self._nodes = Nodes(program, self._state)
@@ -97,13 +109,7 @@ class LocalRun:
         Raises:
             BaseException: What abandoned the run: KeyboardInterrupt in a task, in a branch too.
         """
-        started = RunStarted(time.time())
-        if self.tracing is None:
-            with self._mutex:
-                self._fold(started, RUN_SCOPE)
-        else:
-            self.tracing.run_started()
-            self._record(started, self.tracing)
+        self._begin()
         try:
             with self._deadline():
                 self._carry(RUN_SCOPE)
@@ -115,6 +121,16 @@ class LocalRun:
         for thread in self._threads:
             thread.join()
         return self._state
+
+    def _begin(self) -> None:
+        """Begin the run, or look at what there is to go on with: then the fact is no news."""
+        started = RunStarted(time.time())
+        if self.tracing is None:
+            with self._mutex:
+                self._fold(started, RUN_SCOPE)
+        else:
+            self.tracing.run_started()
+            self._record(started, self.tracing)
 
     def _deadline(self) -> AbstractContextManager[object]:
         if self._deadline_s is None:
@@ -149,17 +165,42 @@ class LocalRun:
                 return
 
     def _attempt(self, activation: Activation, begin: Callable[[], None] | None) -> None:
-        view = TaskView(self._nodes, self.channel, activation, self._mutex, self.live.provided)
+        view = TaskView(self._nodes, self.channel, activation, self._mutex, self.live)
         try:
             if self.tracing is None:
-                event = self._attempts.run(activation, view, begin)
+                event = self._ended(activation, view, begin)
                 with self._mutex:
                     self._fold(self._accepted(activation, event), activation.scope)
             else:
                 self.tracing.attempt_started(activation)
-                self._record(self._attempts.run(activation, view, begin), self.tracing, activation)
+                self._record(self._ended(activation, view, begin), self.tracing, activation)
         finally:
             view.close()
+
+    def _ended(
+        self, activation: Activation, view: TaskView, begin: Callable[[], None] | None
+    ) -> Event:
+        """Make an attempt, and with its success the checkpoint that it asked for.
+
+        That is there before anything that follows from the success begins. If it cannot be taken,
+        the attempt has failed.
+        """
+        event = self._attempts.run(activation, view, begin)
+        if view.deferred is None or not isinstance(event, AttemptSucceeded):
+            return event
+        with self._mutex:
+            if self._state.phase.ended or self._accepted(activation, event) is not event:
+                return event
+            state = self._state.copy()
+            fold(self._plan, state, event)
+            rest = self.live.rest(state)
+        try:
+            self.live.take(view.deferred, rest)
+        except CheckpointError as error:
+            task = self._nodes.task(activation)
+            failed = checkpoint_error(task.task_id, activation, error)
+            return AttemptFailed(event.activation, event.attempt, failed, time.time())
+        return event
 
     def _record(self, event: Event, tracing: Tracing, activation: Activation | None = None) -> None:
         """Fold a fact and tell of it, before anything that follows from it can be told."""

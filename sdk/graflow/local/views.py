@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Protocol
 
 from graflow.dsl.arguments import Available
 from graflow.dsl.channel import Channel
@@ -14,7 +14,6 @@ from graflow.dsl.handles import ChannelHandle
 from graflow.dsl.memory_channel import MemoryChannel
 from graflow.dsl.missing import MISSING
 from graflow.dsl.services import Provided
-from graflow.exceptions import CheckpointError
 from graflow.local.nodes import Nodes
 from graflow.machine.results import named_by, seen_by, visible_names
 from graflow.machine.state import Activation, GroupValue, Value
@@ -27,10 +26,21 @@ def thaw(value: Value) -> Any:  # noqa: ANN401 - any value
     return value.thaw() if isinstance(value, Frozen) else value
 
 
+class Around(Protocol):
+    """What a task asks of its run."""
+
+    @property
+    def provided(self) -> Provided:
+        """Its clients, agents and prompts."""
+
+    def take(self, asked: Asked) -> tuple[str, CheckpointMetadata]:
+        """Take a checkpoint of it now."""
+
+
 class TaskView:
     """Results, channel and tasks as one attempt sees them; both `Names` and `Backend`."""
 
-    __slots__ = ("_activation", "_channel", "_mutex", "_nodes", "_run_channel", "provided")
+    __slots__ = ("_activation", "_channel", "_mutex", "_nodes", "_run", "_run_channel", "deferred")
 
     def __init__(
         self,
@@ -38,7 +48,7 @@ class TaskView:
         channel: MemoryChannel,
         activation: Activation,
         mutex: threading.Lock,
-        provided: Provided,
+        run: "Around",
     ) -> None:
         """Take what the view is of.
 
@@ -47,11 +57,13 @@ class TaskView:
             channel: Its channel.
             activation: Whose attempt it is.
             mutex: Held while the state changes.
-            provided: The run's clients, agents and prompts.
+            run: What it asks of its run.
         """
         self._nodes = nodes
         self._run_channel = channel
-        self.provided = provided
+        self._run = run
+        self.deferred: Asked | None = None
+        """The checkpoint that is to be taken with the attempt's success."""
         self._channel: RunChannel | None = None
         self._activation = activation
         self._mutex = mutex
@@ -103,13 +115,13 @@ class TaskView:
         return task_id in self._nodes.program.plan.by_id
 
     def checkpoint(self, asked: Asked, /) -> tuple[str, CheckpointMetadata]:
-        """Refuse: only deferred ones are taken on this machine so far.
+        """Take a checkpoint of the run as it is now."""
+        return self._run.take(asked)
 
-        Raises:
-            CheckpointError: Always.
-        """
-        del asked
-        raise CheckpointError("this machine takes no checkpoints yet")
+    @property
+    def provided(self) -> Provided:
+        """The run's clients, agents and prompts."""
+        return self._run.provided
 
 
 class RunChannel:
