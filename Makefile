@@ -57,6 +57,9 @@ provoked: install  ## Rewrite the page of provoked faults from what is seen; rev
 faults: install  ## Two hundred faults drawn by lot while the examples run
 	GRAFLOW_FAULTS=200 $(BIN)/pytest tests/e2e/test_random_faults.py
 
+chaos: install  ## Operator, API server, store and pods die for ten minutes, under fifty runs and more
+	GRAFLOW_CHAOS_SECONDS=600 GRAFLOW_CHAOS_RUNS=50 $(BIN)/pytest -s tests/e2e/test_chaos.py
+
 bench: install  ## Seconds a hop, API writes a task; a table and .bench/latest.json
 	$(BIN)/python tools/bench.py
 

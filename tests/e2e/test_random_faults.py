@@ -5,19 +5,16 @@ names the seed, and what was injected before it.
 """
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-import yaml
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 from e2e.conftest import EXAMPLES, ROOT, Cluster
+from support.example_runs import ADD_TO_THE_CHANNEL, Runs, compiled, example_of
 from support.faults import Faults
 
 SEED = int(os.environ.get("GRAFLOW_FAULT_SEED", "20261130"))
@@ -27,43 +24,8 @@ GAP_S = 1.0
 PATIENCE_S = 300.0
 """No fault lasts longer than some seconds; what has not ended by then never will."""
 
-ADD_TO_THE_CHANNEL = {"channel-counters", "typed-channel"}
-"""Examples whose tasks count or append: what a lost attempt has written stays, and is written once
-more by the next one."""
-
-WORKFLOWS = ("graflow.dev", "v1alpha1")
 PROGRAMS = sorted(EXAMPLES.glob("*/workflow.py"))
 Object = dict[str, Any]
-
-
-@dataclass
-class Runs:
-    """The runs of the examples in one namespace."""
-
-    api: client.CustomObjectsApi
-    namespace: str
-    manifests: dict[str, Object]
-    begun: dict[str, str] = field(default_factory=dict)
-    """The example that each run is of."""
-
-    def begin(self, example: str) -> None:
-        name = f"{example}-{len(self.begun)}"
-        manifest = self.manifests[example]
-        body = {**manifest, "metadata": {"name": name}}
-        self.api.create_namespaced_custom_object(*WORKFLOWS, self.namespace, "workflows", body)
-        self.begun[name] = example
-
-    def seen(self) -> dict[str, Object]:
-        """Return the status of every run."""
-        found = self.api.list_namespaced_custom_object(*WORKFLOWS, self.namespace, "workflows")
-        return {one["metadata"]["name"]: one.get("status", {}) for one in found["items"]}
-
-    def going(self) -> list[str]:
-        return sorted(name for name, status in self.seen().items() if not ended(status))
-
-
-def ended(status: Object) -> bool:
-    return status.get("phase") in ("Succeeded", "Failed", "Cancelled")
 
 
 def outcome(example: str, status: Object) -> tuple[Any, ...]:
@@ -90,18 +52,10 @@ def runs(cluster: Cluster) -> Runs:
     """Make the code bundles of all examples, so that a run of each is one object more."""
     manifests = {}
     for program in PROGRAMS:
-        done = subprocess.run(
-            [sys.executable, "-m", "graflow", "compile", str(program)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        for document in yaml.safe_load_all(done.stdout):
-            if document["kind"] == "Workflow":
-                manifests[program.parent.name[3:]] = document
-            else:
-                cluster.apply(document)
-    return Runs(client.CustomObjectsApi(connected()), cluster.namespace, manifests)
+        manifests[example_of(program)], others = compiled(program)
+        for one in others:
+            cluster.apply(one)
+    return Runs(connected(), cluster.namespace, manifests)
 
 
 def connected() -> client.ApiClient:

@@ -23,6 +23,7 @@ class Sightings:
         self._api = client.CustomObjectsApi(config.new_client_from_config(kubeconfig))
         self._namespace = namespace
         self._seen = defaultdict(list)
+        self._seen_at = defaultdict(list)
         self._news = threading.Condition()
         self._stopped = False
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -49,6 +50,7 @@ class Sightings:
     def _take(self, workflow):
         with self._news:
             self._seen[workflow["metadata"]["name"]].append(workflow)
+            self._seen_at[workflow["metadata"]["name"]].append(time.time())
             self._news.notify_all()
         return workflow["metadata"]["resourceVersion"]
 
@@ -65,6 +67,12 @@ class Sightings:
                 if not self._news.wait(max(0.0, deadline - time.monotonic())):
                     told = self._seen[name][-1].get("status") if looked else "it was never seen"
                     raise AssertionError(f"not within {seconds} s; {name} is {_brief(told)}")
+
+    def versions(self, name):
+        """Return when each version of a run's status came, in seconds since the epoch, and that."""
+        with self._news:
+            statuses = [workflow.get("status") or {} for workflow in self._seen[name]]
+            return list(zip(self._seen_at[name], statuses, strict=True))
 
     def outcome(self, name):
         """Return what came of a run that has ended: its end, and what its attempts went through."""
