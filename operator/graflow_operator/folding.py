@@ -48,11 +48,16 @@ def current(state: State) -> Iterator[tuple[AttemptRef, Activation]]:
             yield AttemptRef(activation.number, activation.attempt), activation
 
 
-def absent(state: State, attempt: AttemptRef) -> FencedError | NotYetError:
-    """Return why an attempt is not the current one of its activation."""
+def is_unheard_of(state: State, attempt: AttemptRef) -> bool:
+    """Whether an attempt is later than all that a state knows: somebody else drives the run."""
     known = state.activations.get(attempt.activation)
     newer = known is not None and attempt.attempt > known.attempt
-    if attempt.activation > state.steps or newer:
+    return newer or attempt.activation > state.steps
+
+
+def absent(state: State, attempt: AttemptRef) -> FencedError | NotYetError:
+    """Return why an attempt is not the current one of its activation."""
+    if is_unheard_of(state, attempt):
         return NotYetError(f"nothing is known yet of attempt {attempt}")
     return FencedError(f"attempt {attempt} is over")
 

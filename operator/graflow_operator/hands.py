@@ -281,7 +281,7 @@ class Hands:
         current = set() if state.phase.ended else {ref for ref, _ in folding.current(state)}
         on_commit = self._parts.settings.pods.keep is Keep.ON_COMMIT
         for attempt, fact in tuple(self._book.facts.items()):
-            if attempt in current:
+            if attempt in current or folding.is_unheard_of(state, attempt):
                 continue
             over = fact.ended or attempt in self._committed.reported
             stays = over and not (fact.ended and on_commit)

@@ -15,6 +15,7 @@ from graflow_operator.cluster_errors import (
     TooManyError,
     UnavailableError,
 )
+from graflow_operator.facts import of_pod
 from graflow_operator.letters import FencedError
 from graflow_operator.refs import AttemptRef
 from graflow_operator.verdicts import Failed, Succeeded
@@ -138,6 +139,20 @@ async def test_two_operators_at_once_run_each_task_once():
         assert sorted(set(world.executed)) == ["a", "b", "c", "d"]
         names = world.made("pods")
         assert len(names) == len(set(names))
+
+
+async def test_an_operator_that_another_one_has_followed_leaves_the_pods_of_that_one_alone():
+    """It may see them before it sees that the run has gone on without it."""
+    async with World({"tasks": [script("a"), script("b", "a"), script("c", "b")]}) as world:
+        world.start()
+        first, driving = world.actor, world.driving
+        await world.until(lambda: "a" in world.executed)
+        world.start()
+        await world.until(lambda: len(world.pods) == 3)
+        first.book.seen(of_pod(world.pods[2]))
+        await world.end()
+        driving.cancel()
+        assert [write for write in world.cluster.writes if write[0] == "delete"] == []
 
 
 async def test_a_pod_that_exists_already_is_adopted_when_it_is_ours():
