@@ -468,7 +468,7 @@ class Actor:
         """Tell a letter's sender what is committed now."""
         order = None
         if isinstance(letter, Save) and error is None:
-            order = self._checkpoints.answer(letter)
+            order = self._checkpoints.answer(letter, self._snapshot.state.steps)
         if isinstance(letter, Claim) and error is None:
             activation = self._snapshot.state.activations.get(letter.attempt.activation)
             if activation is None or activation.claim != letter.claim:

@@ -42,7 +42,7 @@ AT_ONCE = 8
 """Objects that are copied at one time."""
 
 UNREADABLE = (UnreadableCheckpointError, UnreadableSnapshotError, ObjectCorruptError)
-MOST_CHANGES = 50
+MOST_CHANGES = 20
 CHANGE_BYTES = 200
 """Of a sentence that says what was changed."""
 

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 import graflow
+from graflow.api import cut
 from graflow.ledger import wire
 from graflow.ledger.state import Caller
 from graflow.ledger.state import State as Channel
@@ -82,7 +83,11 @@ def wish_of(body: object) -> Wish:
         raise BadWishError(f"field `path` of a checkpoint is a text of at most {PATH_CHARS} chars")
     if not isinstance(metadata, Mapping):
         raise BadWishError("field `metadata` of a checkpoint is an object")
-    size = len(json.dumps(metadata))
+    try:
+        size = cut.size_of(metadata)
+    except RecursionError as error:
+        words = "field `metadata` of a checkpoint is nested too deep"
+        raise BadWishError(words) from error
     if size > METADATA_BYTES:
         raise BadWishError(
             f"field `metadata` of a checkpoint takes {size} bytes and may take {METADATA_BYTES};"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from graflow.api import cut
 from graflow.api.moment import rfc3339
 from graflow.api.workflow import WorkflowSpec
 from graflow.ledger.state import Caller
@@ -28,8 +29,11 @@ LARGE = 200
 KEPT = 10
 """Checkpoints that a status shows."""
 
-SHOWN_BYTES = 512
-"""Of metadata in a status."""
+SHOWN_BYTES = 1280
+"""Of metadata in a status: a kibibyte that a task may say, and what its context says."""
+
+PATH_BYTES = 200
+"""Of a label in a status."""
 
 log = logging.getLogger(__name__)
 
@@ -148,9 +152,14 @@ class Checkpoints:
         if taken is not None:
             self._answered = taken.answered
 
-    def answer(self, call: Save) -> Json:
-        """Return what a task is told whose checkpoint is committed."""
-        return {"seq": (self._answered or {})[call.by][1]}
+    def answer(self, call: Save, steps: int) -> Json:
+        """Return what a task is told whose checkpoint is committed.
+
+        Args:
+            call: What it has asked.
+            steps: Activations that the run has made so far.
+        """
+        return {"seq": (self._answered or {})[call.by][1], "steps": steps}
 
     async def _recalled(
         self, storage: Storage, newest: str | None
@@ -179,7 +188,9 @@ def _node(after: Snapshot, call: Save) -> str:
 
 def _entry(made: Checkpoint, label: Label) -> Json:
     """Return what a status shows of a checkpoint: what is large is only in the document."""
-    entry = {"seq": made.snapshot.state.seq, "time": rfc3339(made.time), **label.manifest()}
+    entry: Json = {"seq": made.snapshot.state.seq, "time": rfc3339(made.time), **label.manifest()}
     if len(json.dumps(entry.get("metadata"))) > SHOWN_BYTES:
         del entry["metadata"]
+    if "path" in entry:
+        entry["path"] = cut.cut(entry["path"], PATH_BYTES)
     return entry

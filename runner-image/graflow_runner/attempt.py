@@ -95,7 +95,7 @@ class Attempt:
         finally:
             self._signals.end()
         self._only_here(exitcodes.DONE)
-        return outcome.success(done.value, done.directives), exitcodes.DONE
+        return outcome.success(*done), exitcodes.DONE
 
     def _only_here(self, code: int) -> None:
         """End a process that user code forked and that came back from it: it has no say."""

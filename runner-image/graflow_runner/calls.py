@@ -151,6 +151,13 @@ class Operator:
         )
         return found
 
+    def checkpoint(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Have a checkpoint of the run taken; return its sequence number, and the steps so far."""
+        data = json.dumps(body, allow_nan=False).encode()
+        answer = self._ask("POST", "checkpoint", data, "take a checkpoint")
+        found: dict[str, Any] = json.loads(answer.body)
+        return found
+
     def upload(self, data: bytes, sha256: str) -> None:
         """Put a large value into the store, where the operator says."""
         asked = json.dumps({"sha256": sha256, "size": len(data)}).encode()

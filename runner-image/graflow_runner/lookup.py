@@ -9,6 +9,7 @@ from graflow.dsl.channel import Channel
 from graflow.dsl.missing import MISSING
 from graflow_runner.calls import Operator
 from graflow_runner.refs import Fetch, value_of
+from graflow_runner.saving import Saving
 
 if TYPE_CHECKING:  # what most tasks never ask for
     from graflow.dsl.checkpoints import Asked, CheckpointMetadata
@@ -92,6 +93,7 @@ class RunBackend:
         fetch: Gets what is in the store.
         bundle: The run's code; None: it has none.
         around: The order's plans around the task.
+        saving: How it takes checkpoints.
     """
 
     def __init__(
@@ -100,11 +102,13 @@ class RunBackend:
         fetch: Fetch,
         bundle: "Bundle | None",
         around: Sequence[Mapping[str, Any]],
+        saving: Saving,
     ) -> None:
         self._operator = operator
         self._fetch = fetch
         self._bundle = bundle
         self._around = around
+        self._saving = saving
         self.context: TaskExecutionContext | None = None
         """That of the running task: what functions that make agents are given."""
 
@@ -154,13 +158,10 @@ class RunBackend:
         """Return whether a task of that id was there before the run began."""
         return self.known.is_static(task_id)
 
+    def check_saving(self) -> None:
+        """Raise `CheckpointError` where no checkpoint can be taken: there is no store."""
+        self._saving.check()
+
     def checkpoint(self, asked: "Asked", /) -> "tuple[str, CheckpointMetadata]":
-        """Refuse: a pod cannot ask for one yet.
-
-        Raises:
-            CheckpointError: Always.
-        """
-        del asked
-        from graflow.exceptions import CheckpointError  # noqa: PLC0415  # few tasks ask
-
-        raise CheckpointError("a pod takes deferred checkpoints only; leave out deferred=False")
+        """Have the operator take a checkpoint; returns when it is committed."""
+        return self._saving.save(asked)

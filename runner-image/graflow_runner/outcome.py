@@ -59,6 +59,7 @@ class Outcome:
         report: The report without a value.
         value: What the task returned, when it succeeded.
         directives: What it decided, with a `Leaf` where bytes are.
+        checkpoint: The checkpoint that it asked for, if it did.
     """
 
     def __init__(
@@ -66,10 +67,12 @@ class Outcome:
         report: Mapping[str, Any],
         value: EncodedValue | None = None,
         directives: Sequence[Mapping[str, Any]] = (),
+        checkpoint: Mapping[str, Any] | None = None,
     ) -> None:
         self.report = report
         self.value = None if value is None else Leaf(value)
         self._directives = directives
+        self._checkpoint = checkpoint
 
     @property
     def succeeded(self) -> bool:
@@ -120,10 +123,13 @@ class Outcome:
         return {"outcome": SUCCEEDED, "outcomeValue": described, **self._rest()}
 
     def _rest(self) -> dict[str, Any]:
-        if not self._directives:
-            return {}
-        plain = json.dumps(self._directives, default=Leaf.reference)
-        return {"directives": json.loads(plain)}
+        rest: dict[str, Any] = {}
+        if self._directives:
+            plain = json.dumps(self._directives, default=Leaf.reference)
+            rest["directives"] = json.loads(plain)
+        if self._checkpoint is not None:
+            rest["checkpoint"] = dict(self._checkpoint)
+        return rest
 
 
 def _leaves(part: object) -> Iterator[Leaf]:
@@ -137,9 +143,13 @@ def _leaves(part: object) -> Iterator[Leaf]:
             yield from _leaves(inner)
 
 
-def success(value: EncodedValue, directives: Sequence[Mapping[str, Any]] = ()) -> Outcome:
+def success(
+    value: EncodedValue,
+    directives: Sequence[Mapping[str, Any]] = (),
+    checkpoint: Mapping[str, Any] | None = None,
+) -> Outcome:
     """Return the outcome of a task that returned a value."""
-    return Outcome({"outcome": SUCCEEDED}, value, directives)
+    return Outcome({"outcome": SUCCEEDED}, value, directives, checkpoint)
 
 
 def failure(reason: str, message: str, *, retryable: bool = False) -> Outcome:

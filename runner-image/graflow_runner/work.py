@@ -17,6 +17,7 @@ from graflow_runner.environment import Settings
 from graflow_runner.errors import AttemptError
 from graflow_runner.lookup import ParameterNames, RunBackend
 from graflow_runner.refs import fetcher, value_of
+from graflow_runner.saving import Saving
 
 if TYPE_CHECKING:  # not every task has code
     from graflow_runner.bundle import Bundle
@@ -28,6 +29,9 @@ class Done(NamedTuple):
     value: values.EncodedValue
     directives: Sequence[Mapping[str, Any]] = ()
     """What it decided, as `decided.reported` returns it."""
+
+    checkpoint: Mapping[str, Any] | None = None
+    """The checkpoint that it asked for, of the run as it is once this is recorded."""
 
 
 class Work:
@@ -63,7 +67,11 @@ class Work:
         """
         code, call = self._code(), self._order["call"]
         backend = RunBackend(
-            self._operator, self._fetch, code, around=self._order.get("fragment") or ()
+            self._operator,
+            self._fetch,
+            code,
+            around=self._order.get("fragment") or (),
+            saving=Saving(self._operator, self._order),
         )
         context = backend.context = TaskExecutionContext(self._facts(), backend)
         if "policy" in call:
@@ -92,7 +100,8 @@ class Work:
         value = value if decided.result is MISSING else decided.result
         defaults = code.defaults if code else {}
         directives = reported(decided.calls, lambda: backend.known, defaults, _encoded)
-        return Done(_encoded(value, "returned"), directives)
+        wish = decided.checkpoint
+        return Done(_encoded(value, "returned"), directives, wish.portable() if wish else None)
 
     def _injected(self, callee: Callee, backend: RunBackend) -> Mapping[str, object]:
         if not callee.inject_llm_client and callee.inject_llm_agent is None:

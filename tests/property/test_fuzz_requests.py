@@ -44,11 +44,13 @@ OPERATIONS = (
     {"op": "delete", "key": "k", "stream": 1, "n": 7},
     {"op": "clear", "stream": 1, "n": 8},
 )
+CHECKPOINT = {"stream": 1, "n": 1, "path": "half", "metadata": {"epoch": 7, "why": ["x", None]}}
 TASK = {"name": "t", "script": "return 1", "params": ["x"], "bound": {"x": VALUE}}
 REPORTS = (
     {"outcome": "Succeeded", "value": VALUE, "directives": []},
     {"outcome": "Succeeded", "value": {"blob": {"sha256": SHA, "size": 9, "encoding": "json"}}},
     {"outcome": "Succeeded", "value": {"pickle": "AAAA"}},
+    {"outcome": "Succeeded", "value": VALUE, "checkpoint": {"path": "x", "metadata": {"n": 1}}},
     {"outcome": "Succeeded", "value": VALUE, "directives": [
         {"type": "Jump", "task": "spare"}, {"type": "Iterate", "again": {"data": VALUE}},
         {"type": "Terminate", "message": "done"}, {"type": "Cancel", "message": "no"}]},
@@ -103,7 +105,8 @@ def check(answer):
 
 
 def test_the_requests_that_are_damaged_here_are_answered(served, served_anew):
-    for path, body in (("results", RESULTS), ("blob", BLOB), *(("channel", o) for o in OPERATIONS)):
+    asked = (("results", RESULTS), ("blob", BLOB), ("checkpoint", CHECKPOINT))
+    for path, body in (*asked, *(("channel", o) for o in OPERATIONS)):
         status, said = check(served.call(f"/runner/v1/{path}", json.dumps(body).encode()))
         assert status < 400, (body, said)
     for body in REPORTS:
@@ -127,6 +130,12 @@ def test_a_question_for_results_is_answered_or_refused_in_words(served, body):
 @few
 def test_a_question_for_room_is_answered_or_refused_in_words(served, body):
     check(served.call("/runner/v1/blob", body))
+
+
+@given(bodies(CHECKPOINT))
+@few
+def test_a_wish_for_a_checkpoint_is_answered_or_refused_in_words(served, body):
+    check(served.call("/runner/v1/checkpoint", body))
 
 
 @given(st.sampled_from(OPERATIONS).flatmap(bodies))

@@ -135,6 +135,7 @@ async def _finished(
     """Return an order with what only this host knows: the attempt's key, and addresses."""
     order = {"attemptKey": key.hex(), **await addressed(replica, run, order)}
     storage, store_keys = replica.parts.storage, replica.parts.store_keys(run)
+    order["limits"] = {**order["limits"], "checkpoints": storage is not None}
     if storage is not None:
         places = {
             "url": store_keys.outcome(attempt.activation, attempt.attempt),

@@ -80,6 +80,9 @@ class Backend(Protocol):
     def provided(self) -> "Provided":
         """The run's clients, agents and prompts."""
 
+    def check_saving(self) -> None:
+        """Raise `CheckpointError` where the run can have no checkpoint, whenever it is taken."""
+
     def checkpoint(self, asked: "Asked", /) -> "tuple[str, CheckpointMetadata]":
         """Take a checkpoint of the run as it is now, in which the task has yet to begin anew.
 
@@ -248,6 +251,7 @@ class TaskExecutionContext:
         from graflow.dsl.checkpoints import asked  # noqa: PLC0415  # few tasks take one
 
         mine = self._under_way()
+        mine.known.check_saving()
         found = asked(metadata, path, mine.facts, deferred=deferred)
         if not deferred:
             return mine.known.checkpoint(found)

@@ -42,6 +42,9 @@ class LoneBackend:
         del task_id
         return False
 
+    def check_saving(self) -> None:
+        """Let it be asked for: what is deferred never comes, for there is no run."""
+
     def checkpoint(self, asked: Asked, /) -> tuple[str, CheckpointMetadata]:
         """Refuse: there is no run.
 

@@ -114,6 +114,9 @@ class TaskView:
         """Return whether a task of that id was there before the run began."""
         return task_id in self._nodes.program.plan.by_id
 
+    def check_saving(self) -> None:
+        """Let it be asked for: this machine has a place for checkpoints."""
+
     def checkpoint(self, asked: Asked, /) -> tuple[str, CheckpointMetadata]:
         """Take a checkpoint of the run as it is now."""
         return self._run.take(asked)

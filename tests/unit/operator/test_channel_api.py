@@ -317,3 +317,13 @@ async def test_who_may_get_a_workflow_may_read_its_channel(api):
     assert (await asked(name, "bobs"))[0] == 403
     assert (await asked(f"{4:012}-{'c' * 64}", "alices"))[0] == 404
     assert (await asked("..%2fx", "alices"))[0] == 400
+
+
+async def test_k2_a_pod_takes_a_checkpoint_over_http_and_is_told_its_number(api):
+    operator = await api.operator("a")
+    body = {"stream": 0, "n": 1, "path": None, "metadata": {"epoch": 1}}
+    first = await asyncio.to_thread(operator.checkpoint, body)
+    again = await asyncio.to_thread(operator.checkpoint, body)
+    assert first == again
+    [entry] = api.world.status["checkpoints"]
+    assert (entry["seq"], entry["task"], entry["metadata"]) == (first["seq"], "a", {"epoch": 1})

@@ -39,6 +39,7 @@ class FakeOperator:
         self.visible: dict[str, list[str]] | None = None
         self.store: dict[str, bytes] = {}
         self.reports: list[dict[str, Any]] = []
+        self.saved: list[dict[str, Any]] = []
         self.claims: list[dict[str, Any]] = []
         self.calls: list[str] = []
         self.told: list[str] = []
@@ -225,6 +226,9 @@ class Request(http.server.BaseHTTPRequestHandler):
                 operator.take_claim(self)
             case "report":
                 operator.take_report(self)
+            case "checkpoint":
+                operator.note(lambda: operator.saved.append(self.json))
+                self.answer(200, {"seq": 40 + self.json["n"], "steps": 3})
             case "bundle":
                 self.answer(200, operator.bundle)
             case "results" if self.json["from"] == "visible":
