@@ -42,12 +42,13 @@ from graflow_operator.claimants import Claimants
 from graflow_operator.cluster import PODS, Object
 from graflow_operator.cluster_errors import ClusterError, NotFoundError
 from graflow_operator.code import BundleAwaitedError, Code
-from graflow_operator.commits import StoreRequiredError, SupersededError
+from graflow_operator.commits import SupersededError
 from graflow_operator.desk import Desk
 from graflow_operator.dispatch import Dispatch
 from graflow_operator.facts import PodFact, of_pod
 from graflow_operator.folding import Draft, RunFacts
 from graflow_operator.hands import Hands
+from graflow_operator.journal import StoreRequiredError
 from graflow_operator.laps import Laps
 from graflow_operator.letters import (
     Claim,

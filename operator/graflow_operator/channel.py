@@ -28,8 +28,9 @@ from graflow_operator.channel_calls import Batch, Calls
 from graflow_operator.channel_log import Log, TakenError
 from graflow_operator.channel_values import Values
 from graflow_operator.cluster import WORKFLOWS
-from graflow_operator.commits import StoreRequiredError, SupersededError
+from graflow_operator.commits import SupersededError
 from graflow_operator.dispatch import Dispatch
+from graflow_operator.journal import StoreRequiredError
 from graflow_operator.letters import FencedError, NotYetError
 from graflow_operator.parts import Parts
 from graflow_operator.refs import AttemptRef, RunRef

@@ -15,12 +15,12 @@ from graflow.machine.plan import Plan
 from graflow.machine.state import RunPhase
 from graflow.store import ObjectMissingError
 from graflow.store.keys import RunKeys
-from graflow_operator import channel_log, checkpoint, snapshot
+from graflow_operator import channel_log, checkpoint
 from graflow_operator.checkpoint import Document
 from graflow_operator.cluster import WORKFLOWS, Object
 from graflow_operator.cluster_errors import NotFoundError
 from graflow_operator.code import Code
-from graflow_operator.commits import Commits
+from graflow_operator.journal import Journal
 from graflow_operator.parts import Parts
 from graflow_operator.refs import RunRef
 from graflow_operator.snapshot import Snapshot
@@ -164,13 +164,12 @@ async def _of_cursor(parts: Parts, workflow: Object) -> Origin:
     """Go on from where an ended run stands that has no checkpoint of its end."""
     run = RunRef.of(workflow)
     found = await Code(parts, run.namespace).program_of(workflow)
-    data = await Commits(parts.cluster, parts.storage, workflow).packed_state()
     cursor: dict[str, Any] = workflow["status"]["cursor"]
+    made = await Journal(parts.storage, parts.store_keys(run)).read(found.plan, cursor)
     try:
         kept = await channel_log.kept(cursor.get("channel") or {}, parts.storage)
     except ValueError as error:
         raise CannotResumeError(".name", f"the channel of {run.name!r}: {error}") from error
-    made = snapshot.unpack(found.plan, data or b"")
     channel = kept or channel_log.initial(channel_keys(found.spec))
     bundle = found.spec.bundle
     return Origin(run, made, channel, found.plan, bundle.sha256 if bundle else None)

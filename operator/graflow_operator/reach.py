@@ -14,14 +14,23 @@ from typing import Any
 
 from graflow.store import ObjectCorruptError, ObjectMissingError
 from graflow.store.keys import RunKeys
-from graflow_operator import checkpoint, snapshot
+from graflow_operator import checkpoint
 from graflow_operator.checkpoint import UnreadableCheckpointError
 from graflow_operator.storage import Storage
 
 _SHA256 = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _SEGMENT = re.compile(r"[0-9]{1,20}-[0-9a-f]{64}")
 _NUMBERED = re.compile(r"channel/(?P<number>[0-9]{12})$")
-OFTEN = ("blobs/", "state/", "channel/", "history/", "checkpoints/", "logs/", "outcomes/")
+OFTEN = (
+    "blobs/",
+    "state/",
+    "changes/",
+    "channel/",
+    "history/",
+    "checkpoints/",
+    "logs/",
+    "outcomes/",
+)
 """Folders of a run; what is in any other was put there by another version, and stays."""
 
 _BROKEN = (zlib.error, ValueError, KeyError, TypeError, AttributeError)
@@ -52,6 +61,7 @@ class Reach:
         try:
             self._mentions(json.dumps(status))
             await self._packed(cursor)
+            await self._changes(cursor)
             channel = cursor.get("channel") or {}
             self._channel_seq = int(channel.get("seq", 0))
             await self._packed(channel)
@@ -83,11 +93,17 @@ class Reach:
 
     async def _packed(self, part: Mapping[str, Any]) -> None:
         """Take note of what a packed state or channel mentions, which a cursor holds or names."""
-        data = snapshot.inline_state(part)
-        if data is None and (key := part.get("key")) is not None:
-            data = await self._read(key)
-        if data is not None:
-            self._mentions(_inflated(data))
+        if (text := part.get("state")) is not None:
+            self._mentions(_inflated(base64.b64decode(text)))
+        elif (key := part.get("key")) is not None:
+            self._mentions(_inflated(await self._read(key)))
+
+    async def _changes(self, cursor: Mapping[str, Any]) -> None:
+        """Take note of what changes since the state mention, in the cursor or named by it."""
+        for name in cursor.get("segments") or ():
+            self._mentions(_inflated(await self._read(self._keys.changes(_segment(name)))))
+        if text := cursor.get("changes"):
+            self._mentions(_inflated(base64.b64decode(text)))
 
     async def _history(self, newest: object) -> None:
         """Follow segments of the history: each names the one before."""
@@ -135,7 +151,7 @@ class Reach:
 
 def _segment(name: object) -> str:
     if not isinstance(name, str) or not _SEGMENT.fullmatch(name):
-        raise UnknownReachError(f"{str(name)[:200]!r} is no segment of a history")
+        raise UnknownReachError(f"{str(name)[:200]!r} is no segment of this run")
     return name
 
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from graflow.api import errors
-from graflow.api.attempts import EMPTY as NO_ATTEMPTS
 from graflow.api.cut import size_of
 from graflow.api.waits import MOST_WAITS, held_up
 from graflow.api.workflow_status import Cursor, WorkflowStatus
 from graflow.machine.check import Problem
 from graflow.machine.plan import Plan
 from graflow.machine.state import Error
-from graflow_operator import census, metrics, snapshot, statuses, telling
+from graflow.store import ObjectMissingError
+from graflow_operator import census, metrics, statuses, telling
 from graflow_operator.checkpoints import Taken
 from graflow_operator.cluster import Object
 from graflow_operator.cluster_errors import ClusterError, InvalidError
@@ -21,6 +21,7 @@ from graflow_operator.commits import Commits, SupersededError
 from graflow_operator.dispatch import Dispatch
 from graflow_operator.facts import PodFact
 from graflow_operator.history import History
+from graflow_operator.journal import Journal, Kept
 from graflow_operator.parts import Parts
 from graflow_operator.refs import AttemptRef
 from graflow_operator.snapshot import Snapshot
@@ -58,9 +59,10 @@ class Record:
     def __init__(self, parts: Parts, workflow: Object, dispatch: Dispatch) -> None:
         self._parts = parts
         self._dispatch = dispatch
-        self._commits = Commits(parts.cluster, parts.storage, workflow)
+        self._commits = Commits(parts.cluster, workflow)
         self._run = self._commits.run
         keys = parts.store_keys(self._run)
+        self._journal = Journal(parts.storage, keys)
         self._history = History(parts.storage, keys) if parts.storage else None
         self._previous = statuses.previous(workflow)
         self._told = NO_NEWS
@@ -102,11 +104,16 @@ class Record:
 
         Raises:
             UnreadableSnapshotError: If that cannot be made out.
+            SupersededError: If somebody has moved the run on since.
             StoreRequiredError: If it is in a store, and there is none.
             StoreError: If the store does not give it.
         """
-        data = await self._commits.packed_state()
-        return None if data is None else snapshot.unpack(plan, data)
+        if (cursor := self._commits.cursor) is None:
+            return None
+        try:
+            return await self._journal.read(plan, cursor)
+        except ObjectMissingError as error:
+            raise await self._commits.missing(error) from error
 
     async def commit(  # noqa: PLR0913, PLR0917 - all that one commit says
         self,
@@ -135,7 +142,9 @@ class Record:
         written = moved or channel != self.channel or taken is not None
         if not written and not self._is_soft_due(now, changed=news != self._told):
             return False
-        cursor = await self._cursor(after, channel, taken) if written or old is None else old
+        placed, cursor = None, old or {}
+        if written or old is None:
+            placed, cursor = await self._placed(before, after, channel, taken)
         kept = self._kept(taken)
         notes = statuses.pod_notes(facts, news.waits)
         about = statuses.About(self.generation, self._parts.settings.instance)
@@ -150,6 +159,8 @@ class Record:
             room=STATUS_BYTES - size_of({**kept, "cursor": cursor}),
         )
         await self._write({**status.manifest(), **kept, "cursor": cursor})
+        if placed is not None:
+            self._journal.committed(placed)
         self._previous = status.model_copy(update={"cursor": Cursor(seq=cursor["seq"])})
         self._told, self.soft_at = news, 0.0
         self.standing = census.standing(
@@ -187,14 +198,12 @@ class Record:
             kept["checkpoints"] = taken.shown(before.get("checkpoints", ()))
         return kept
 
-    async def _cursor(self, after: Snapshot, channel: Object | None, taken: Taken | None) -> Object:
-        """Put the state where it belongs; return the cursor that names it, channel and history."""
+    async def _placed(
+        self, before: Snapshot, after: Snapshot, channel: Object | None, taken: Taken | None
+    ) -> tuple[Kept, Object]:
+        """Put the state where it belongs; return also the whole cursor."""
         beside = len((channel or {}).get("state", ""))
-        packed = snapshot.pack(after)
-        if self._parts.storage is None and len(packed.text) + beside > snapshot.STORELESS_CHARS:
-            # What is remembered for people alone must not be what a run fails by.
-            packed = snapshot.pack(replace(after, history=NO_ATTEMPTS))
-        cursor = await self._commits.place(packed, beside)
+        placed = await self._journal.place(before, after, beside)
         history, saved = self.cursor.get("history"), self.cursor.get("checkpoint")
         if self._history is not None and after.decided:
             history = await self._history.extended(history, after.state.seq, after.decided)
@@ -203,7 +212,8 @@ class Record:
             "history": history,
             "checkpoint": taken.name if taken else saved,
         }
-        return cursor | {name: part for name, part in parts.items() if part is not None}
+        named = {name: part for name, part in parts.items() if part is not None}
+        return placed, placed.cursor | named
 
     async def _write(self, status: Object) -> None:
         try:
@@ -237,7 +247,7 @@ class Record:
         storage, old = self._parts.storage, old or {}
         if storage is None:
             return
-        keys = [old["key"]] if old.get("key") not in (None, new.get("key")) else []
+        keys = self._journal.replaced(old, new)
         segment = old.get("history")
         if segment and self._history is not None and self._history.is_replaced(segment):
             keys.append(self._parts.store_keys(self._run).history(segment))

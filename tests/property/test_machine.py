@@ -7,6 +7,7 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from graflow.machine.changes import applied, changes
 from graflow.machine.codec import decode, encode
 from graflow.machine.commands import FinishRun, StartAttempt, StopAttempt, WakeAt
 from graflow.machine.directives import Directive, Iterate, Jump, Spawn
@@ -48,6 +49,9 @@ class AnyNewsInAnyOrder(RuleBasedStateMachine):
         self.now = 100.0
         self.committed: set[int] = set()
         self.state = State()
+        self.written = encode(self.state)
+        self.unwritten = self.state
+        self.log: list[str] = []
         self.hear(RunStarted(self.now))
 
     def hear(self, event: Event) -> None:
@@ -132,6 +136,14 @@ class AnyNewsInAnyOrder(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
         self.hear(TimerFired(self.now))
+
+    @rule()
+    def the_host_writes_what_has_changed(self) -> None:
+        self.log.append(json.dumps(changes(self.unwritten, self.state)))
+        self.unwritten = self.state
+        read = applied(self.written, map(json.loads, self.log))
+        assert read == encode(self.state)
+        assert json.dumps(read, sort_keys=True) == json.dumps(encode(self.state), sort_keys=True)
 
     @rule()
     def the_host_crashes_and_reads_what_was_committed(self) -> None:

@@ -109,8 +109,8 @@ class World:
             name for verb, kind, name in self.cluster.writes if (verb, kind) == ("create", plural)
         ]
 
-    def start(self, **faults):
-        """Start an operator process that drives the run."""
+    def start(self, seen=None, **faults):
+        """Start an operator process that drives the run, which it has seen so or as it is."""
         self.client = Client(self.cluster, **faults)
         clock = lambda: self.now  # noqa: E731
         parts = Parts(
@@ -123,7 +123,7 @@ class World:
             sleep=self._sleep,
             run_ids=self.run_ids,
         )
-        self.actor = Actor(parts, copy.deepcopy(self.workflow), None)
+        self.actor = Actor(parts, copy.deepcopy(seen or self.workflow), None)
         self.driving = asyncio.create_task(self.actor.drive())
 
     async def crash(self):

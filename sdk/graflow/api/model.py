@@ -62,6 +62,9 @@ ObjectName: TypeAlias = Annotated[
 Sha256: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", max_length=64)]
 """SHA-256 in lower-case hex."""
 
+SegmentName: TypeAlias = Annotated[str, Field(pattern=r"^[0-9]{1,20}-[0-9a-f]{64}$", max_length=85)]
+"""Name of an object of the store that holds what came up to a sequence number."""
+
 Time: TypeAlias = Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})]
 """Moment in RFC 3339, UTC."""
 

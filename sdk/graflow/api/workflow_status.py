@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from graflow.api.model import AnyObject, Id, Sha256, StatusModel, Time, ValueRef
+from graflow.api.model import AnyObject, Id, SegmentName, Sha256, StatusModel, Time, ValueRef
 
 MAX_MESSAGE = 8192
 _Reason = Field(default=None, max_length=100)
@@ -361,6 +361,12 @@ class Cursor(StatusModel):
 
     size: int | None = Field(default=None, ge=0)
     """Bytes of what is there."""
+
+    segments: tuple[SegmentName, ...] = Field(default=(), max_length=32)
+    """Names in the store of changes since, oldest first: <seq>-<sha256>."""
+
+    changes: str | None = Field(default=None, max_length=65_536)
+    """The changes since these: base64 of a zlib stream of JSON lines."""
 
     history: str | None = Field(default=None, max_length=1024)
     """Name in the store of the latest transitions; what is there names those before."""

@@ -6,7 +6,7 @@ left out and made again.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from graflow.machine.graph import scope_graph
@@ -46,24 +46,17 @@ def encode(state: State) -> dict[str, Any]:
     """Return the state as plain JSON objects."""
     return {
         "format": FORMAT,
-        "phase": state.phase.value,
-        "reason": state.reason,
-        "message": state.message,
-        "seq": state.seq,
-        "steps": state.steps,
-        "completed": state.completed,
-        "recorded": state.recorded,
-        "transitions": [_encode_transition(transition) for transition in state.transitions],
-        "transitionsMade": state.transitions_made,
-        "value": encode_value(state.value),
-        "failure": _encode_failure(state.failure),
-        "startedAt": state.started_at,
-        "endedAt": state.ended_at,
-        "scopesMade": state.scopes_made,
-        "scopes": {str(number): _encode_scope(scope) for number, scope in state.scopes.items()},
-        "activations": [_encode_activation(a) for a in state.activations.values()],
+        **encode_header(state),
+        "transitions": [encode_transition(transition) for transition in state.transitions],
+        "scopes": {str(number): encode_scope(scope) for number, scope in state.scopes.items()},
+        "activations": [encode_activation(a) for a in state.activations.values()],
         "starting": list(state.starting),
     }
+
+
+def encode_header(state: State, before: State | None = None) -> dict[str, Any]:
+    """Return what a state says of the run as a whole; after another one only what differs."""
+    return _encode_fields(_HEADER, state, before)
 
 
 def decode(plan: Plan, data: Json) -> State:
@@ -114,7 +107,8 @@ def decode_value(data: Any) -> Any:  # noqa: ANN401  the host's own JSON passes 
     return data
 
 
-def _encode_transition(made: Transition) -> list[Any]:
+def encode_transition(made: Transition) -> list[Any]:
+    """Return a move as a row."""
     return [
         made.number,
         made.at,
@@ -126,33 +120,37 @@ def _encode_transition(made: Transition) -> list[Any]:
     ]
 
 
-def _encode_scope(scope: Scope) -> dict[str, Any]:
+def encode_scope(scope: Scope) -> dict[str, Any]:
+    """Return a scope with all that is in it."""
     results = [
-        [task, result.seq, result.completed, encode_value(result.value)]
-        for task, found in scope.results.items()
-        for result in found
+        [task, *encode_result(result)] for task, found in scope.results.items() for result in found
     ]
     return {
-        "path": [list(pair) for pair in scope.path],
-        "parent": scope.parent,
-        "owner": scope.owner,
-        "call": scope.call,
-        "home": scope.home,
-        "plan": None if scope.plan is None else encode_plan(scope.plan),
-        "whole": scope.whole,
-        "asOf": scope.as_of,
-        "children": scope.children,
-        "tokens": [
-            [token.node, token.round, _encode_sent(token.sent), token.explicit, token.again]
-            for tokens in scope.tokens.values()
-            for token in tokens
-        ],
+        **encode_frame(scope),
+        "tokens": [encode_token(token) for tokens in scope.tokens.values() for token in tokens],
         "counts": dict(sorted(scope.counts.items())),
-        "results": sorted(results, key=lambda row: (row[1], row[0])),
-        "end": _encode_end(scope.end),
-        "failure": _encode_failure(scope.failure),
-        "ended": scope.ended,
+        "results": sorted(results, key=place_of_result),
     }
+
+
+def encode_frame(scope: Scope, before: Scope | None = None) -> dict[str, Any]:
+    """Return what a scope is, without what lies in it; after another one only what differs."""
+    return _encode_fields(_FRAME, scope, before)
+
+
+def encode_result(result: Result) -> list[Any]:
+    """Return a result as the rest of a row that begins with its id."""
+    return [result.seq, result.completed, encode_value(result.value)]
+
+
+def place_of_result(row: Sequence[Any]) -> tuple[int, str]:
+    """Return the place of a row among the results of a scope."""
+    return row[1], row[0]
+
+
+def encode_token(token: Token) -> list[Any]:
+    """Return a token as a row."""
+    return [token.node, token.round, encode_sent(token.sent), token.explicit, token.again]
 
 
 def _decode_scopes(
@@ -223,28 +221,11 @@ def _tracker(  # noqa: PLR0913, PLR0917  all that arrivals are derived from
     return tracker
 
 
-def _encode_activation(activation: Activation) -> dict[str, Any]:
-    full = {
-        "number": activation.number,
-        "scope": activation.scope,
-        "node": activation.node,
-        "round": activation.round,
-        "iteration": activation.iteration,
-        "sent": _encode_sent(activation.sent),
-        "phase": activation.phase.value,
-        "attempt": activation.attempt,
-        "failures": activation.failures,
-        "losses": activation.losses,
-        "claim": activation.claim,
-        "notBefore": activation.not_before,
-        "error": _encode_error(activation.error),
-        "since": activation.since,
-        "scopes": list(activation.scopes),
-        "again": activation.again,
-        "value": encode_value(activation.value),
-        "then": _encode_then(activation.then),
-        "led": activation.led,
-    }
+def encode_activation(activation: Activation, before: Activation | None = None) -> dict[str, Any]:
+    """Return an activation without what is empty; after another one what differs, empty or not."""
+    if before is not None:
+        return {"number": activation.number, **_encode_fields(_ACTIVATION, activation, before)}
+    full = _encode_fields(_ACTIVATION, activation, None)
     return {key: value for key, value in full.items() if value or key == "number"}
 
 
@@ -290,7 +271,8 @@ def _decode_then(data: Sequence[Any] | None) -> Continuation | None:
     )
 
 
-def _encode_sent(sent: Sequence[Sent]) -> list[list[Any]]:
+def encode_sent(sent: Sequence[Sent]) -> list[list[Any]]:
+    """Return what came with a token as rows."""
     return [[one.sender, encode_value(one.value)] for one in sent]
 
 
@@ -359,3 +341,87 @@ def _decode_error(data: Json | None) -> Error | None:
         inner = tuple((member, error) for member, e in failed if (error := _decode_error(e)))
         detail = GroupFailure(group, inner, tuple(succeeded))
     return Error(data["reason"], data["message"], detail, data["retryable"])
+
+
+_Fields = Mapping[str, tuple[str, Callable[[Any], Any]]]
+"""Keys of a document, with the attribute that each is made of, and how."""
+
+
+def _encode_fields(fields: _Fields, of: object, before: object | None) -> dict[str, Any]:
+    if before is None:
+        return {key: encoded(getattr(of, name)) for key, (name, encoded) in fields.items()}
+    return {
+        key: encoded(value)
+        for key, (name, encoded) in fields.items()
+        if (value := getattr(of, name)) is not getattr(before, name)
+    }
+
+
+def _as_it_is(value: Any) -> Any:  # noqa: ANN401  JSON already
+    return value
+
+
+def _word(value: RunPhase | Phase) -> str:
+    return value.value
+
+
+def _encode_plan_if_any(plan: Plan | None) -> dict[str, Any] | None:
+    return None if plan is None else encode_plan(plan)
+
+
+def _lists(pairs: Sequence[Sequence[str]]) -> list[list[str]]:
+    return [list(pair) for pair in pairs]
+
+
+_HEADER: Final[_Fields] = {
+    "phase": ("phase", _word),
+    "reason": ("reason", _as_it_is),
+    "message": ("message", _as_it_is),
+    "seq": ("seq", _as_it_is),
+    "steps": ("steps", _as_it_is),
+    "completed": ("completed", _as_it_is),
+    "recorded": ("recorded", _as_it_is),
+    "transitionsMade": ("transitions_made", _as_it_is),
+    "value": ("value", encode_value),
+    "failure": ("failure", _encode_failure),
+    "startedAt": ("started_at", _as_it_is),
+    "endedAt": ("ended_at", _as_it_is),
+    "scopesMade": ("scopes_made", _as_it_is),
+}
+
+_FRAME: Final[_Fields] = {
+    "path": ("path", _lists),
+    "parent": ("parent", _as_it_is),
+    "owner": ("owner", _as_it_is),
+    "call": ("call", _as_it_is),
+    "home": ("home", _as_it_is),
+    "plan": ("plan", _encode_plan_if_any),
+    "whole": ("whole", _as_it_is),
+    "asOf": ("as_of", _as_it_is),
+    "children": ("children", _as_it_is),
+    "end": ("end", _encode_end),
+    "failure": ("failure", _encode_failure),
+    "ended": ("ended", _as_it_is),
+}
+
+_ACTIVATION: Final[_Fields] = {
+    "number": ("number", _as_it_is),
+    "scope": ("scope", _as_it_is),
+    "node": ("node", _as_it_is),
+    "round": ("round", _as_it_is),
+    "iteration": ("iteration", _as_it_is),
+    "sent": ("sent", encode_sent),
+    "phase": ("phase", _word),
+    "attempt": ("attempt", _as_it_is),
+    "failures": ("failures", _as_it_is),
+    "losses": ("losses", _as_it_is),
+    "claim": ("claim", _as_it_is),
+    "notBefore": ("not_before", _as_it_is),
+    "error": ("error", _encode_error),
+    "since": ("since", _as_it_is),
+    "scopes": ("scopes", list),
+    "again": ("again", _as_it_is),
+    "value": ("value", encode_value),
+    "then": ("then", _encode_then),
+    "led": ("led", _as_it_is),
+}

@@ -18,7 +18,7 @@ IDS = ".graflow/ids/"
 _MARK = re.compile(rf"^{re.escape(MARKS)}[^/]+/(?P<namespace>[^/]+)/(?P<uid>[^/]+)$")
 
 _BY_CONTENT = re.compile(
-    r"^(?:[^./][^/]*/[^/]+/(?:blobs/|(?:state|history|channel|checkpoints)/[^/]*-)"
+    r"^(?:[^./][^/]*/[^/]+/(?:blobs/|(?:state|changes|history|channel|checkpoints)/[^/]*-)"
     r"|\.graflow/ids/[^/]+/[0-9a-f]{64}\.blobs/)(?P<sha256>[0-9a-f]{64})(?:\.jsonl)?$"
 )
 
@@ -79,6 +79,10 @@ class RunKeys:
     def checkpoints(self) -> str:
         """What the keys of all checkpoints begin with."""
         return f"{self.prefix}checkpoints/"
+
+    def changes(self, segment: str) -> str:
+        """Return where changes since a state are, named `<seq>-<sha256>` as states are."""
+        return f"{self.prefix}changes/{segment}"
 
     def history(self, segment: str) -> str:
         """Return where a segment of the run's history is, named `<seq>-<sha256>` as states are."""

@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from graflow.store import StoreUnavailableError
 from graflow.store.keys import RunKeys
-from graflow_operator import checkpoint, checkpoint_list, snapshot
+from graflow_operator import checkpoint, checkpoint_list
 from graflow_operator.cluster import ACCESS_REVIEWS, WORKFLOWS
 from graflow_operator.garbage import Wish, collect
 from graflow_operator.lease import Candidate, LeaseKeeper
@@ -88,8 +88,7 @@ async def ended(work=None, **settings):
 @pytest.fixture
 def small(monkeypatch):
     """Everything that can be in the store is there."""
-    monkeypatch.setattr(snapshot, "INLINE_CHARS", 0)
-    monkeypatch.setattr("graflow_operator.commits.INLINE_CHARS", 0)
+    monkeypatch.setattr("graflow_operator.journal.INLINE_CHARS", 0)
 
 
 def orphans(run):
@@ -98,6 +97,7 @@ def orphans(run):
     return (
         run.blob(sha("nobody")),
         run.state(7, sha("nobody")),
+        run.changes(name),
         run.checkpoint(name),
         run.history(name),
         run.segment(0),
@@ -122,10 +122,10 @@ async def test_of_an_ended_run_goes_what_nothing_refers_to_and_no_more(small):
             "uid": kept.run.uid,
             "name": NAME,
             "why": "Unreferenced",
-            "objects": 8,
-            "bytes": 24,
-            "folders": {"blobs": 1, "channel": 2, "checkpoints": 1, "history": 1, "outcomes": 2,
-                        "state": 1},
+            "objects": 9,
+            "bytes": 27,
+            "folders": {"blobs": 1, "changes": 1, "channel": 2, "checkpoints": 1, "history": 1,
+                        "outcomes": 2, "state": 1},
             "deleted": False,
         }  # fmt: skip
         assert last == {"done": True, "goingOn": 0}
@@ -270,7 +270,9 @@ async def test_a_run_that_begins_while_the_store_is_listed_keeps_all_that_it_has
         ({"key": "other/uid/state/1-x", "state": None}, "'other/uid/state/1-x' is no key of this"),
         ({"checkpoint": f"3-{sha('gone')}"}, "is named and is not there"),
         ({"checkpoint": "../../x"}, "is no name of a checkpoint"),
-        ({"history": "../../x"}, "is no segment of a history"),
+        ({"history": "../../x"}, "is no segment of this run"),
+        ({"segments": ["../../x"]}, "is no segment of this run"),
+        ({"segments": [f"1-{'0' * 64}"]}, "is named and is not there"),
         ({"state": "bm9uc2Vuc2U=", "key": None}, "cannot be read"),
     ],
 )
@@ -328,7 +330,7 @@ async def test_who_may_list_workflows_may_look_and_who_may_delete_them_may_delet
         added = kept.put(*orphans(kept.run))
         seen = allow(kept, "list")
         told = await lines(await client.get(GARBAGE, headers=TOKEN))
-        assert [one.get("objects") for one in told] == [8, None]
+        assert [one.get("objects") for one in told] == [9, None]
         refused = await client.delete(GARBAGE, headers=TOKEN)
         assert refused.status == 403
         assert (await refused.json())["message"] == f"alice may not delete workflows in {NAMESPACE}"

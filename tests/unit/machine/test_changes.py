@@ -1,0 +1,57 @@
+"""What is written of a move is what it changed, however much there is besides."""
+
+import itertools
+import json
+
+import pytest
+
+from graflow.machine.changes import applied, changes
+from graflow.machine.codec import encode
+from graflow.machine.events import AttemptClaimed, AttemptSucceeded, RunStarted
+from graflow.machine.plan import Plan, TaskPlan
+from graflow.machine.reducer import fold
+from graflow.machine.state import State
+
+
+def wide(number):
+    """So many tasks that all lead to one."""
+    names = [f"t{n}" for n in range(number)]
+    tasks = tuple(TaskPlan(name) for name in (*names, "sink"))
+    return Plan(tasks, tuple((name, "sink") for name in names), tuple(names))
+
+
+def long(number):
+    """A chain of so many tasks."""
+    names = [f"t{n}" for n in range(number)]
+    edges = tuple(itertools.pairwise(names))
+    return Plan(tuple(map(TaskPlan, names)), edges, ("t0",))
+
+
+def carried_out(plan, number):
+    """Yield the states before and after each of so many tasks' claims and successes."""
+    state = State()
+    fold(plan, state, RunStarted(1.0))
+    for _ in range(number):
+        activation = next(iter(state.starting))
+        for event in (
+            AttemptClaimed(activation, 1, "pod", 2.0),
+            AttemptSucceeded(activation, 1, {"json": activation}, 3.0),
+        ):
+            before = state.copy()
+            fold(plan, state, event)
+            yield before, state.copy()
+
+
+@pytest.mark.parametrize("plan", [wide(30), long(30)], ids=["wide", "long"])
+def test_changes_one_after_the_other_make_of_one_state_the_other(plan):
+    moves = list(carried_out(plan, 30))
+    made = [json.loads(json.dumps(changes(before, after))) for before, after in moves]
+    for number in range(1, len(made) + 1):
+        assert applied(encode(moves[0][0]), made[:number]) == encode(moves[number - 1][1])
+
+
+@pytest.mark.parametrize("plan", [wide, long])
+def test_what_a_task_costs_does_not_grow_with_those_that_have_finished(plan):
+    sizes = [len(json.dumps(changes(*move))) for move in carried_out(plan(400), 399)]
+    first, last = sum(sizes[20:120]), sum(sizes[-100:])
+    assert last <= first * 1.05 + 100
