@@ -114,7 +114,8 @@ def test_a_profile_of_the_docs_is_one_that_pods_can_be_made_from(document: objec
 
 
 def test_the_docs_show_programs_and_workflows() -> None:
-    showing = {"README.md", "01-first-workflow.md", "use-a-gpu-profile.md", MEANING.name}
+    guides = {"01-first-workflow.md", "checkpoint-and-resume.md", "use-a-gpu-profile.md"}
+    showing = {"README.md", *guides, MEANING.name}
     assert {shown.page.name for shown in programs()} == showing
     assert list(manifests("Workflow"))
 

@@ -28,6 +28,8 @@ PRINTED = {
     ),
     "16-typed-channel": "4.875 degrees from 2 sensors, refused: cellar",
     "17-nested-workflow": "63 sold, closed: east",
+    "18-checkpoints": "1229 primes below 10000, by parts [303, 247, 233, 224, 222]",
+    "19-fail-and-go-on": "failed after read\n512.50 in all, read 1 time",
 }
 
 
