@@ -42,8 +42,8 @@ def checkpoints(
 ) -> None:
     """List the checkpoints of a run, the oldest first.
 
-    A checkpoint is taken where a task calls ctx.checkpoint(), after every so many results if
-    spec.checkpointEvery says so, and at the end of a run. `graflow fork` goes on from one.
+    A checkpoint is taken where a task calls ctx.checkpoint(), after every so many results with
+    `graflow submit --checkpoint-every`, and at the end of a run. `graflow fork` goes on from one.
 
     \b
       graflow checkpoints etl-7f3k9                      the last 10

@@ -113,6 +113,7 @@ def sending_options(command: Callable[..., None]) -> Callable[..., None]:
         no_files: bool,
         deadline: int | None,
         ttl: int | None,
+        checkpoint_every: int | None,
         **others: Any,  # noqa: ANN401 - passed on
     ) -> None:
         # Imported here, as in all commands: `graflow --help` starts in no time.
@@ -126,6 +127,7 @@ def sending_options(command: Callable[..., None]) -> Callable[..., None]:
             files=not no_files,
             deadline_s=deadline,
             ttl_s=ttl,
+            checkpoint_every=checkpoint_every,
         )
         command(*args, options=options, **others)
 
@@ -144,6 +146,12 @@ def sending_options(command: Callable[..., None]) -> Callable[..., None]:
             "--ttl",
             type=Duration(least=0),
             help="Delete the run, its pods and values this long after its end: 3600, 90m, 12h, 7d.",
+        ),
+        click.option(
+            "--checkpoint-every",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Take a checkpoint after every N results of tasks and groups, for `graflow fork`.",
         ),
         click.option(
             "--deadline",

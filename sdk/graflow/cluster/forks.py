@@ -123,7 +123,7 @@ def forked(
             raise NotFinishedError(
                 f"workflow {name!r} has not ended and has no checkpoint yet; wait for one, or for"
                 f" the end: `graflow watch {where}`. A task takes one with ctx.checkpoint(), and"
-                " spec.checkpointEvery takes some by itself"
+                " `graflow submit --checkpoint-every` has some taken"
             )
         changes = _at(changes, status.checkpoints[-1].seq)
     if changes.at is None and status.phase == RunPhase.SUCCEEDED and not changes.rerun:
@@ -158,7 +158,8 @@ def checked_at(
     if at not in numbers:
         near = sorted(sorted(numbers, key=lambda seq: abs(seq - at))[:3])
         shown = ", ".join(map(str, near))
-        hint = f"the nearest are {shown}" if near else "it has none"
+        are = "is" if len(near) == 1 else "are"
+        hint = f"the nearest {are} {shown}" if near else "it has none"
         raise NotFoundError(f"workflow {name!r} has no checkpoint {at}; {hint}")
 
 

@@ -45,6 +45,9 @@ class Options:
     ttl_s: int | None = None
     """Seconds after its end at which the run is deleted; never when not given."""
 
+    checkpoint_every: int | None = None
+    """Results of tasks and groups after which a checkpoint is taken, each time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
@@ -102,6 +105,7 @@ def compile_program(
             input=initial_channel,
             deadline_s=options.deadline_s,
             ttl_s=options.ttl_s,
+            checkpoint_every=options.checkpoint_every,
         ),
         bundle={"name": bundle.name, "sha256": bundle.sha256},
     )

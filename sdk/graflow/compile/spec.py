@@ -42,6 +42,9 @@ class Rest:
     ttl_s: int | None = None
     """Seconds after its end at which the run is deleted."""
 
+    checkpoint_every: int | None = None
+    """Results after which a checkpoint is taken, each time."""
+
 
 def written(program: Program) -> Fields:
     """Return a program's plan as a spec says it: tasks, groups, edges and start.
@@ -95,6 +98,8 @@ def workflow_of(
         spec["activeDeadlineSeconds"] = math.ceil(deadline_s)
     if rest.ttl_s is not None:
         spec["ttlSecondsAfterFinished"] = rest.ttl_s
+    if rest.checkpoint_every is not None:
+        spec["checkpointEvery"] = rest.checkpoint_every
     if program.plan.max_steps != DEFAULT_MAX_STEPS:
         spec["maxSteps"] = program.plan.max_steps
     whole, lean = _resource(name, {**fields, **spec}), _resource(name, spec)

@@ -251,8 +251,9 @@ def test_the_sender_says_when_the_run_is_deleted(tmp_path: Path) -> None:
     with workflow("w") as wf:
         named("a")
     assert "ttlSecondsAfterFinished" not in resource(wf, tmp_path)["spec"]
-    kept = resource(wf, tmp_path, options=Options(ttl_s=0))["spec"]
+    kept = resource(wf, tmp_path, options=Options(ttl_s=0, checkpoint_every=5))["spec"]
     assert kept["ttlSecondsAfterFinished"] == 0
+    assert kept["checkpointEvery"] == 5
 
 
 def test_profiles_of_tasks_and_of_the_workflow_are_written_beside_what_tasks_ask_for(
