@@ -169,6 +169,18 @@ class Replicas:
             time.sleep(0.05)
         raise AssertionError(f"no replica other than {other_than!r} leads: {self.words()}")
 
+    def taken_by_another(self, replica):
+        """Wait until another replica leads; return what the Lease says then."""
+        self.leader(other_than=replica.name)
+        return self.lease().spec
+
+    def says(self, replica, words):
+        """Wait until a replica logs something."""
+        deadline = time.monotonic() + PATIENCE_S
+        while words not in replica.log.read_text():
+            assert time.monotonic() < deadline, f"{replica.name} does not say it: {self.words()}"
+            time.sleep(0.1)
+
     def words(self, lines=15):
         """Return the last lines of the logs."""
         logs = (one.log.read_text().splitlines()[-lines:] for one in self.all)
