@@ -247,7 +247,7 @@ def test_a_deadline_is_written_and_the_senders_goes_before_the_programs(
     assert spec.get("activeDeadlineSeconds") == written
 
 
-def test_the_sender_says_when_the_run_is_deleted(tmp_path: Path) -> None:
+def test_the_sender_says_when_the_run_is_deleted_and_how_often_it_is_kept(tmp_path: Path) -> None:
     with workflow("w") as wf:
         named("a")
     assert "ttlSecondsAfterFinished" not in resource(wf, tmp_path)["spec"]
