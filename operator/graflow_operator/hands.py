@@ -17,7 +17,7 @@ from graflow.machine.commands import StartAttempt
 from graflow.machine.due import due
 from graflow.machine.faults import FaultKind
 from graflow.machine.state import Error, Phase, State
-from graflow.store import ObjectMissingError, StoreError
+from graflow.store import ObjectCorruptError, ObjectMissingError, StoreError
 from graflow_operator import folding, orders, pods, trials
 from graflow_operator.cluster_errors import (
     ForbiddenError,
@@ -40,6 +40,9 @@ from graflow_operator.work import work_of
 
 MUTE_S = 900.0
 """How long a container may run whose runner has not asked for its task; longer than runners try."""
+
+_UNUSABLE = (BadInputError, pods.UnknownInputError, ObjectMissingError, ObjectCorruptError)
+"""What is the matter with an input that no other attempt would find otherwise."""
 
 
 class Hands:
@@ -183,9 +186,10 @@ class Hands:
                 await self._make_secret()
             below = laid_over(profile, program.spec.pod)
             body = pods.build(self._runner(), task, attempt, below, inputs)
-        except (BadInputError, pods.UnknownInputError, ObjectMissingError) as error:
-            words = f"task {task.name!r}: {error}"
-            broken = Error(reasons.INPUT_UNUSABLE, words, retryable=False)
+        except _UNUSABLE as error:
+            corrupt = isinstance(error, ObjectCorruptError)
+            reason = reasons.OBJECT_CORRUPT if corrupt else reasons.INPUT_UNUSABLE
+            broken = Error(reason, f"task {task.name!r}: {error}", retryable=False)
             self._deliver(Unstartable(attempt, broken))
             return
         except StoreError as error:

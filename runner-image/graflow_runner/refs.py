@@ -13,6 +13,8 @@ from graflow_runner.retries import GaveUpError, Patience, until_answered
 from graflow_runner.wire import bare, exchange
 
 _OK: Final = 200
+TRIES: Final = 3
+"""Of reading a value whose bytes are not those recorded: they may have changed on the way."""
 
 Fetch = Callable[[Mapping[str, Any]], bytes]
 """Returns the bytes that a blob reference names, checked."""
@@ -43,7 +45,10 @@ def value_of(ref: Mapping[str, Any], fetch: Fetch) -> Any:  # noqa: ANN401  # a 
 
 
 def fetcher(settings: Settings, pause: Callable[[float], object]) -> Fetch:
-    """Return how blobs are fetched: by the presigned URL beside them, again and again."""
+    """Return how blobs are fetched: by the presigned URL beside them, again and again.
+
+    Bytes that stay others than those recorded end the attempt: the next would read the same.
+    """
 
     def fetch(blob: Mapping[str, Any]) -> bytes:
         url = str(blob["url"])
@@ -54,11 +59,22 @@ def fetcher(settings: Settings, pause: Callable[[float], object]) -> Fetch:
             raise _unreadable(url, str(error)) from None
         if answer.status != _OK:
             raise _unreadable(url, f"the store answered HTTP {answer.status}")
-        if hashlib.sha256(answer.body).hexdigest() != blob["sha256"]:
-            raise _unreadable(url, "its bytes do not have the sha256 that was recorded")
         return answer.body
 
-    return fetch
+    def fetch_whole(blob: Mapping[str, Any]) -> bytes:
+        found = ""
+        for _ in range(TRIES):
+            data = fetch(blob)
+            found = hashlib.sha256(data).hexdigest()
+            if found == blob["sha256"]:
+                return data
+        raise AttemptError(
+            reasons.OBJECT_CORRUPT,
+            f"the value at {bare(str(blob['url']))} is corrupt: its bytes have sha256 {found}, and"
+            f" {blob['sha256']} were written; somebody or something changed it in the store",
+        )
+
+    return fetch_whole
 
 
 def _unreadable(url: str, why: str) -> AttemptError:

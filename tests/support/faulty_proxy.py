@@ -346,3 +346,9 @@ def done_but_says(status: int, body: str = "") -> Act:
         return exchange.say(Answer(status, {}, body.encode()))
 
     return act
+
+
+async def ignores_conditions(exchange: Exchange) -> web.StreamResponse:
+    """Answer as a store does that has never heard of `If-None-Match`."""
+    answer = await exchange.answer()
+    return exchange.say(Answer(200) if answer.status == 412 else answer)

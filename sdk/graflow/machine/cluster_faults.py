@@ -172,6 +172,13 @@ CONFIGURATION_FAULTS: Final = (
         at_once=True,
     ),
     Fault(
+        reasons.OBJECT_CORRUPT,
+        SETUP,
+        "A value in the store is not the one that was written: somebody or something changed it.",
+        "Put the object back from a copy of the bucket and resume the run; see who writes there.",
+        at_once=True,
+    ),
+    Fault(
         reasons.BUNDLE_CORRUPT,
         SETUP,
         "The code bundle's bytes do not have the sha256 that the Workflow names.",

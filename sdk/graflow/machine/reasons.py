@@ -57,6 +57,7 @@ PROFILE_MISSING: Final = "ProfileMissing"
 PROFILE_INVALID: Final = "ProfileInvalid"
 STORE_REQUIRED: Final = "StoreRequired"
 BUNDLE_CORRUPT: Final = "BundleCorrupt"
+OBJECT_CORRUPT: Final = "ObjectCorrupt"
 PYTHON_VERSION_MISMATCH: Final = "PythonVersionMismatch"
 
 # Waits (waits).

@@ -233,6 +233,25 @@ async def test_an_input_that_is_in_the_store_no_more_fails_its_task():
         assert (status["phase"], status["reason"]) == ("Failed", "InputUnusable")
 
 
+async def test_an_input_that_was_changed_in_the_store_fails_its_task_and_is_named():
+    spec = {"tasks": [TASK, INPUT]}
+
+    async with World(spec) as world:
+
+        def changed(task, order):
+            value = large(world)
+            key = Parts.store_keys(RunRef.of(world.workflow)).blob(value["blob"]["sha256"])
+            world.store.put(key, b'"another"')
+            world.key = key
+            return Succeeded(value)
+
+        world.work = changed
+        world.start()
+        status = await world.end()
+        assert (status["phase"], status["reason"]) == ("Failed", "ObjectCorrupt")
+        assert world.key in status["message"]
+
+
 def large(world):
     """Return a value that is in the store."""
     data = json.dumps(LARGE).encode()

@@ -158,8 +158,11 @@ def test_a_blob_with_other_bytes_is_refused_without_showing_its_signature(operat
     runner = runners.run()
     assert runner.process.returncode == 1
     error = operator.reports[0]["error"]
-    assert "sha256" in error["message"]
+    assert (error["reason"], error["retryable"]) == ("ObjectCorrupt", False)
+    named = (url.partition("?")[0], "00" * 32, hashlib.sha256(b"1").hexdigest())
+    assert all(word in error["message"] for word in named)
     assert "SECRETSIGNATURE" not in json.dumps(error) + runner.stderr
+    assert operator.calls.count("GET /store/blobs/x") == 3, "it may have been changed on the way"
 
 
 def test_c3_the_context_knows_its_task_and_reads_results(operator, runners):
