@@ -50,10 +50,14 @@ def chain(name: str, length: int, seconds: float) -> dict[str, Any]:
 
 
 def ran_once(cluster: Cluster, name: str, tasks: int) -> None:
-    """Wait for a run, and see that each of its tasks took one attempt and one pod."""
+    """Wait for a run, and see that each of its tasks ran in one pod, and failed in none.
+
+    An attempt whose pod may or may not have been asked for when the leader died is none that ran:
+    its number is given up.
+    """
     status = cluster.wait(name, seconds=180)["status"]
     assert status["phase"] == "Succeeded", status
-    assert [task["attempt"] for task in status["tasks"]] == [1] * tasks
+    assert [task.get("failures", 0) for task in status["tasks"]] == [0] * tasks
     assert len(cluster.pods(name)) == tasks
 
 
