@@ -73,7 +73,7 @@ def _show(collected: "Collected", namespace: str, *, delete: bool) -> None:
         if one.left:
             click.echo(f"left alone: {one.name or one.uid}: {one.left}", err=True)
     if collected.going_on:
-        click.echo(f"not looked at: {collected.going_on} that go on", err=True)
+        click.echo(f"not looked at: runs that go on, {collected.going_on}", err=True)
     if not garbage:
         click.echo(f"nothing in the store of namespace {namespace} is left over", err=True)
         return
@@ -81,7 +81,8 @@ def _show(collected: "Collected", namespace: str, *, delete: bool) -> None:
     for verb, some in (("deleted", [one for one in garbage if one.deleted]), ("found", kept)):
         if some:
             count, size = sum(one.objects for one in some), sum(one.bytes for one in some)
-            click.echo(f"{verb}: {count} objects, {size_text(size)}", err=True)
+            what = "object" if count == 1 else "objects"
+            click.echo(f"{verb}: {count} {what}, {size_text(size)}", err=True)
     if kept:
         way = "--unmarked deletes them, too" if delete else "--delete deletes them"
         click.echo(way, err=True)

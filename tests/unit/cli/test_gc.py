@@ -35,7 +35,7 @@ def test_without_delete_it_only_looks_and_says_how_to_go_on(fake: Any, runner: C
     ]
     assert shown.stderr.splitlines() == [
         "left alone: u3: it is marked as a run of another installation, c2",
-        "not looked at: 2 that go on",
+        "not looked at: runs that go on, 2",
         "found: 3 objects, 2 KiB",
         "--delete deletes them",
     ]
