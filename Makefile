@@ -48,6 +48,9 @@ test-unit: venv  ## Unit, property, golden and docs tests; no cluster, some minu
 test-e2e: install prometheus fake-nodes  ## The chart, and programs as pods, each compared with its local run
 	$(BIN)/pytest tests/chart tests/e2e $(if $(NAMED_CLUSTER),-m "not own_cluster")
 
+crash-points: venv  ## Stop the operator at every point of every example, in memory; write what came of it
+	$(BIN)/python tests/chaos/crash_points.py --page
+
 golden: venv  ## Rewrite golden files; review the diff
 	$(BIN)/pytest tests/golden --update-golden
 

@@ -1,8 +1,8 @@
 """A cluster in memory: optimistic locking, owners, finalizers, and a log of every write."""
 
 import asyncio
-import copy
 import itertools
+import pickle
 from dataclasses import dataclass, field
 
 from graflow_operator.cluster_errors import (
@@ -47,13 +47,13 @@ class FakeCluster:
         found = self.peek(kind, namespace, name)
         if found is None:
             raise NotFoundError(f"{kind.plural} {name!r} not found")
-        return copy.deepcopy(found)
+        return clone(found)
 
     async def find(self, kind, namespace, selector="", *, fields=""):
         terms = [term.partition("=") for term in selector.split(",") if term]
         wanted = [term.split("=") for term in fields.split(",") if term]
         return [
-            copy.deepcopy(found)
+            clone(found)
             for found in self.all(kind)
             if namespace in (None, found["metadata"].get("namespace"))
             and all(at(found, path) == value for path, value in wanted)
@@ -78,7 +78,7 @@ class FakeCluster:
         key = self._key(kind, namespace, metadata["name"])
         if key in self.objects:
             raise AlreadyExistsError(f"{kind.plural} {metadata['name']!r} already exists")
-        made = copy.deepcopy(body)
+        made = clone(body)
         made["metadata"] |= {
             "uid": f"uid-{next(self.versions)}",
             "namespace": namespace,
@@ -88,11 +88,11 @@ class FakeCluster:
         self._store(key, made)
         self.writes.append(("create", kind.plural, metadata["name"]))
         if kind.plural == "pods" and self.on_pod:
-            self.on_pod(copy.deepcopy(made))
-        return copy.deepcopy(made)
+            self.on_pod(clone(made))
+        return clone(made)
 
     async def try_create(self, kind, namespace, body):
-        self.tried.append(copy.deepcopy(body))
+        self.tried.append(clone(body))
         refusal = self.on_trial(body) if self.on_trial else None
         if refusal is not None:
             raise refusal
@@ -100,19 +100,19 @@ class FakeCluster:
     async def replace(self, kind, namespace, name, body):
         found = await self.get(kind, namespace, name)
         self._guard(found, body)
-        made = copy.deepcopy(body)
+        made = clone(body)
         made["metadata"]["uid"] = found["metadata"]["uid"]
         self._store(self._key(kind, namespace, name), made)
         self.writes.append(("replace", kind.plural, name))
-        return copy.deepcopy(made)
+        return clone(made)
 
     async def patch_status(self, kind, namespace, name, patch):
         found = await self.get(kind, namespace, name)
         self._guard(found, patch)
-        found["status"] = copy.deepcopy(patch["status"])
+        found["status"] = clone(patch["status"])
         self._store(self._key(kind, namespace, name), found)
         self.writes.append(("patch_status", kind.plural, name))
-        return copy.deepcopy(found)
+        return clone(found)
 
     async def patch_json(self, kind, namespace, name, operations):
         found = await self.get(kind, namespace, name)
@@ -121,7 +121,7 @@ class FakeCluster:
         self._store(self._key(kind, namespace, name), found)
         self.writes.append(("patch_json", kind.plural, name))
         self._reap(kind, namespace, name)
-        return copy.deepcopy(found)
+        return clone(found)
 
     async def delete(self, kind, namespace, name, *, uid):
         found = await self.get(kind, namespace, name)
@@ -146,14 +146,14 @@ class FakeCluster:
         found = self.peek(kind, namespace, name)
         found["status"] = status
         self._store(self._key(kind, namespace, name), found)
-        return copy.deepcopy(found)
+        return clone(found)
 
     def edit_spec(self, kind, namespace, name, **changes):
         found = self.peek(kind, namespace, name)
         found["spec"] |= changes
         found["metadata"]["generation"] += 1
         self._store(self._key(kind, namespace, name), found)
-        return copy.deepcopy(found)
+        return clone(found)
 
     def vanish(self, kind, namespace, name):
         return self.objects.pop(self._key(kind, namespace, name), None)
@@ -221,6 +221,11 @@ class Client:
         await asyncio.Event().wait()
 
 
+def clone(document):
+    """Return a deep copy of a JSON document; `copy.deepcopy` takes four times as long."""
+    return pickle.loads(pickle.dumps(document, pickle.HIGHEST_PROTOCOL))
+
+
 def at(document, path):
     """Return what is at a path such as `involvedObject.uid`."""
     for part in path.split("."):
@@ -242,4 +247,4 @@ def apply(document, operation):
         case "remove":
             del place[last]
         case "add" | "replace":
-            place[last] = copy.deepcopy(operation["value"])
+            place[last] = clone(operation["value"])

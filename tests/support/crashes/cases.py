@@ -1,0 +1,118 @@
+"""The programs that are run: the examples, and some that are made to be awkward."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from unittest import mock
+
+import yaml
+from click.testing import CliRunner
+
+from graflow.cli.main import cli
+from support.crashes.observer import plan_of
+from support.crashes.player import Player, bundle_bytes
+
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
+LARGE = "'x' * 2000"
+SHORT_CHAIN = {"graflow_operator.channel.LONG_CHAIN": 5}
+"""The channel's chain begins anew all the time."""
+
+IN_STORE = {"graflow_operator.commits.INLINE_CHARS": 0}
+"""The state of the run is in the store from the beginning."""
+
+
+@dataclass
+class Case:
+    """One program, ready to be run."""
+
+    name: str
+    """Of the case, and of its Workflow."""
+
+    workflow: Mapping
+    plan: object
+    player: Player
+    others: tuple = ()
+    store: bool = True
+    constants: Mapping = field(default_factory=dict)
+    """Of the product, that are another number here."""
+
+
+def _script(name, *after, returns="1", **more):
+    return {"name": name, "after": list(after), "script": f"return {returns}", **more}
+
+
+def _container(name, *after):
+    return {"name": name, "after": list(after), "container": {"image": "tool:1"}}
+
+
+CHAIN = [_script("a"), _script("b", "a"), _script("c", "b")]
+MADE = {
+    "storeless": ({"tasks": CHAIN}, {"store": False}),
+    "containers": ({"tasks": [_container("a"), _script("b", "a"), _container("c", "b")]}, {}),
+    "containers-storeless": ({"tasks": [_container("a"), _container("b", "a")]}, {"store": False}),
+    "state-in-store": (
+        {
+            "tasks": [
+                _script("a", returns=LARGE),
+                _script("b", "a", params=["a"], returns="len(a)"),
+                _script("c", "a", params=["a"], returns="a + a"),
+                _script("d", "b", "c"),
+            ]
+        },
+        {"constants": IN_STORE},
+    ),
+    "one-at-a-time": ({"tasks": [*CHAIN, _script("d"), _script("e")], "parallelism": 1}, {}),
+    "checkpoints": ({"tasks": [*CHAIN, _script("d", "a")], "checkpointEvery": 1}, {}),
+    "gone-by-itself": (
+        {"tasks": [_script("a"), _script("b", "a")], "ttlSecondsAfterFinished": 30},
+        {},
+    ),
+}
+"""Spec, and what else is special, by name."""
+
+ALSO = {
+    "chain-begun-anew": ("15-channel-counters", {"constants": SHORT_CHAIN}),
+    "channel-storeless": ("16-typed-channel", {"store": False}),
+    "loop-in-store": ("14-early-stopping", {"constants": IN_STORE}),
+    "fragments-in-store": ("12-dynamic-fan-out", {"constants": IN_STORE}),
+}
+"""An example, and what is special about it, by name."""
+
+
+def names():
+    """Return the names of all cases."""
+    examples = sorted(path.parent.name for path in EXAMPLES.glob("*/workflow.py"))
+    return [*examples, *MADE, *ALSO]
+
+
+@cache
+def case(name):
+    """Return the case of this name."""
+    if name in MADE:
+        return _made(name, *MADE[name])
+    return _example(name, *ALSO.get(name, (name, {})))
+
+
+def _made(name, spec, special):
+    body = {
+        "apiVersion": "graflow.dev/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+    where = {"metadata": {**body["metadata"], "namespace": "team", "uid": "u"}}
+    return Case(name, body, plan_of({**body, **where}), Player(b""), **special)
+
+
+def _example(name, example, special):
+    folder = tempfile.mkdtemp(prefix="graflow-code-")
+    with mock.patch("graflow.compile.relocation.CODE_DIR", folder):
+        compiled = CliRunner().invoke(cli, ["compile", str(EXAMPLES / example / "workflow.py")])
+    if compiled.exit_code:
+        raise AssertionError(compiled.stderr)
+    bundle, workflow = yaml.safe_load_all(compiled.stdout)
+    workflow["metadata"] = {"name": f"run-{name}"}
+    player = Player(bundle_bytes(bundle), folder)
+    return Case(name, workflow, plan_of(workflow), player, (bundle,), **special)

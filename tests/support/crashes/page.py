@@ -1,0 +1,79 @@
+"""The table of crash points in the docs."""
+
+from pathlib import Path
+
+from support.crashes.observer import INVARIANTS
+from support.crashes.points import FAULTS
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "concepts" / "crash-safety.md"
+BEGIN, END = "<!-- crash points begin -->", "<!-- crash points end -->"
+EFFECTS = {
+    "status": "a commit: the Workflow's status is written",
+    "reply (claim)": "a runner is given its order",
+    "reply (report)": "a runner is told that its report is committed",
+    "reply (channel)": "a runner is told what came of an operation on the channel",
+    "reply (results)": "a runner is told a result",
+    "reply (blob)": "a runner is told where a large value goes",
+    "pod create": "a pod is made",
+    "pod delete": "a pod is deleted",
+    "finalizer off": "a pod is let go whose status was the only record",
+    "Secret create": "the run's key is put where its pods find it",
+    "run delete": "a run is deleted whose time is over",
+    "store put (state)": "a state that is too large for the status",
+    "store put (blobs)": "a value",
+    "store put (channel)": "operations on the channel, or the channel as it is",
+    "store put (history)": "what tasks have decided",
+    "store put (checkpoints)": "a checkpoint",
+    "store put (outcomes)": "a tombstone",
+    "store put (mark)": "the mark by which a deleted run's objects are found",
+    "store delete (state)": "a state that another one has replaced",
+    "store delete (channel)": "what the channel has behind it",
+    "store delete (history)": "a segment that a longer one has replaced",
+    "store delete (blobs)": "of a run that is gone",
+    "store delete (checkpoints)": "of a run that is gone",
+    "store delete (outcomes)": "of a run that is gone",
+    "store delete (mark)": "of a run that is gone, last of all",
+}
+"""What the operator does to anything outside it, in words."""
+
+
+def table(tally, *, seed, programs):
+    """Return the lines of the page for what was tried."""
+    runs = tally.runs.total()
+    lines = [
+        f"{runs} runs of {programs} programs, seed {seed}; violations: {len(tally.broken)}.",
+        "",
+        _line("effect", "what it is", *FAULTS),
+        _line(*["---"] * 2, *["---:"] * len(FAULTS)),
+    ]
+    for kind, words in EFFECTS.items():
+        lines.append(_line(kind, words, *(str(tally.runs[kind, fault] or "") for fault in FAULTS)))
+    lines += [_line("all", "", *(str(_all(tally, fault)) for fault in FAULTS)), ""]
+    lines += [_line("promise", "times asked", "broken"), _line("---", "---:", "---:")]
+    for promise in INVARIANTS:
+        broken = sum(found == promise for found, *_ in tally.broken)
+        lines.append(_line(promise, str(tally.checked[promise]), str(broken)))
+    return lines
+
+
+def _all(tally, fault):
+    return sum(number for (_, found), number in tally.runs.items() if found == fault)
+
+
+def _line(*cells):
+    return f"| {' | '.join(cells)} |"
+
+
+def written():
+    """Return the lines that the page has between its marks."""
+    text = PAGE.read_text()
+    return text[text.index(BEGIN) + len(BEGIN) : text.index(END)].strip("\n").splitlines()
+
+
+def write(tally, *, seed, programs):
+    """Write the table into the page, and leave all else as it is."""
+    text = PAGE.read_text()
+    head, _, rest = text.partition(BEGIN)
+    tail = rest[rest.index(END) :]
+    lines = "\n".join(table(tally, seed=seed, programs=programs))
+    PAGE.write_text(f"{head}{BEGIN}\n{lines}\n{tail}")
