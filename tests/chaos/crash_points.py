@@ -31,8 +31,8 @@ def main():
             found, took_s = job.result()
             runs = found.runs.total()
             print(f"{name}: {runs} runs, {runs / took_s:.1f}/s, {len(found.broken)} violations")
-            for promise, words, command in found.broken:
-                print(f"  {promise}: {words}\n    {command}")
+            for promise, words, command in found.broken[:SHOWN]:
+                print(f"  {promise}: {words[:WORDS]}\n    {command}")
             sys.stdout.flush()
             tally.add(found)
     runs, took_s = tally.runs.total(), time.monotonic() - began
@@ -90,6 +90,9 @@ def _tried(name, seed, most):
 
 PAIRS, AWAY = 150, 30
 """Of one program; there are thousands of pairs."""
+
+SHOWN, WORDS = 5, 1000
+"""Violations of one program that are printed, and letters of each."""
 
 if __name__ == "__main__":
     sys.exit(main())

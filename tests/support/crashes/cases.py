@@ -19,8 +19,12 @@ LARGE = "'x' * 2000"
 SHORT_CHAIN = {"graflow_operator.channel.LONG_CHAIN": 5}
 """The channel's chain begins anew all the time."""
 
-IN_STORE = {"graflow_operator.commits.INLINE_CHARS": 0}
-"""The state of the run is in the store from the beginning."""
+JOURNAL = "graflow_operator.journal"
+IN_STORE = {f"{JOURNAL}.SMALL_CHARS": 0, f"{JOURNAL}.INLINE_CHARS": 0, f"{JOURNAL}.TRAIL_CHARS": 0}
+"""The state of the run is in the store from the beginning, and so is each change."""
+
+IN_SEGMENTS = {**IN_STORE, f"{JOURNAL}.TRAIL_CHARS": 600}
+"""A few changes are in the status, and all else in the store."""
 
 
 @dataclass
@@ -75,7 +79,7 @@ MADE = {
 ALSO = {
     "chain-begun-anew": ("15-channel-counters", {"constants": SHORT_CHAIN}),
     "channel-storeless": ("16-typed-channel", {"store": False}),
-    "loop-in-store": ("14-early-stopping", {"constants": IN_STORE}),
+    "loop-in-store": ("14-early-stopping", {"constants": IN_SEGMENTS}),
     "fragments-in-store": ("12-dynamic-fan-out", {"constants": IN_STORE}),
 }
 """An example, and what is special about it, by name."""

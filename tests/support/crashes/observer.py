@@ -1,5 +1,6 @@
 """Looks at every effect of the operator from outside, and asks whether its promises still hold."""
 
+import base64
 import hashlib
 import json
 from collections import Counter
@@ -11,7 +12,6 @@ from graflow.store.keys import RunKeys
 from graflow_operator import checkpoint, folding, program, snapshot, values
 from graflow_operator.channel_log import kept
 from graflow_operator.cluster import PODS, WORKFLOWS
-from graflow_operator.commits import Commits
 from graflow_operator.refs import AttemptRef, RunRef
 from graflow_operator.snapshot import Snapshot
 
@@ -104,7 +104,7 @@ class Observer:
         if cursor is None or cursor == self._cursor:
             return
         try:
-            after = self._read(workflow)
+            after = self._read(cursor)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it
             self.wrong(CURSOR, f"the committed state cannot be read: {error!r}")
             return
@@ -117,9 +117,14 @@ class Observer:
                 self._claims.add((ref, activation.claim))
         self._walk(cursor, after)
 
-    def _read(self, workflow):
-        commits = Commits(None, Direct(self._bucket) if self._bucket else None, workflow)
-        return snapshot.unpack(self._plan, now(commits.packed_state()))
+    def _read(self, cursor):
+        """Return the state that a cursor holds or names."""
+        text, names = cursor.get("state"), cursor.get("segments") or ()
+        data = base64.b64decode(text) if text else self._bucket.get(cursor["key"])
+        changes = [self._bucket.get(self.keys.changes(name)) for name in names]
+        if newest := cursor.get("changes"):
+            changes.append(base64.b64decode(newest))
+        return snapshot.unpack(self._plan, data, changes)
 
     def _compare(self, before, after):
         self.checked.update((ONCE, DIRECTIVES))
@@ -162,6 +167,7 @@ class Observer:
     def _named(self, cursor, after):
         """Yield the keys that a cursor needs, directly or not."""
         yield from self._under_prefix(cursor)
+        yield from (self.keys.changes(name) for name in cursor.get("segments") or ())
         if segment := cursor.get("history"):
             yield from self._history(segment, after)
         yield from self._blobs(after)
