@@ -42,6 +42,9 @@ class Case:
     constants: Mapping = field(default_factory=dict)
     """Of the product, that are another number here."""
 
+    source: Mapping | None = None
+    """The Workflow of a run that this one goes on from."""
+
 
 def _script(name, *after, returns="1", **more):
     return {"name": name, "after": list(after), "script": f"return {returns}", **more}
@@ -51,7 +54,21 @@ def _container(name, *after):
     return {"name": name, "after": list(after), "container": {"image": "tool:1"}}
 
 
+def _workflow(name, spec):
+    return {
+        "apiVersion": "graflow.dev/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
 CHAIN = [_script("a"), _script("b", "a"), _script("c", "b")]
+LONGER = [
+    _script("a", returns=LARGE),
+    _script("b", "a", params=["a"], returns="a + a"),
+    _script("c", "b", params=["a", "b"], returns="len(a) + len(b)"),
+]
 MADE = {
     "storeless": ({"tasks": CHAIN}, {"store": False}),
     "containers": ({"tasks": [_container("a"), _script("b", "a"), _container("c", "b")]}, {}),
@@ -72,6 +89,11 @@ MADE = {
     "gone-by-itself": (
         {"tasks": [_script("a"), _script("b", "a")], "ttlSecondsAfterFinished": 30},
         {},
+    ),
+    "with-a-run-id": ({"tasks": CHAIN, "runId": "nightly"}, {}),
+    "resumed": (
+        {"tasks": LONGER, "resumeFrom": {"name": "source", "rerun": ["b"]}},
+        {"source": _workflow("source", {"tasks": LONGER})},
     ),
 }
 """Spec, and what else is special, by name."""
@@ -100,12 +122,7 @@ def case(name):
 
 
 def _made(name, spec, special):
-    body = {
-        "apiVersion": "graflow.dev/v1alpha1",
-        "kind": "Workflow",
-        "metadata": {"name": name},
-        "spec": spec,
-    }
+    body = _workflow(name, spec)
     where = {"metadata": {**body["metadata"], "namespace": "team", "uid": "u"}}
     return Case(name, body, plan_of({**body, **where}), Player(b""), **special)
 

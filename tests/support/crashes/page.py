@@ -26,6 +26,7 @@ EFFECTS = {
     "store put (history)": "what tasks have decided",
     "store put (checkpoints)": "a checkpoint",
     "store put (outcomes)": "a tombstone",
+    "store put (completion)": "how the work of a `runId` has ended",
     "store put (mark)": "the mark by which a deleted run's objects are found",
     "store delete (state)": "a state that another one has replaced",
     "store delete (changes)": "what is in a later state, or a longer segment",

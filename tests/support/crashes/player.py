@@ -142,7 +142,7 @@ class Player:
         found = self._known.get(key.digest())
         if found is None:
             self._pool = self._pool or ProcessPoolExecutor(
-                1, mp_context=multiprocessing.get_context("spawn")
+                1, mp_context=multiprocessing.get_context("fork")
             )
             self.ran += 1
             job = self._pool.submit(step, text, answers, self._code, self._folder)

@@ -7,6 +7,7 @@ before or right after it. From then on it reaches nothing: all its ways out lead
 import asyncio
 from dataclasses import dataclass
 
+from graflow.store.keys import IDS
 from graflow_operator.storage import Storage
 
 CLUSTER_WRITES = ("create", "replace", "patch_status", "patch_json", "delete")
@@ -142,5 +143,5 @@ class StoreWay(Storage):
 def part_of(key):
     """Return what an object is, by its key: state, channel, blobs …"""
     if key.startswith("."):
-        return "mark"
+        return "completion" if key.startswith(IDS) else "mark"
     return key.split("/")[2]

@@ -151,7 +151,8 @@ class Scene:
             outcome = self.observer.outcome()
             stops = sum(seat.process.stopped.is_set() for seat in self.seats)
             self.observer.look_for_leaks(stops)
-            self.cluster.delete_now(WORKFLOWS, NAMESPACE, self.name)
+            for found in self.cluster.all(WORKFLOWS):
+                self.cluster.delete_now(WORKFLOWS, NAMESPACE, found["metadata"]["name"])
             await asyncio.sleep(settled_s)
             self.observer.look_for_ruins()
         else:
@@ -164,16 +165,33 @@ class Scene:
     async def _submit(self):
         for body in self.case.others:
             await self.cluster.create(BUNDLES, NAMESPACE, clone(body))
-        made = await self.cluster.create(WORKFLOWS, NAMESPACE, clone(self.case.workflow))
+        self.cluster.on_change = self._changed
+        if self.case.source is not None:
+            await self._run_source(self.case.source)
+        await self._create(self.case.workflow)
+
+    async def _run_source(self, workflow):
+        """Let a run that the other one goes on from come to its end, undisturbed."""
+        await self._create(workflow)
+        seat = self._begin(None, sleeps=False)
+        await self._until(lambda: self._has_ended(workflow["metadata"]["name"]), LONG_S)
+        await asyncio.sleep(5.0)
+        seat.process.stop()
+        self.seats.clear()
+
+    async def _create(self, workflow):
+        made = await self.cluster.create(WORKFLOWS, NAMESPACE, clone(workflow))
         self.uid = made["metadata"]["uid"]
         self.observer = Observer(self.cluster, self.bucket, made, self.case.plan)
-        self.cluster.on_change = self._changed
         if self.bucket is not None:
             self.bucket.on_change = self.observer.store_changed
 
     @property
     def _ended(self):
-        found = self.cluster.peek(WORKFLOWS, NAMESPACE, self.name)
+        return self._has_ended(self.name)
+
+    def _has_ended(self, name):
+        found = self.cluster.peek(WORKFLOWS, NAMESPACE, name)
         return found is None or bool((found.get("status") or {}).get("completionTime"))
 
     async def _until(self, condition, most_s):
@@ -217,7 +235,9 @@ class Scene:
                 seat.news(kind, plural, body)
 
     def _look(self, kind, plural, body):
-        if plural == "workflows":
+        if self.observer is None:
+            return
+        if plural == "workflows" and body["metadata"]["uid"] == self.uid:
             self.observer.status_written(body)
         if plural == "pods":
             if kind == "ADDED":
