@@ -6,7 +6,7 @@ from support.crashes import cases, page, scene
 from support.crashes.points import Trial
 
 SEED = 20261130
-SOME = 4
+SOME = 2
 
 
 @pytest.fixture(autouse=True)
