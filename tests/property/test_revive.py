@@ -23,7 +23,7 @@ from graflow.machine.plan import Plan
 from graflow.machine.reasons import MAX_STEPS_EXCEEDED
 from graflow.machine.reducer import reduce
 from graflow.machine.revive import RevivalError, revived
-from graflow.machine.scopes import identity
+from graflow.machine.scopes import groups_around, identity
 from graflow.machine.state import RUN_SCOPE, Activation, Error, Phase, RunPhase, State
 from property.promises import spawners_hold
 from property.strategies import plans
@@ -80,17 +80,15 @@ class Run:
         if not live or self.state.phase.ended:
             return
         one = data.draw(st.sampled_from(live))
-        news = data.draw(
-            st.sampled_from(
-                [
-                    AttemptClaimed(one.number, one.attempt, "pod", 2.0),
-                    AttemptLost(one.number, one.attempt, BOOM, 2.0),
-                    AttemptFailed(one.number, one.attempt, BOOM, 2.0, spends=False),
-                    CancelRequested("enough", 2.0),
-                    RunFailed(BOOM, 2.0),
-                ]
-            )
-        )
+        kinds = [
+            AttemptClaimed(one.number, one.attempt, "pod", 2.0),
+            AttemptLost(one.number, one.attempt, BOOM, 2.0),
+            CancelRequested("enough", 2.0),
+            RunFailed(BOOM, 2.0),
+        ]
+        if not groups_around(self.state, one.scope):  # a policy might bear with it for good
+            kinds.append(AttemptFailed(one.number, one.attempt, BOOM, 2.0, spends=False))
+        news = data.draw(st.sampled_from(kinds))
         self.state = reduce(self.plan, self.state, news)
 
     def stops_and_goes_on(self) -> None:

@@ -44,5 +44,10 @@ def run_judge(
             handles.leave(context)
 
     contextvars.copy_context().run(in_policy)
+    if context.decisions is not None and context.decisions.checkpoint is not None:
+        raise InvalidTransitionError(
+            f"the policy of group {group!r} takes checkpoints at once only: "
+            "context.checkpoint(deferred=False)"
+        )
     if context.decisions is not None:
         raise InvalidTransitionError(f"the policy of group {group!r} cannot decide what runs")

@@ -17,6 +17,7 @@ from graflow.core.context import ExecutionContext
 from graflow.core.engine import WorkflowEngine
 from graflow.core.graph import TaskGraph
 from graflow.core.handler import TaskHandler
+from graflow.core.handlers.group_policy import GroupExecutionPolicy
 from graflow.exceptions import GraflowRuntimeError, MaxStepsExceededError
 from graflow.local import checkpoints, places
 from graflow.machine.state import RunPhase
@@ -101,7 +102,7 @@ def line():
     return wf
 
 
-def test_a_run_goes_on_right_after_the_task_that_took_the_checkpoint():
+def test_k2_a_run_goes_on_right_after_the_task_that_took_the_checkpoint():
     broken.add("train")
     left = fails(line())
     broken.clear()
@@ -244,6 +245,29 @@ def test_a_task_that_fails_takes_no_deferred_checkpoint():
         left = fails(wf)
     assert left.last_checkpoint_path is None
     assert not Path("here.pkl").exists()
+
+
+def test_a_policy_of_the_program_takes_checkpoints_at_once_only():
+    class Saves(GroupExecutionPolicy):
+        def __init__(self, *, deferred):
+            self.deferred = deferred
+
+        def on_group_finished(self, group_id, tasks, results, context):
+            del group_id, tasks
+            assert results["train"].success
+            context.checkpoint(path="judged", deferred=self.deferred)
+
+    def judged(deferred):
+        with workflow("w") as wf:
+            group = (train | score).set_group_name("g")
+            _ = load >> clean >> group.with_execution(policy=Saves(deferred=deferred))
+        return wf
+
+    assert "deferred=False" in fails_with(judged(deferred=True))
+    value = judged(deferred=False).execute()
+    ran.clear()
+    assert goes_on("judged")[0] == value
+    assert ran == []
 
 
 def test_names_that_nobody_chose_do_not_meet():

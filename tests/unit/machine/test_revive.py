@@ -27,7 +27,7 @@ class Revived(Host):
         assert encode(host.state) == before
 
 
-def test_an_attempt_that_ran_is_followed_by_the_next_one_of_the_same_pass():
+def test_k3_an_attempt_that_ran_is_followed_by_the_next_one_of_the_same_pass():
     host = Host(plan_of("a >> b"))
     host.end("a", Jump("a"))
     host.claim("a")
