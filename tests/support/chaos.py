@@ -14,6 +14,8 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
+from graflow.api import names
+
 CLUSTER = (Path(__file__).resolve().parents[2] / ".cluster").resolve().parent
 ASK_S = 3.0
 """An API server that stands still must not keep faults of other kinds waiting for long."""
@@ -21,8 +23,12 @@ ASK_S = 3.0
 KILL_S = (1.0, 3.0)
 """Between two kills of a process of the operator."""
 
-DELETE_S = (1.0, 4.0)
+DELETE_S = (3.0, 8.0)
 """Between two deletions of a pod."""
+
+SPARED = 4
+"""The attempt of an activation whose pod is let live, and those after it: five losses are what an
+activation may have, and a slow machine gives a lot enough time to find one pod again and again."""
 
 OUTAGES_S = (10.0, 25.0)
 """Between two outages of the API server or of the store."""
@@ -94,7 +100,9 @@ class Chaos:
         living = [
             pod.metadata.name
             for pod in found
-            if pod.status.phase in ("Pending", "Running") and not pod.metadata.deletion_timestamp
+            if pod.status.phase in ("Pending", "Running")
+            and not pod.metadata.deletion_timestamp
+            and int(pod.metadata.labels[names.LABEL_ATTEMPT]) < SPARED
         ]
         if not living:
             return ""

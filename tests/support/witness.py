@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 
 PRELUDE = """
 import functools as _functools
@@ -97,8 +98,13 @@ def witnessed(folder, ledger):
 
 def local_result(program):
     """Return the value that an example has when it runs in a process of this machine."""
-    done = subprocess.run(
-        [sys.executable, "-c", LOCAL, str(program)], capture_output=True, text=True, check=False
-    )
+    with tempfile.TemporaryDirectory() as folder:  # some write beside them
+        done = subprocess.run(
+            [sys.executable, "-c", LOCAL, str(program)],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=folder,
+        )
     assert done.returncode == 0, f"{program}: {done.stderr}"
     return json.loads(done.stdout)
