@@ -2,10 +2,14 @@
 
 import base64
 import contextlib
+import json
+import zlib
 
 import pytest
 
 from graflow.store import StoreUnavailableError
+from graflow_operator import checkpoint
+from graflow_operator.bundles import Bundle
 from graflow_operator.cluster import WORKFLOWS
 from support.channel_pod import ChannelPod
 from support.saving import documents
@@ -68,6 +72,19 @@ async def refused(world):
     assert (status, reason) == ("False", "ResumeRefused")
     assert world.executed == []
     return message
+
+
+def knowing(world, bundles):
+    """Let the operator know bundles: the names of functions by SHA-256."""
+    start = world.start
+
+    def started(**faults):
+        start(**faults)
+        for sha256, functions in bundles.items():
+            made = Bundle(sha256, b"zip", "3.11", dict.fromkeys(functions, "3" * 64))
+            world.actor.parts.bundles.put(NAMESPACE, made)
+
+    world.start = started
 
 
 STORES = pytest.mark.parametrize("store", [True, False], ids=["store", "no store"])
@@ -306,12 +323,47 @@ async def test_a_checkpoint_that_is_not_there_is_answered_with_the_nearest():
 
 async def test_a_document_that_no_cursor_leads_to_is_none():
     async with ended(fails=()) as world:
-        uid = world.workflow["metadata"]["uid"]
+        prefix = f"{NAMESPACE}/{world.workflow['metadata']['uid']}/checkpoints/"
         [end] = documents(world)
-        data = world.store.get(f"{NAMESPACE}/{uid}/checkpoints/{end}")
-        world.store.put(f"{NAMESPACE}/{uid}/checkpoints/1-{end.partition('-')[2]}", data)
+        found = json.loads(zlib.decompress(world.store.get(f"{prefix}{end}")))
+        data = zlib.compress(json.dumps({**found, "seq": 1}).encode())
+        world.store.put(f"{prefix}{checkpoint.name_of(1, data)}", data)
         async with after(world, checkpoint=1) as again:
             assert "has no checkpoint 1" in await refused(again)
+
+
+async def test_a_crash_right_after_the_first_commit_burns_no_attempt():
+    async with ended() as world, after(world, set={"mended": 1}) as again:
+        again.start(dies_at=1, dies_after=True)
+        await again.end(restart=True)
+        assert [order["attempt"] for order in again.orders] == [2, 1]
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["there", "lost"])
+async def test_a_task_that_was_made_of_a_function_of_the_program_needs_it_in_the_new_code(known):
+    made = {"tasks": [{"name": "x", "function": "spare"}], "start": ["x"]}
+    work = {"a": returned(1, {"kind": "Spawn", "fragment": made})}
+    new = ["a", "spare"] if known else ["a"]
+    bundles = {"1" * 64: ["a", "spare"], "2" * 64: new}
+    old, new = ({"name": "code", "sha256": sha256} for sha256 in bundles)
+    spec = {"tasks": [{"name": "a", "function": "a"}], "checkpointEvery": 1}
+    async with World({**spec, "bundle": old}) as world:
+        knowing(world, bundles)
+        world.work = lambda task, order: work.get(task, returned(task))
+        world.start()
+        await world.end()
+        seq = world.status["checkpoints"][0]["seq"]
+        forked = {**spec, "bundle": new}
+        work.clear()
+        async with after(world, forked, work=world.work, checkpoint=seq) as again:
+            knowing(again, bundles)
+            if known:
+                again.start()
+                await again.end()
+                assert again.executed == ["x"]
+                assert "the code is bundle 222" in again.status["resumedFrom"]["changes"][0]
+            else:
+                assert "'x' was made at run time of function 'spare'" in await refused(again)
 
 
 async def test_a_damaged_checkpoint_is_named_and_nothing_runs():
