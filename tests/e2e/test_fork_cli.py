@@ -48,6 +48,7 @@ def failed(cluster: Cluster) -> str:
     return "lab"
 
 
+@pytest.mark.timeout(600)  # six runs, one after the other
 def test_a_failed_run_goes_on_with_other_keys_and_other_code_and_repeats_nothing(
     cluster: Cluster, failed: str
 ) -> None:

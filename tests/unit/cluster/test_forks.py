@@ -7,8 +7,11 @@ import pytest
 
 from graflow import task, workflow
 from graflow.api.workflow_status import WorkflowStatus
+from graflow.cluster.apiserver import ApiServer
 from graflow.cluster.errors import NotFinishedError, NotFoundError, RefusedError
 from graflow.cluster.forks import Changes, checked_at, forked, resumed
+from graflow.cluster.run import Run
+from graflow.cluster.workflows import Workflows
 from graflow.compile.errors import UnsupportedError
 from graflow.compile.program import Compiled, Options, compile_program
 
@@ -210,3 +213,58 @@ def test_a_bundle_is_sent_as_it_was_made() -> None:
     source = found()
     source["spec"] = made.workflow["spec"]
     assert resumed(source, seen, status("Failed")).bundle == kept
+
+
+@pytest.fixture
+def run(server: ApiServer) -> Run:
+    return Run(Workflows(server, "team"), "etl", "0a-1b")
+
+
+def cluster_with(source: Any) -> Any:
+    """Return how an API server answers that has this Workflow and takes any other."""
+
+    def answer(method: str, path: str, body: Any) -> Any:
+        if method == "POST":
+            return 201, {"metadata": {**body["metadata"], "uid": "u2"}}
+        if "/codebundles/" in path:
+            return 200, {"metadata": {"name": "code", "resourceVersion": "1"}}
+        return 200, source
+
+    return answer
+
+
+def test_in_a_program_a_run_is_forked_with_another_workflow(fake: Any, run: Run) -> None:
+    fake.answers = [cluster_with({**found(), "status": {"phase": "Failed"}})]
+    with workflow("etl") as wf:
+        _task("load", 7)
+    made = run.fork(set={"k": 1}, workflow=wf)
+    assert (made.name, made.uid) == ("etl-fork-1", "u2")
+    sent = [
+        (method, path.rpartition("/")[0].rpartition("/")[2]) for method, path, _ in fake.requests
+    ]
+    assert sent[1] == ("PATCH", "codebundles")  # the code first: the Workflow would wait for it
+    [created] = [body for method, _, body in fake.requests if method == "POST"]
+    assert [one["name"] for one in created["spec"]["tasks"]] == ["load"]
+    assert created["spec"]["resumeFrom"]["set"] == {"k": 1}
+    owners = fake.requests[-1][2]["metadata"]["ownerReferences"]
+    assert [one["name"] for one in owners] == ["etl-fork-1"]
+
+
+def test_a_run_of_the_same_name_that_came_later_is_not_gone_on_from(fake: Any, run: Run) -> None:
+    later = {**found(), "metadata": {**found()["metadata"], "uid": "other"}}
+    fake.answers = [cluster_with({**later, "status": {"phase": "Failed"}})]
+    with pytest.raises(NotFoundError, match="was deleted; the one of that name now is another"):
+        run.resume()
+
+
+def test_a_run_whose_code_is_gone_says_how_to_bring_it_back(fake: Any, run: Run) -> None:
+    bundle = {"name": "code-x", "sha256": "0" * 64}
+    source = {**found(bundle=bundle), "status": {"phase": "Failed"}}
+
+    def answer(_method: str, path: str, _body: Any) -> Any:
+        gone = (404, {"message": 'codebundles "code-x" not found'})
+        return gone if "/codebundles/" in path else (200, source)
+
+    fake.answers = [answer]
+    with pytest.raises(NotFoundError, match="no CodeBundle 'code-x'; apply it again"):
+        run.resume()
