@@ -1,6 +1,6 @@
 """What there is to tell about each task of a run: the live ones, and how the others ended."""
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
@@ -224,15 +224,11 @@ def traceback_of(error: Error, deep: int = _GROUPS_DEEP) -> str:
 
 
 def _succeeded(
-    view: View, known: Mapping[str, TaskStatus], *, besides: Container[str]
+    view: View, known: Mapping[str, TaskStatus], *, besides: Collection[str]
 ) -> tuple[Entry, ...]:
     """Return entries of the tasks and groups with a result: the newest, then those told before."""
     last_seq = view.previous.cursor.seq if view.previous.cursor else 0
-    latest: dict[str, tuple[Result, int]] = {}
-    for scope in view.state.scopes.values():
-        for name, results in scope.results.items():
-            if name not in latest or latest[name][0].completed <= results[-1].completed:
-                latest[name] = (results[-1], scope.counts.get(name, 0))
+    latest = _latest(view.state, known, MOST_TASKS + len(besides))
     others = (name for name in latest if name not in besides)
     newest = dict.fromkeys(nlargest(MOST_TASKS, others, key=lambda n: latest[n][0].completed))
     told = dict.fromkeys(name for name in known if name in latest)
@@ -241,6 +237,28 @@ def _succeeded(
         for name in newest | told
         for result, iteration in (latest[name],)
     )
+
+
+def _latest(
+    state: State, known: Mapping[str, object], number: int
+) -> dict[str, tuple[Result, int]]:
+    """Return the newest results by id, and those of known ids, each with its iteration.
+
+    At least so many, if there are. This is done with each commit, so most are looked at only for
+    when they came.
+    """
+    scopes = state.scopes.values()
+    ends = sorted(found[-1].completed for s in scopes for found in s.results.values())
+    # One id may have results in several scopes; so a few more are taken than are wanted.
+    bound = ends[-2 * number] if len(ends) > 2 * number else 0
+    latest: dict[str, tuple[Result, int]] = {}
+    for scope in scopes:
+        names = [name for name, found in scope.results.items() if found[-1].completed >= bound]
+        for name in dict.fromkeys((*names, *(known.keys() & scope.results.keys()))):
+            result = scope.results[name][-1]
+            if name not in latest or latest[name][0].completed <= result.completed:
+                latest[name] = (result, scope.counts.get(name, 0))
+    return latest
 
 
 def _success(  # noqa: PLR0913 - the parts that an entry is made of

@@ -28,7 +28,7 @@ from graflow.api.workflow_status import (
     WorkflowStatus,
 )
 from graflow.machine.plan import Plan, TaskPlan
-from graflow.machine.scopes import node_of
+from graflow.machine.scopes import node_of, plan_at
 from graflow.machine.state import Error, GroupValue, Phase, RunPhase, State
 from graflow.machine.state import Transition as Moved
 
@@ -183,21 +183,23 @@ def _progress(view: View) -> str:
     there is anything of them.
     """
     plan, state = view.plan, view.state
-    tasks = {n.id for n in plan.nodes if isinstance(n, TaskPlan) and n.id in plan.placed}
     done: set[str] = set()
-    for scope in state.scopes.values():
-        done |= {
-            name for name, found in scope.results.items()
-            if not isinstance(found[-1].value, GroupValue)
-        }  # fmt: skip
-        made = scope.plan.nodes if scope.plan else ()
-        tasks |= {node.id for node in made if isinstance(node, TaskPlan)}
-    live = {
-        activation.node
-        for activation in state.activations.values()
-        if isinstance(node_of(plan, state, activation), TaskPlan)
-    }
-    return f"{len(done)}/{len(tasks | done | live)}"
+    made: set[str] = set()
+    for number, scope in state.scopes.items():
+        # Sets are subtracted whole: there may be many thousands, and this is done with each commit.
+        around = plan_at(plan, state, number)
+        found = scope.results.keys() - around.group_ids
+        foreign = found - around.by_id.keys()  # of fragments that have ended
+        done |= found - {
+            name for name in foreign if isinstance(scope.results[name][-1].value, GroupValue)
+        }
+        if scope.plan:
+            made |= {node.id for node in scope.plan.nodes if isinstance(node, TaskPlan)}
+    for activation in state.activations.values():
+        if isinstance(node_of(plan, state, activation), TaskPlan):
+            made.add(activation.node)
+    others = (made | (done - plan.placed)) - plan.placed_tasks
+    return f"{len(done)}/{len(plan.placed_tasks) + len(others)}"
 
 
 def _counts(view: View) -> Counts:

@@ -150,6 +150,18 @@ class Plan:
         }
 
     @cached_property
+    def group_ids(self) -> frozenset[str]:
+        """Ids of the nodes that are groups."""
+        return frozenset(node.id for node in self.nodes if isinstance(node, GroupPlan))
+
+    @cached_property
+    def placed_tasks(self) -> frozenset[str]:
+        """Ids of the tasks that have a place in the flow."""
+        return frozenset(
+            node.id for node in self.nodes if isinstance(node, TaskPlan) and node.id in self.placed
+        )
+
+    @cached_property
     def placed(self) -> frozenset[str]:
         """Nodes that have a place in the flow: an edge, a membership, or the start."""
         groups = [node for node in self.nodes if isinstance(node, GroupPlan)]
