@@ -55,7 +55,7 @@ def test_k3_a_run_that_failed_is_mended_by_a_fork_with_another_channel_key(clust
     mended = begun(cluster, "fork", name, "--set", "limit=5")
     status = mended["status"]
     assert status["phase"] == "Succeeded", status
-    assert status["result"] == {"json": {"sum": 9000, "ran": ONCE}}
+    assert status["result"]["json"] == {"sum": 9000, "ran": ONCE}
     assert status["resumedFrom"]["name"] == name
     assert status["resumedFrom"]["changes"] == ["channel key 'limit' is 5"]
     assert pods_of(cluster, mended["metadata"]["name"]) == ["load", "report"]
