@@ -100,6 +100,37 @@ def where_options(command: Command) -> Command:
     return command
 
 
+_SENDING = (
+    click.option("--no-files", is_flag=True, help="Send the code alone, not the files beside it."),
+    click.option(
+        "--include",
+        multiple=True,
+        metavar="PATTERN",
+        help="Send this file, folder or pattern too, whatever .gitignore says and even if it "
+        "looks like a secret. May be given several times.",
+    ),
+    click.option(
+        "--ttl",
+        type=Duration(least=0),
+        help="Delete the run, its pods and values this long after its end: 3600, 90m, 12h, 7d.",
+    ),
+    click.option(
+        "--checkpoint-every",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Take a checkpoint after every N results of tasks and groups, for `graflow fork`.",
+    ),
+    click.option(
+        "--deadline",
+        type=Duration(least=1),
+        help="Stop the run after this long, as failed; the program's own deadline when not given.",
+    ),
+    click.option("--profile", help="RunnerProfile of all tasks that name none."),
+    click.option("--image", help="Image of all tasks that name none."),
+    click.option("--name", help="Name of the Workflow; by default a new one."),
+)
+
+
 def sending_options(command: Callable[..., None]) -> Callable[..., None]:
     """Take what the sender of a program may choose, as `options`."""
 
@@ -131,38 +162,7 @@ def sending_options(command: Callable[..., None]) -> Callable[..., None]:
         )
         command(*args, options=options, **others)
 
-    for option in (
-        click.option(
-            "--no-files", is_flag=True, help="Send the code alone, not the files beside it."
-        ),
-        click.option(
-            "--include",
-            multiple=True,
-            metavar="PATTERN",
-            help="Send this file, folder or pattern too, whatever .gitignore says and even if it "
-            "looks like a secret. May be given several times.",
-        ),
-        click.option(
-            "--ttl",
-            type=Duration(least=0),
-            help="Delete the run, its pods and values this long after its end: 3600, 90m, 12h, 7d.",
-        ),
-        click.option(
-            "--checkpoint-every",
-            type=click.IntRange(min=1),
-            metavar="N",
-            help="Take a checkpoint after every N results of tasks and groups, for `graflow fork`.",
-        ),
-        click.option(
-            "--deadline",
-            type=Duration(least=1),
-            help="Stop the run after this long, as failed; the program's own deadline when not "
-            "given.",
-        ),
-        click.option("--profile", help="RunnerProfile of all tasks that name none."),
-        click.option("--image", help="Image of all tasks that name none."),
-        click.option("--name", help="Name of the Workflow; by default a new one."),
-    ):
+    for option in _SENDING:
         with_options = option(with_options)
     return with_options
 
