@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -80,11 +81,12 @@ def _tried(name, seed, most):
     """Try the points of one program; runs in a process of its own."""
     scene.quiet()
     began = time.monotonic()
-    trial = Trial(cases.case(name), seed)
-    recoveries = trial.singles(most)
-    trial.asleep(most)
-    trial.pairs(recoveries, most or PAIRS)
-    trial.away(most or AWAY)
+    with closing(cases.case(name).player):
+        trial = Trial(cases.case(name), seed)
+        recoveries = trial.singles(most)
+        trial.asleep(most)
+        trial.pairs(recoveries, most or PAIRS)
+        trial.away(most or AWAY)
     return trial.tally, time.monotonic() - began
 
 

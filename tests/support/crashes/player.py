@@ -124,6 +124,7 @@ class Player:
     def close(self):
         if self._pool is not None:
             self._pool.shutdown()
+            self._pool = None
 
     def next(self, order, answers):
         """Return what a task does next.
