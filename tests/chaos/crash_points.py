@@ -27,7 +27,7 @@ def main():
     wanted = [given.case] if given.case else cases.names()
     tally, began = Tally(), time.monotonic()
     with ProcessPoolExecutor(given.jobs) as pool:
-        jobs = [pool.submit(_tried, name, given.seed, given.most) for name in wanted]
+        jobs = [pool.submit(_tried, name, given.seed, given.most, given.first) for name in wanted]
         for name, job in zip(wanted, jobs, strict=True):
             found, took_s = job.result()
             runs = found.runs.total()
@@ -51,6 +51,7 @@ def _parser():
     parser.add_argument("--sleeps", action="store_true", help="the first operator is not killed")
     parser.add_argument("--long", action="store_true", help="away for longer than runners try")
     parser.add_argument("--most", type=int, help="runs of each kind and program; all by default")
+    parser.add_argument("--first", action="store_true", help="one broken promise is enough")
     parser.add_argument("--jobs", type=int, default=2, help="programs at a time")
     parser.add_argument("--page", action="store_true", help="write the table of the docs")
     parser.add_argument("--log", action="store_true", help="show what the operator logs")
@@ -77,21 +78,14 @@ def _point(text):
     return Point(int(number), after=when == "after")
 
 
-def _tried(name, seed, most):
+def _tried(name, seed, most, hasty):
     """Try the points of one program; runs in a process of its own."""
     scene.quiet()
     began = time.monotonic()
     with closing(cases.case(name).player):
-        trial = Trial(cases.case(name), seed)
-        recoveries = trial.singles(most)
-        trial.asleep(most)
-        trial.pairs(recoveries, most or PAIRS)
-        trial.away(most or AWAY)
-    return trial.tally, time.monotonic() - began
+        tally = Trial(cases.case(name), seed, most=most, hasty=hasty).all()
+    return tally, time.monotonic() - began
 
-
-PAIRS, AWAY = 150, 30
-"""Of one program; there are thousands of pairs."""
 
 SHOWN, WORDS = 5, 1000
 """Violations of one program that are printed, and letters of each."""

@@ -18,12 +18,8 @@ def _quiet():
     "name", ["02-diamond", "10-good-enough", "16-typed-channel", "state-in-store", "containers"]
 )
 def test_an_operator_stopped_anywhere_breaks_no_promise(name):
-    trial = Trial(cases.case(name), SEED)
-    recoveries = trial.singles(SOME)
-    trial.pairs(recoveries, SOME)
-    trial.asleep(SOME)
-    trial.away(1)
-    assert trial.tally.broken == []
+    trial = Trial(cases.case(name), SEED, most=SOME)
+    assert trial.all().broken == []
     assert set(trial.effects) <= set(page.EFFECTS)
 
 

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from support.crashes import timeline
@@ -32,22 +33,29 @@ class Tally:
         self.broken += other.broken
 
 
+class FoundError(Exception):
+    """A promise is broken, and that is enough."""
+
+
 class Trial:
     """All runs of one program under one seed.
 
     Args:
         case: The program.
         seed: Decides how long everything takes, and what a sample is made of.
+        most: Runs of each kind; None: as many as there are.
+        hasty: Whether one broken promise is enough.
     """
 
-    def __init__(self, case, seed):
+    def __init__(self, case, seed, *, most=None, hasty=False):
+        self._most = most
+        self._hasty = hasty
         self._case = case
         self._rng = random.Random(f"{case.name} {seed}")
         self._script = Script(seed)
         self.tally = Tally()
         self.base = self.play(self._script)
         self.effects = self.base.effects[0]
-        self._expects(self.base, self._script)
 
     def play(self, script):
         return timeline.run(Scene(self._case, script).play())
@@ -62,8 +70,10 @@ class Trial:
             seen.violations.append((ENDS, words))
         command = f"{COMMAND} {self._case.name} {script}"
         self.tally.broken += [(promise, words, command) for promise, words in seen.violations]
+        if self._hasty and self.tally.broken:
+            raise FoundError
 
-    def try_(self, fault, script):
+    def _try(self, fault, script):
         """Play a script, and return what was seen."""
         seen = self.play(script)
         self._expects(seen, script)
@@ -77,37 +87,49 @@ class Trial:
         numbers = range(1, len(self.effects) + 1)
         return [Point(number, after) for number in numbers for after in (False, True)]
 
-    def singles(self, most=None):
-        """Kill the operator at every point, or at some; return what each recovery has done."""
+    def all(self):
+        """Try everything; return the tally."""
+        with suppress(FoundError):
+            self._expects(self.base, self._script)
+            recoveries = self._singles()
+            self._asleep()
+            self._pairs(recoveries)
+            self._away()
+        return self.tally
+
+    def _singles(self):
+        """Kill the operator at every point; return what can be done to each recovery."""
         recoveries = []
-        for point in self._some(self.points(), most):
+        for point in self._some(self.points(), self._most):
             script = replace(self._script, points=(point,))
-            seen = self.try_(AFTER if point.after else BEFORE, script)
+            seen = self._try(AFTER if point.after else BEFORE, script)
             again = seen.effects[1] if len(seen.effects) > 1 else []
-            recoveries += [
-                (point, Point(n + 1, after)) for n in range(len(again)) for after in (False, True)
-            ]
+            numbers = range(1, len(again) + 1)
+            recoveries += [(point, Point(n, after)) for n in numbers for after in (False, True)]
         return recoveries
 
-    def pairs(self, recoveries, most):
-        """Kill the successor as well, at a point of its recovery."""
-        for pair in self._some(recoveries, most):
-            self.try_(PAIR, replace(self._script, points=pair))
+    def _pairs(self, recoveries):
+        """Kill the successor as well, at points of its recovery."""
+        for pair in self._some(recoveries, self._most or PAIRS):
+            self._try(PAIR, replace(self._script, points=pair))
 
-    def asleep(self, most=None):
+    def _asleep(self):
         """Let the operator sleep at a point, and wake when another one has taken over."""
-        for point in self._some(self.points(), most):
-            self.try_(ASLEEP, replace(self._script, points=(point,), sleeps=True))
+        for point in self._some(self.points(), self._most):
+            self._try(ASLEEP, replace(self._script, points=(point,), sleeps=True))
 
-    def away(self, most=None):
+    def _away(self):
         """Kill the operator, and let nobody be there for longer than runners try."""
-        for point in self._some(self.points(), most):
-            self.try_(AWAY, replace(self._script, points=(point,), long=True))
+        for point in self._some(self.points(), self._most or AWAYS):
+            self._try(AWAY, replace(self._script, points=(point,), long=True))
 
     def _some(self, points, most):
         if most is None or len(points) <= most:
             return points
         return self._rng.sample(points, most)
 
+
+PAIRS, AWAYS = 150, 30
+"""Of one program, where as many as there are were asked for; there are thousands of pairs."""
 
 COMMAND = ".venv/bin/python tests/chaos/crash_points.py"
