@@ -3,7 +3,8 @@
 import pytest
 
 from support.crashes import cases, page, scene
-from support.crashes.points import Trial
+from support.crashes.observer import INVARIANTS
+from support.crashes.points import FAULTS, Trial
 
 SEED = 20261130
 SOME = 2
@@ -27,3 +28,14 @@ def test_a_run_under_one_seed_goes_the_same_way_each_time():
     first, again = (Trial(cases.case("state-in-store"), SEED) for _ in range(2))
     assert first.effects == again.effects
     assert len(first.effects) > 40
+
+
+def test_the_page_tells_of_every_kind_of_effect_and_fault_and_of_no_broken_promise():
+    """How many runs there were is not compared: `make crash-points` writes it."""
+    head, _, columns, _, *rows = page.written()
+    assert head.endswith("violations: 0.")
+    assert [cell.strip() for cell in columns.strip("|").split("|")][2:] == list(FAULTS)
+    told = [row.strip("| ").split(" | ")[0] for row in rows if row.startswith("| ")]
+    assert told == [*page.EFFECTS, "all", "promise", "---", *INVARIANTS]
+    promises = [row.strip("| ").split(" | ") for row in rows[-len(INVARIANTS) :]]
+    assert all(int(asked) > 0 and broken == "0" for _, asked, broken in promises)

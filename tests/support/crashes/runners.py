@@ -1,6 +1,7 @@
 """Pods in memory: a kubelet that runs them, and runners that claim, work, report and end."""
 
 import asyncio
+import contextlib
 import json
 
 from graflow.api import names
@@ -13,6 +14,9 @@ from support.crashes.bucket import SCHEME
 
 PATIENCE_S = 600.0
 STORE_AFTER_S = 5.0
+TWINS, TWIN = 0.2, "twin"
+"""How often a second process of a pod asks for the task as well."""
+
 OK, CONFLICT, PASSING = 200, 409, (408, 429, 500, 503)
 
 
@@ -105,16 +109,10 @@ class Runner:
 
     async def _claim(self):
         scene, pod = self._scene, self._pod
-        nonce = pod["uid"].replace("-", "").encode().hex().rjust(32, "0")[-32:]
-        body = {
-            "run": scene.uid,
-            "namespace": pod["namespace"],
-            "pod": {"name": pod["name"], "uid": pod["uid"]},
-            "nonce": nonce,
-            "python": "3.11.2",
-        }
+        nonce = pod["uid"].encode().hex().rjust(32, "0")[-32:]
+        body = self._claim_body(nonce)
         bearer = {"Authorization": f"Bearer {scene.master.of_run(scene.uid).hex()}"}
-        told = await self._until_answered("claim", json.dumps(body).encode(), lambda: bearer)
+        told = await self._until_answered("claim", body, lambda: bearer)
         order = json.loads(told)
         claim = f"{pod['uid']}/{nonce}"
         self._signer = Signer(
@@ -125,7 +123,29 @@ class Runner:
             claim=claim,
         )
         scene.observer.claim_answered(order, claim)
+        if scene.rng.random() < TWINS:
+            await self._claim_again(bearer)
         return order
+
+    def _claim_body(self, nonce):
+        pod = self._pod
+        body = {
+            "run": self._scene.uid,
+            "namespace": pod["namespace"],
+            "pod": {"name": pod["name"], "uid": pod["uid"]},
+            "nonce": nonce,
+            "python": "3.11.2",
+        }
+        return json.dumps(body).encode()
+
+    async def _claim_again(self, bearer):
+        """Ask for the same attempt as another process of the pod does that was begun anew."""
+        nonce = TWIN.encode().hex().rjust(32, "0")
+        with contextlib.suppress(UnreachableError):
+            status, answer = await self._scene.ask("claim", bearer, self._claim_body(nonce))
+            if status == OK:
+                claim = f"{self._pod['uid']}/{nonce}"
+                self._scene.observer.claim_answered(json.loads(answer), claim)
 
     async def _work(self, order):
         """Do the task; return its report."""
