@@ -150,7 +150,7 @@ class Scene:
             await asyncio.sleep(settled_s)
             outcome = self.observer.outcome()
             stops = sum(seat.process.stopped.is_set() for seat in self.seats)
-            self.observer.look_for_leaks(stops)
+            self.observer.look_for_leaks(stops, raced=self.script.sleeps)
             for found in self.cluster.all(WORKFLOWS):
                 self.cluster.delete_now(WORKFLOWS, NAMESPACE, found["metadata"]["name"])
             await asyncio.sleep(settled_s)
