@@ -39,7 +39,7 @@ def main():
     runs, took_s = tally.runs.total(), time.monotonic() - began
     print(f"{runs} runs in {took_s:.0f} s, seed {given.seed}: {len(tally.broken)} violations")
     if given.page:
-        page.write(tally, seed=given.seed, programs=len(wanted))
+        page.write(tally, seed=given.seed, programs=len(wanted), most=given.most)
     return 1 if tally.broken else 0
 
 

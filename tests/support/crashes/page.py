@@ -40,11 +40,12 @@ EFFECTS = {
 """What the operator does to anything outside it, in words."""
 
 
-def table(tally, *, seed, programs):
+def table(tally, *, seed, programs, most):
     """Return the lines of the page for what was tried."""
     runs = tally.runs.total()
     lines = [
-        f"{runs} runs of {programs} programs, seed {seed}; violations: {len(tally.broken)}.",
+        f"{runs} runs of {programs} programs, seed {seed}, {_how_many(most)};"
+        f" violations: {len(tally.broken)}.",
         "",
         _line("effect", "what it is", *FAULTS),
         _line(*["---"] * 2, *["---:"] * len(FAULTS)),
@@ -57,6 +58,12 @@ def table(tally, *, seed, programs):
         broken = sum(found == promise for found, *_ in tally.broken)
         lines.append(_line(promise, str(tally.checked[promise]), str(broken)))
     return lines
+
+
+def _how_many(most):
+    if most is None:
+        return "every effect of each, and pairs drawn by lot"
+    return f"for each program and fault {most} points drawn by lot"
 
 
 def _all(tally, fault):
@@ -73,10 +80,10 @@ def written():
     return text[text.index(BEGIN) + len(BEGIN) : text.index(END)].strip("\n").splitlines()
 
 
-def write(tally, *, seed, programs):
+def write(tally, *, seed, programs, most):
     """Write the table into the page, and leave all else as it is."""
     text = PAGE.read_text()
     head, _, rest = text.partition(BEGIN)
     tail = rest[rest.index(END) :]
-    lines = "\n".join(table(tally, seed=seed, programs=programs))
+    lines = "\n".join(table(tally, seed=seed, programs=programs, most=most))
     PAGE.write_text(f"{head}{BEGIN}\n{lines}\n{tail}")
