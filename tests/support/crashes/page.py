@@ -43,9 +43,9 @@ EFFECTS = {
 def table(tally, *, seed, programs, most):
     """Return the lines of the page for what was tried."""
     runs = tally.runs.total()
+    how = f"seed {seed}, {_how_many(most)}"
     lines = [
-        f"{runs} runs of {programs} programs, seed {seed}, {_how_many(most)};"
-        f" violations: {len(tally.broken)}.",
+        f"{runs} runs of {programs} programs, {how}; violations: {len(tally.broken)}.",
         "",
         _line("effect", "what it is", *FAULTS),
         _line(*["---"] * 2, *["---:"] * len(FAULTS)),
