@@ -374,6 +374,7 @@ class RunChannel:
             except StoreError as error:
                 log.warning("%s: channel: %s; trying again in %.1f s", self._run, error, pause_s)
                 self._trouble = error
+                self._hold.ring()  # its next commit meets the trouble, and says so
                 self._bell.set()
                 await self._parts.sleep(pause_s)
                 pause_s = min(pause_s * 2, MOST_PAUSE_S)

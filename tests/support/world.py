@@ -6,6 +6,7 @@ import copy
 import json
 import sys
 
+from graflow.store import StoreUnavailableError
 from graflow.store.memory import MemoryStore
 from graflow_operator import keys, reports
 from graflow_operator.actor import Actor
@@ -208,7 +209,7 @@ class World:
                 await asyncio.Event().wait()
             if isinstance(told, dict):
                 run = RunRef.of(self.workflow)
-                told = await reports.settled(report_of(told), self.storage, Parts.store_keys(run))
+                told = await self._settled(report_of(told), Parts.store_keys(run))
             if told is not None:
                 claim = f"{uid}/{nonce}"
                 answer = await self._ask(lambda a: a.report(fact.attempt, claim, told))
@@ -217,6 +218,14 @@ class World:
             self.answers.append(error)
             code = 65
         self.end_pod(name, code)
+
+    async def _settled(self, told, store_keys):
+        """Have a report made ready; a runner that is told 503 sends it again."""
+        while True:
+            try:
+                return await reports.settled(told, self.storage, store_keys)
+            except StoreUnavailableError:
+                await asyncio.sleep(0)
 
     def end_pod(self, name, code, *, message="", reason="Completed", **status):
         """Let the kubelet tell that a pod's container has ended."""

@@ -219,7 +219,12 @@ async def blob(request: web.Request) -> web.Response:
             " (GRAFLOW_STORE_BUCKET), or return less",
         )
     key = replica.parts.store_keys(caller.run).blob(sha256)
-    if await storage.size(key) == size:
+    try:
+        is_there = await storage.size(key) == size
+    except StoreError as error:
+        caller.actor.store_failed(error)
+        raise
+    if is_there:
         return web.json_response({"url": None, "stored": True})
     urls = await storage.presign("PUT", {"url": key}, expires_s=READ_URL_S)
     return web.json_response({"url": urls.get("url"), "stored": False})

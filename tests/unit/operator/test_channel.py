@@ -16,7 +16,7 @@ from graflow_operator.cluster_errors import ForbiddenError, UnavailableError
 from graflow_operator.letters import FencedError
 from graflow_operator.verdicts import Failed, Succeeded
 from support.channel_pod import ChannelPod
-from support.world import HANGS, NAME, NAMESPACE, World
+from support.world import HANGS, NAME, NAMESPACE, World, returned
 
 HOSTS = pytest.mark.parametrize("store", [True, False], ids=["store", "no store"])
 
@@ -170,6 +170,27 @@ async def test_c2_a_store_that_is_away_for_a_while_loses_and_doubles_nothing():
         world.work = adding(world, 5)
         world.start()
         assert (await world.end())["result"] == {"json": 25}
+
+
+async def test_a_store_that_takes_no_operation_of_the_channel_is_said_on_the_run():
+    async with World({"tasks": [script("a")]}) as world:
+        put_if_absent = world.store.put_if_absent
+
+        def away(key, data):
+            if "/channel/" in key:
+                raise StoreUnavailableError(f"object {key!r}: no answer")
+            return put_if_absent(key, data)
+
+        async def work(task, order):
+            world.store.put_if_absent = away
+            return returned(await ChannelPod(world, order).append("l", "x"))
+
+        world.work = work
+        world.start()
+        await world.until(lambda: world.status.get("reason") == "StoreUnavailable")
+        assert "/channel/" in world.status["message"]
+        world.store.put_if_absent = put_if_absent
+        assert (await world.end())["result"] == {"json": 1}
 
 
 async def test_c2_a_repeated_call_gets_the_answer_of_the_first_also_from_a_successor():

@@ -8,6 +8,7 @@ import json
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from graflow.store import StoreUnavailableError
 from graflow_operator import keys
 from graflow_operator.cluster import PODS
 from graflow_operator.keys import MasterKey, Replaced
@@ -281,6 +282,20 @@ async def test_a_large_value_is_moved_to_the_store_before_it_is_committed(api):
     order = await (await api.claim(await api.pod("b"))).json()
     blob = {"sha256": sha256, "size": len(stored), "encoding": "json"}
     assert order["sent"] == [{"task": "a", "value": {"blob": blob}}]
+
+
+async def test_a_value_that_the_store_does_not_take_has_the_run_say_so(api):
+    def away(key):
+        raise StoreUnavailableError(f"object {key!r} at http://s3.example: no answer")
+
+    pod = await api.pod()
+    order = await (await api.claim(pod)).json()
+    api.world.store.size = away
+    body = {"sha256": "0" * 64, "size": 300_000}
+    answer = await api.call(order, pod, "/runner/v1/blob", body)
+    assert "s3.example" in await refusal(answer, 503, "Unavailable")
+    await api.world.until(lambda: api.world.status.get("reason") == "StoreUnavailable")
+    assert "s3.example" in api.world.status["message"]
 
 
 async def test_a_report_of_a_blob_that_was_not_uploaded_is_refused(api):
