@@ -14,7 +14,7 @@ from support.crashes.bucket import SCHEME
 
 PATIENCE_S = 600.0
 STORE_AFTER_S = 5.0
-TWINS, TWIN = 0.2, "twin"
+TWINS, TWIN = 0.5, "twin"
 """How often a second process of a pod asks for the task as well."""
 
 OK, CONFLICT, PASSING = 200, 409, (408, 429, 500, 503)
