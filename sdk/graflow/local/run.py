@@ -311,7 +311,8 @@ class LocalRun:
             around = self._carriers[scope.parent]
             if scope.is_branch:
                 self._carriers[number], self._around[number] = number, around
-                branches.setdefault(scope.owner, []).append(number)
+                if not scope.ended:  # of a group that goes on, some may have been carried before
+                    branches.setdefault(scope.owner, []).append(number)
             else:
                 self._carriers[number] = around
         for owner, opened in branches.items():

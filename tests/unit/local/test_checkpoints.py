@@ -384,6 +384,51 @@ def test_a_tracer_hears_of_groups_that_were_open_already():
     assert context.execute() == [30, 3]
 
 
+class Judge(GroupExecutionPolicy):
+    def on_group_finished(self, group_id, tasks, results, context):
+        ran.append(f"judge {sorted(results)}")
+        if "judge" in broken:
+            raise ValueError("no verdict")
+
+
+@pytest.mark.parametrize("traced", [False, True])
+def test_k3_a_group_that_waits_for_its_own_policy_alone_opens_no_branches_again(traced):
+    broken.add("judge")
+    with workflow("judged") as wf:
+        both = (train | score).set_group_name("g").with_execution(policy=Judge())
+        _ = load >> clean >> both >> report
+    path, _ = CheckpointManager.create_checkpoint(fails(wf))
+    broken.clear()
+    ran.clear()
+    context, _ = CheckpointManager.resume_from_checkpoint(path)
+    context.tracer = ConsoleTracer() if traced else None
+    assert context.execute() == [30, 3]
+    assert ran == ["judge ['score', 'train']", "report"]
+
+
+@task(inject_context=True)
+def holder(ctx):
+    with ctx.get_channel().lock("door"):
+        ctx.checkpoint(path="held", deferred=False)
+    return "through"
+
+
+def test_k3_a_lock_that_was_held_at_a_checkpoint_is_free_where_it_goes_on():
+    @task(inject_context=True)
+    def look(ctx):
+        with ctx.get_channel().lock("door", timeout=0.0):
+            return "free"
+
+    with workflow("doors") as wf:
+        _ = look >> holder
+    assert wf.execute() == "through"
+    context, _ = CheckpointManager.resume_from_checkpoint("held", rerun=["look"])
+    with context.channel.lock("door", timeout=0.0):
+        pass
+    assert context.execute() == "through"
+    assert context.get_result("look") == "free"
+
+
 def test_keys_with_a_time_to_live_and_locks_are_those_of_the_moment(monkeypatch):
     @task(inject_context=True)
     def lease(ctx):
