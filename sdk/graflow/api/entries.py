@@ -1,9 +1,9 @@
 """What there is to tell about each task of a run: the live ones, and how the others ended."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from heapq import nlargest
 from typing import TypeAlias
 
@@ -21,6 +21,9 @@ SUCCEEDED, FAILED, CANCELLED = "Succeeded", "Failed", "Cancelled"
 ENDED = frozenset({SUCCEEDED, FAILED, CANCELLED})
 MOST_TASKS = 100
 """Of a status."""
+
+MOST_REASON = 100
+"""Bytes of a reason as JSON."""
 
 _SHOWN = {
     Phase.PENDING: PENDING,
@@ -55,14 +58,20 @@ class PodNote:
 PodNotes: TypeAlias = Mapping[tuple[int, int], PodNote]
 """By activation and attempt."""
 
+_NOTHING = PodNote()
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Entry:
-    """One line of the status: what is short already, and what has yet to be cut."""
+    """What may become a line of the status. A run has many thousands, and few have a place."""
 
-    status: TaskStatus
-    """Its message and result are those of the last status, or none; they are cut anew."""
+    name: str
+    phase: str
+    make: Callable[[], TaskStatus] = field(repr=False)
+    """Makes the line, which is expensive."""
 
+    activation: int | None = None
+    reason: str = ""
     message: str = ""
     traceback: str = ""
     value: Value = None
@@ -71,6 +80,24 @@ class Entry:
 
     until: float = 0.0
     """When what it waits for comes by itself; 0 when it does not."""
+
+    @cached_property
+    def status(self) -> TaskStatus:
+        """The line. Its message and result are those of the last status, or none; cut them anew."""
+        return self.make()
+
+    @classmethod
+    def told(cls, task: TaskStatus, message: str = "", value: Value = None) -> "Entry":
+        """Return the entry of what the last status has told and is still so."""
+        return cls(
+            task.name,
+            task.phase,
+            lambda: task,
+            task.activation,
+            task.reason or "",
+            message=message,
+            value=value,
+        )
 
 
 @dataclass(frozen=True)
@@ -105,10 +132,10 @@ def entries(view: View) -> tuple[Entry, ...]:
     have many thousands of them, and a status is made with each commit.
     """
     live = [*_live(view)]
-    named = {entry.status.name for entry in live}
+    named = {entry.name for entry in live}
     known = {task.name: task for task in view.previous.tasks if task.name not in named}
     succeeded = _succeeded(view, known, besides=named)
-    named = {entry.status.name for entry in succeeded}
+    named = {entry.name for entry in succeeded}
     gone = (_gone(view, task) for name, task in known.items() if name not in named)
     return (*live, *succeeded, *gone)
 
@@ -121,7 +148,7 @@ def _live(view: View) -> Iterator[Entry]:
         is_group = isinstance(node_of(view.plan, view.state, activation), GroupPlan)
         # Of a group that waits for its branches these tell more.
         if not is_group or activation.phase not in (Phase.PENDING, Phase.HOLDING):
-            note = view.pods.get((number, activation.attempt), PodNote())
+            note = view.pods.get((number, activation.attempt), _NOTHING)
             yield _of_activation(view, activation, note, known.get(number))
 
 
@@ -134,14 +161,36 @@ def _ended_the_run(state: State, activation: Activation) -> bool:
 def _of_activation(
     view: View, activation: Activation, note: PodNote, before: TaskStatus | None
 ) -> Entry:
-    state = view.state
+    state, error = view.state, activation.error
     phase, since = _SHOWN[activation.phase], activation.since
     if state.phase.ended and activation.phase is not Phase.FAILED:
         phase, since = CANCELLED, state.ended_at
     reason, message = ("", "") if phase == CANCELLED else _why(view, activation, note)
+    return Entry(
+        activation.node,
+        phase,
+        partial(_line, view, activation, note, before, (phase, since, reason)),
+        activation.number,
+        reason,
+        message=message,
+        traceback=traceback_of(error) if error and phase == FAILED else "",
+        since=since,
+        until=activation.not_before if activation.phase is Phase.BACKOFF else note.until,
+    )
+
+
+def _line(
+    view: View,
+    activation: Activation,
+    note: PodNote,
+    before: TaskStatus | None,
+    shown: tuple[str, float, str],
+) -> TaskStatus:
+    """Return the line of a live activation; `shown` is its phase, since when, and why."""
+    phase, since, reason = shown
     same = before if before and before.attempt == activation.attempt else None
     began = same.start_time if same else None
-    status = TaskStatus(
+    return TaskStatus(
         name=activation.node,
         phase=phase,
         iteration=activation.iteration,
@@ -153,15 +202,7 @@ def _of_activation(
         node=note.node[:_NAME] or (same.node if same else None),
         start_time=rfc3339(since) if activation.phase is Phase.RUNNING else began,
         completion_time=rfc3339(since) if phase in ENDED else None,
-        reason=cut.cut(reason, 100) or None,
-    )
-    failed = phase == FAILED and activation.error is not None
-    return Entry(
-        status,
-        message=message,
-        traceback=traceback_of(activation.error) if failed and activation.error else "",
-        since=since,
-        until=activation.not_before if activation.phase is Phase.BACKOFF else note.until,
+        reason=cut.cut(reason, MOST_REASON) or None,
     )
 
 
@@ -270,19 +311,24 @@ def _success(  # noqa: PLR0913 - the parts that an entry is made of
     *,
     is_new: bool,
 ) -> Entry:
-    if before is None:
-        status = TaskStatus(
-            name=name,
-            phase=SUCCEEDED,
-            iteration=iteration or None,
-            completion_time=rfc3339(view.now) if is_new else None,
-        )
-        return Entry(status, value=result.value, since=view.now)
-    if before.phase == SUCCEEDED and iteration in (0, before.iteration):
-        return Entry(before, value=result.value)
-    ended = _end(view, before, SUCCEEDED, "")
-    status = ended.model_copy(update={"iteration": iteration or before.iteration})
-    return Entry(status, value=result.value, since=view.now)
+    if before is not None and before.phase == SUCCEEDED and iteration in (0, before.iteration):
+        return Entry.told(before, value=result.value)
+    make = partial(_line_of_success, view, name, iteration, before, is_new=is_new)
+    return Entry(name, SUCCEEDED, make, value=result.value, since=view.now)
+
+
+def _line_of_success(
+    view: View, name: str, iteration: int, before: TaskStatus | None, *, is_new: bool
+) -> TaskStatus:
+    if before is not None:
+        ended = _end(view, before, SUCCEEDED, "")
+        return ended.model_copy(update={"iteration": iteration or before.iteration})
+    return TaskStatus(
+        name=name,
+        phase=SUCCEEDED,
+        iteration=iteration or None,
+        completion_time=rfc3339(view.now) if is_new else None,
+    )
 
 
 def _gone(view: View, before: TaskStatus) -> Entry:
@@ -292,11 +338,12 @@ def _gone(view: View, before: TaskStatus) -> Entry:
     and is remembered from the last status.
     """
     if before.phase in ENDED:
-        return Entry(before, message=before.message or "", value=before.result)
-    note = view.pods.get((before.activation or 0, before.attempt or 0), PodNote())
-    status = _end(view, before, FAILED, note.reason or reasons.TASK_FAILED)
+        return Entry.told(before, message=before.message or "", value=before.result)
+    note = view.pods.get((before.activation or 0, before.attempt or 0), _NOTHING)
+    reason = note.reason or reasons.TASK_FAILED
     message = note.message or "it failed, and its group went on without it"
-    return Entry(status, message=message, since=view.now)
+    make = partial(_end, view, before, FAILED, reason)
+    return Entry(before.name, FAILED, make, before.activation, reason, message, since=view.now)
 
 
 def _bare(task: TaskStatus) -> TaskStatus:
@@ -305,7 +352,7 @@ def _bare(task: TaskStatus) -> TaskStatus:
 
 def _end(view: View, before: TaskStatus, phase: str, reason: str) -> TaskStatus:
     """Return what was told of an activation, as one that has ended now."""
-    note = view.pods.get((before.activation or 0, before.attempt or 0), PodNote())
+    note = view.pods.get((before.activation or 0, before.attempt or 0), _NOTHING)
     return _bare(before).model_copy(
         update={
             "phase": phase,

@@ -152,11 +152,11 @@ def _failure(view: View, detail: _Detail) -> FailureStatus | None:
 
 def _by_importance(found: tuple[Entry, ...]) -> Iterator[Entry]:
     """Yield the entries in the order in which they get a place."""
-    failed = [entry for entry in found if entry.status.phase == FAILED]
+    failed = [entry for entry in found if entry.phase == FAILED]
     yield from failed[:_FAILED_FIRST]
-    yield from (entry for entry in found if entry.status.phase not in ENDED)
+    yield from (entry for entry in found if entry.phase not in ENDED)
     yield from failed[_FAILED_FIRST:]
-    yield from (entry for entry in found if entry.status.phase in ENDED - {FAILED})
+    yield from (entry for entry in found if entry.phase in ENDED - {FAILED})
 
 
 def _tasks(view: View, shown: tuple[Entry, ...], detail: _Detail) -> Iterator[TaskStatus]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from graflow.api import cut
-from graflow.api.entries import Entry, View
+from graflow.api.entries import ENDED, MOST_REASON, Entry, View
 from graflow.api.moment import rfc3339
 from graflow.api.workflow_status import Waiting, WorkflowStatus
 from graflow.machine import faults, reasons
@@ -39,8 +39,8 @@ def waiting(
         found: The entries of the run.
         hold_up: Why the run as a whole does not go on.
     """
-    waits = [e for e in found if e.status.reason and not e.status.completion_time]
-    waits.sort(key=lambda entry: (_rank(entry.status.reason or ""), entry.since))
+    waits = [entry for entry in found if entry.reason and entry.phase not in ENDED]
+    waits.sort(key=lambda entry: (_rank(entry.reason), entry.since))
     of_the_run = held_up(view.previous, hold_up, view.now) if hold_up else ()
     # A run may wait for many thousands: a model is made of those alone that have a place.
     shown = _mixed(waits) if len(waits) > MOST_WAITS else waits
@@ -49,16 +49,16 @@ def waiting(
 
 
 def _waiting(view: View, entry: Entry) -> Waiting:
-    task, reason = entry.status, entry.status.reason or ""
-    before = [one for one in view.previous.waiting if one.activation == task.activation]
+    reason = cut.cut(entry.reason, MOST_REASON)
+    before = [one for one in view.previous.waiting if one.activation == entry.activation]
     since = rfc3339(entry.since)
     if before and before[0].reason not in (reason, reasons.POD_PENDING):
         since = rfc3339(view.now)  # what it waited for until now was something else
     elif before:
         since = max(before[0].since or "", since or "")
     return Waiting(
-        task=task.name,
-        activation=task.activation,
+        task=entry.name,
+        activation=entry.activation,
         reason=reason,
         message=cut.cut(entry.message, MOST_MESSAGE) or None,
         since=since or None,
@@ -96,12 +96,12 @@ def _rank(reason: str) -> int:
 
 def _mixed(waits: Iterable[Entry]) -> Iterator[Entry]:
     """Yield one of each reason, then the others: a thousand of one must not hide another."""
-    seen: set[str | None] = set()
+    seen: set[str] = set()
     later = []
     for wait in waits:
-        if wait.status.reason in seen:
+        if wait.reason in seen:
             later.append(wait)
         else:
-            seen.add(wait.status.reason)
+            seen.add(wait.reason)
             yield wait
     yield from later

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graflow.api import cut
+from graflow.api import entries as lines
 from graflow.api.conditions import refused
 from graflow.api.entries import MOST_TASKS, View, entries
 from graflow.api.status import MAX_SUMMARY_BYTES, PodNote, summarize
@@ -75,6 +76,29 @@ def chain(*names, **changes):
 
 def at(seconds):
     return f"1970-01-01T00:{int(seconds) // 60:02}:{int(seconds) % 60:02}.000Z"
+
+
+def test_lines_are_made_of_what_is_shown_alone(monkeypatch):
+    made = []
+
+    def counted(**fields):
+        made.append(fields["name"])
+        return TaskStatus(**fields)
+
+    monkeypatch.setattr(lines, "TaskStatus", counted)
+    names = tuple(f"t{n}" for n in range(5000))
+    plan = Plan(tuple(map(TaskPlan, names)), start=names)
+    held = PodNote(reason=reasons.PARALLELISM, message="spec.parallelism allows 20 at one time")
+    told = Told(plan, pods={(n, 1): held for n in range(21, 5001)})
+
+    assert len(made) <= MOST_TASKS
+
+    made.clear()
+    told.run("t0")
+
+    assert len(made) <= 2 * MOST_TASKS, "once as it is claimed, once as it has succeeded"
+    assert told.status.waiting_count == 4999
+    assert told.status.counts.starting == 4999
 
 
 def test_a_run_that_began_waits_for_its_first_pod():
