@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from graflow.api import names
 
@@ -41,9 +41,11 @@ class RunRef:
         return f"{self.namespace}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class AttemptRef:
-    """One attempt of one activation of a run."""
+class AttemptRef(NamedTuple):
+    """One attempt of one activation of a run.
+
+    A tuple, for its hash: thousands are looked up for each commit of a run with thousands alive.
+    """
 
     activation: int
     attempt: int

@@ -36,6 +36,8 @@ class Wait:
     """When that ends by itself, in seconds since the epoch; 0 if it does not."""
 
 
+_NONE = Wait("", "")
+
 Waits: TypeAlias = Mapping[AttemptRef, Wait]
 """By attempt that is due and does not run."""
 
@@ -94,8 +96,8 @@ def pod_notes(
     """Return what is known of the attempts' pods, for the status."""
     notes: dict[tuple[int, int], PodNote] = {}
     for attempt in {**pods, **found}:
-        fact, wait = pods.get(attempt), found.get(attempt, Wait("", ""))
-        notes[attempt.activation, attempt.attempt] = PodNote(
+        fact, wait = pods.get(attempt), found.get(attempt, _NONE)
+        notes[attempt] = PodNote(
             name=fact.name if fact else "",
             node=fact.node if fact else "",
             reason=wait.reason,

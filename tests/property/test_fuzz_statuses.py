@@ -16,6 +16,7 @@ from graflow_operator import program, snapshot
 from graflow_operator.cluster import WORKFLOWS
 from graflow_operator.snapshot import UnreadableSnapshotError
 from graflow_operator.statuses import previous
+from graflow_operator.trail import Trail
 from support.fuzz import few, json_values, mutated
 from support.world import HANGS, NAME, NAMESPACE, World, returned
 
@@ -54,6 +55,19 @@ CHANNEL = {
     "seen": [[1, 1, 2, 3, {"answer": {"json": 1}}]],
 }
 
+CHANGES = {
+    "machine": {
+        "run": {"seq": STATUS["cursor"]["seq"]},
+        "activations": [{"number": 2, "phase": "Running", "claim": "uid/nonce", "since": 3.0}],
+        "activationsGone": [3],
+        "starting": [[2], [3]],
+        "scopes": {"0": {"counts": {"b": 1}, "results": [["a", 0, [1, 2.0, {"json": 1}]]]}},
+    }
+}
+segments = (
+    st.sampled_from([f"3-{'0' * 64}", f"3-{'0' * 64}.jsonl", "../../other/run", ""]) | st.text()
+)
+
 
 def packed(document):
     return zlib.compress(json.dumps(document).encode(errors="surrogatepass"))
@@ -65,6 +79,15 @@ def test_a_damaged_state_is_read_or_refused(document):
                          "metadata": {"name": NAME}, "spec": SPEC}).plan  # fmt: skip
     with suppress(UnreadableSnapshotError):
         snapshot.pack(snapshot.unpack(plan, packed(document)))
+
+
+@given(mutated(CHANGES) | json_values)
+def test_damaged_changes_are_read_or_refused(made):
+    plan = program.read({"apiVersion": "graflow.dev/v1alpha1", "kind": "Workflow",
+                         "metadata": {"name": NAME}, "spec": SPEC}).plan  # fmt: skip
+    line = json.dumps(made).encode(errors="surrogatepass") + b"\n"
+    with suppress(UnreadableSnapshotError):
+        snapshot.pack(snapshot.unpack(plan, packed(DOCUMENT), [Trail.of([line]).whole]))
 
 
 @pytest.mark.parametrize("data", [b"", b"x", packed(0)[:-3], zlib.compress(b"[" * 100_000)])
@@ -89,12 +112,19 @@ def is_kept(status):
 @st.composite
 def statuses(draw):
     """A status that somebody has edited: what people read, the cursor, or the state in it."""
-    match draw(st.integers(0, 3)):
+    match draw(st.integers(0, 5)):
         case 0:
             return draw(mutated(STATUS).filter(is_kept))
         case 1:
             cursor = mutated(STATUS["cursor"]).map(lambda found: {**STATUS, "cursor": found})
             return draw(cursor.filter(is_kept))
+        case 2:
+            line = json.dumps(draw(mutated(CHANGES) | json_values)).encode() + b"\n"
+            cursor = {**STATUS["cursor"], "changes": Trail.of([line]).text}
+            return {**STATUS, "cursor": cursor}
+        case 3:
+            cursor = {**STATUS["cursor"], "segments": draw(st.lists(segments, max_size=3))}
+            return draw(st.just({**STATUS, "cursor": cursor}).filter(is_kept))
         case _:
             text = base64.b64encode(packed(draw(mutated(DOCUMENT)))).decode()
             return {**STATUS, "cursor": {**STATUS["cursor"], "state": text}}
