@@ -313,6 +313,12 @@ async def loses_answer(exchange: Exchange) -> web.StreamResponse:
     return exchange.broken()
 
 
+async def keeps_answer(exchange: Exchange) -> web.StreamResponse:
+    """Have it done and say nothing, while the connection stays."""
+    await exchange.answer()
+    return await black_hole(exchange)
+
+
 async def cuts_answer(exchange: Exchange) -> web.StreamResponse:
     """Have it done and say half of the answer."""
     answer = await exchange.answer()

@@ -55,6 +55,7 @@ class OwnOperator:
         store: URL of its store.
         environ: Beside the environment of the test.
         kubeconfig: How it reaches the API server; none: as the test does.
+        entry: What Python runs.
     """
 
     namespace: str
@@ -64,6 +65,7 @@ class OwnOperator:
     environ: Mapping[str, str] = field(default_factory=dict)
     bucket: str = ""
     kubeconfig: Path | None = None
+    entry: tuple[str, ...] = ("-m", "graflow_operator")
     process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
@@ -81,7 +83,7 @@ class OwnOperator:
     def start(self) -> None:
         store = store_of_cluster()
         url = f"http://{self.host}:{self.port}"
-        words = [sys.executable, "-m", "graflow_operator"]
+        words = [sys.executable, *self.entry]
         flags = {
             "instance": self.instance,
             "namespaces": self.namespace,
