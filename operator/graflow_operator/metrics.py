@@ -150,6 +150,7 @@ ROUTE = Label(
         "channel": "a runner uses the channel; waits for locks included",
         "checkpoint": "a runner asks for a checkpoint",
         "blob": "a runner asks where a large value goes",
+        "renewal": "a runner asks anew where it may leave its outcome if nobody hears it",
         "bundle": "a runner gets the code",
         "user": "a client reads large values",
         "admission": "the API server asks whether an object makes sense",

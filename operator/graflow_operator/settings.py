@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from graflow.api import names
@@ -17,6 +17,8 @@ ADMISSION_PORT = 8091
 """Where the API server asks, if the certificate for that is somebody else's."""
 
 DAY_S = 86_400.0
+MOST_URL_S = 7 * 86_400
+"""As long as a signature of S3 can live."""
 RESOURCES = '{"requests": {"cpu": "50m", "memory": "64Mi"}}'
 """For tasks that do little; with no requests, a namespace that has a quota takes no pod."""
 BOOLEANS = ("true", "false")
@@ -102,6 +104,10 @@ class Settings:
     deleted_runs_s: float = 600.0
     """How long a run must be gone before that, in seconds."""
 
+    outcome_url_s: int = MOST_URL_S
+    """How long runners may use the addresses at which they leave outcomes that nobody hears, in
+    seconds; they ask for new ones at a third of that."""
+
     check_peer: bool = True
     """Whether a claim must come from its pod's own address; a mesh may hide it."""
 
@@ -161,13 +167,7 @@ def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     add("certificate-hours", "GRAFLOW_CERTIFICATE_HOURS", "168", "life of a certificate, in hours")
     add("listen", "GRAFLOW_LISTEN", f"0.0.0.0:{DEFAULT_PORT}", "address of the HTTP server")
     add("metrics-port", "GRAFLOW_METRICS_PORT", str(DEFAULT_METRICS_PORT), "0 turns metrics off")
-    add("store-bucket", "GRAFLOW_STORE_BUCKET", "", "S3 bucket; none: no store")
-    add("store-endpoint", "GRAFLOW_STORE_ENDPOINT", "", "URL of the S3 service; none: AWS")
-    add("store-region", "GRAFLOW_STORE_REGION", "us-east-1", "region of the bucket")
-    variable, what = "GRAFLOW_STORE_DELETED_RUNS", "what deleted runs have in the store: "
-    add("store-deleted-runs", variable, DeletedRuns.DELETE, what + ", ".join(DeletedRuns))
-    variable = "GRAFLOW_STORE_DELETED_RUNS_SECONDS"
-    add("store-deleted-runs-seconds", variable, "600", "how long they must be gone before that")
+    _add_store(add)
     policy = PodPolicy()
     add("pods-keep", "GRAFLOW_PODS_KEEP", policy.keep, f"pods that stay: {', '.join(Keep)}")
     failed, others = f"{policy.failed_s:.0f}", f"{policy.succeeded_s:.0f}"
@@ -189,6 +189,19 @@ def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     add("log-format", "GRAFLOW_LOG_FORMAT", "text", "text or json")
     add("log-level", "GRAFLOW_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
     return found
+
+
+def _add_store(add: Callable[[str, str, str, str], None]) -> None:
+    add("store-bucket", "GRAFLOW_STORE_BUCKET", "", "S3 bucket; none: no store")
+    add("store-endpoint", "GRAFLOW_STORE_ENDPOINT", "", "URL of the S3 service; none: AWS")
+    add("store-region", "GRAFLOW_STORE_REGION", "us-east-1", "region of the bucket")
+    variable, what = "GRAFLOW_STORE_DELETED_RUNS", "what deleted runs have in the store: "
+    add("store-deleted-runs", variable, DeletedRuns.DELETE, what + ", ".join(DeletedRuns))
+    variable = "GRAFLOW_STORE_DELETED_RUNS_SECONDS"
+    add("store-deleted-runs-seconds", variable, "600", "how long they must be gone before that")
+    variable = "GRAFLOW_STORE_OUTCOME_URL_SECONDS"
+    what = "life of the URLs for outcomes that nobody hears; runners renew them at a third of it"
+    add("store-outcome-url-seconds", variable, str(MOST_URL_S), what)
 
 
 def read(arguments: Sequence[str], environ: Mapping[str, str], *, namespace: str) -> Settings:
@@ -231,6 +244,7 @@ def read(arguments: Sequence[str], environ: Mapping[str, str], *, namespace: str
         deleted_runs_s=_number(
             "GRAFLOW_STORE_DELETED_RUNS_SECONDS", given.store_deleted_runs_seconds
         ),
+        outcome_url_s=_url_seconds(given.store_outcome_url_seconds),
         pods=_pod_policy(given),
         check_peer=_choice("GRAFLOW_CHECK_PEER", given.check_peer, BOOLEANS) == "true",
         pods_per_namespace=_number("GRAFLOW_PODS_PER_NAMESPACE", given.pods_per_namespace),
@@ -312,6 +326,14 @@ def _positive(variable: str, value: str) -> int:
     if not number:
         raise SettingsError(f"{variable} is {value!r}; it must be 1 or more")
     return number
+
+
+def _url_seconds(value: str) -> int:
+    variable = "GRAFLOW_STORE_OUTCOME_URL_SECONDS"
+    seconds = _positive(variable, value)
+    if seconds > MOST_URL_S:
+        raise SettingsError(f"{variable} is {value!r}; S3 signs for at most {MOST_URL_S} seconds")
+    return seconds
 
 
 def _netloc(host: str) -> str:

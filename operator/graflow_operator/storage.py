@@ -28,6 +28,7 @@ T = TypeVar("T")
 THREADS = 16
 CROWDED_S = 5.0
 """Longest wait for a thread: less than a runner waits for an answer."""
+LEAST_ADDRESS_S = 15
 
 
 class CrowdedError(StoreUnavailableError):
@@ -123,6 +124,15 @@ class Storage:
             return {}
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._signing, _measured("presign", sign))
+
+    def addresses_last_s(self, wanted_s: int) -> int:
+        """Return how many seconds the addresses that were signed last will do, at most as wanted.
+
+        At least `LEAST_ADDRESS_S`: whoever has them asks for others at a third of that time, and is
+        not to ask more often while credentials that are nearly over cannot be replaced.
+        """
+        last_s = self._store.credentials_last_s()
+        return wanted_s if last_s is None else max(LEAST_ADDRESS_S, min(wanted_s, int(last_s)))
 
     async def chunks(self, key: str) -> AsyncIterator[bytes]:
         """Return the object piece by piece; each piece is read when it is asked for."""

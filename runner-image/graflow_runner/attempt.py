@@ -3,6 +3,8 @@
 import json
 import os
 import sys
+import threading
+import time
 from typing import Any, Final
 
 from graflow.machine import reasons
@@ -49,6 +51,7 @@ class Attempt:
 
     def run(self) -> int:
         """Run the task, tell how it ended, and end the process; return the exit code."""
+        self._keep_addresses()
         try:
             ended, code = self._ended()
             limits = Limits(self._settings.report_patience_s, self._settings.store_after_s)
@@ -66,6 +69,24 @@ class Attempt:
             }.get(told, code)
         leave(code)
         return code
+
+    def _keep_addresses(self) -> None:
+        """Have the addresses for the outcome renewed in time, if they end at all."""
+        lives_s = (self._order.get("outcome") or {}).get("expiresSeconds")
+        if lives_s is None:
+            return
+
+        ends = time.monotonic() + lives_s
+
+        def renew() -> None:
+            from graflow_runner.renewal import keep_renewing  # noqa: PLC0415  # of long tasks only
+
+            least_s = self._settings.retry_most_s
+            keep_renewing(self._order, self._operator, ends=ends, least_s=least_s)
+
+        timer = threading.Timer(lives_s / 3, renew)
+        timer.daemon = True
+        timer.start()
 
     def give_up(self) -> None:
         """Tell that user code did not stop in time; called in another thread than user code."""

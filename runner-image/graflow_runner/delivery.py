@@ -52,7 +52,7 @@ class Delivery:
         outcome: How the attempt ended.
         operator: Whom to tell.
         signer: Seals the copies.
-        order: The operator's order: limits, and URLs for the copies.
+        order: The operator's order: limits, and URLs for the copies, which may be replaced.
         settings: How patient to be, and where the termination message goes.
         hurry: Set when the process is about to be killed.
         pause: Waits some seconds; returns early when `hurry` gets set.
@@ -73,7 +73,7 @@ class Delivery:
         self._operator = operator
         self._signer = signer
         self._inline_bytes = int(order.get("limits", {}).get("inlineBytes", 0))
-        self._urls: Mapping[str, str] | None = order.get("outcome")
+        self._order = order
         self._settings = settings
         self._hurry = hurry
         self._pause = pause
@@ -167,15 +167,16 @@ class Delivery:
 
     def _store(self) -> None:
         """Leave the outcome in the store, by the URLs of the order; try again next time if not."""
-        if self._urls is None or self._stored:
+        places = self._order.get("outcome")  # the latest: they are renewed meanwhile
+        if places is None or self._stored:
             return
         value, elsewhere = self.outcome.value, False
         try:
             if value is not None and not (value.is_stored or self.outcome.fits(self._inline_bytes)):
-                self._store_value(value, self._urls["valueUrl"])
+                self._store_value(value, places["valueUrl"])
                 elsewhere = True
             report = self.outcome.elsewhere() if elsewhere else json.loads(self.outcome.inline())
-            _put_new(self._urls["url"], self._signer.sealed(report))
+            _put_new(places["url"], self._signer.sealed(report))
         except UnreachableError as error:
             if str(error) != self._store_trouble:
                 self._store_trouble = str(error)

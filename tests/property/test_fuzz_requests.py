@@ -105,7 +105,7 @@ def check(answer):
 
 
 def test_the_requests_that_are_damaged_here_are_answered(served, served_anew):
-    asked = (("results", RESULTS), ("blob", BLOB), ("checkpoint", CHECKPOINT))
+    asked = (("results", RESULTS), ("blob", BLOB), ("checkpoint", CHECKPOINT), ("renewal", None))
     for path, body in (*asked, *(("channel", o) for o in OPERATIONS)):
         status, said = check(served.call(f"/runner/v1/{path}", json.dumps(body).encode()))
         assert status < 400, (body, said)
@@ -130,6 +130,12 @@ def test_a_question_for_results_is_answered_or_refused_in_words(served, body):
 @few
 def test_a_question_for_room_is_answered_or_refused_in_words(served, body):
     check(served.call("/runner/v1/blob", body))
+
+
+@given(bodies(BLOB))
+@few
+def test_a_wish_for_other_addresses_is_answered_whatever_comes_with_it(served, body):
+    assert check(served.call("/runner/v1/renewal", body))[0] in (200, 413)
 
 
 @given(bodies(CHECKPOINT))

@@ -28,9 +28,6 @@ from graflow_operator.server.replica import Replica, replica_of
 
 ROUTES = web.RouteTableDef()
 READ_URL_S = 3600
-WRITE_URL_S = 7 * 24 * 3600
-"""As long as a signature can live: the address must outlive the attempt."""
-
 ADDRESS_S = 2.0
 """Longest wait for the kubelet to tell a pod's address."""
 
@@ -134,16 +131,24 @@ async def _finished(
 ) -> Json:
     """Return an order with what only this host knows: the attempt's key, and addresses."""
     order = {"attemptKey": key.hex(), **await addressed(replica, run, order)}
-    storage, store_keys = replica.parts.storage, replica.parts.store_keys(run)
-    order["limits"] = {**order["limits"], "checkpoints": storage is not None}
-    if storage is not None:
-        places = {
-            "url": store_keys.outcome(attempt.activation, attempt.attempt),
-            "valueUrl": store_keys.outcome_value(attempt.activation, attempt.attempt),
-        }
-        urls = await storage.presign("PUT", places, expires_s=WRITE_URL_S, only_if_absent=True)
-        order["outcome"] = urls or None
+    has_store = replica.parts.storage is not None
+    order["limits"] = {**order["limits"], "checkpoints": has_store}
+    order["outcome"] = await _places(replica, run, attempt)
     return order
+
+
+async def _places(replica: Replica, run: RunRef, attempt: AttemptRef) -> Json | None:
+    """Return where an attempt may leave its outcome, and for how long; None if nowhere."""
+    storage, store_keys = replica.parts.storage, replica.parts.store_keys(run)
+    if storage is None:
+        return None
+    places = {
+        "url": store_keys.outcome(attempt.activation, attempt.attempt),
+        "valueUrl": store_keys.outcome_value(attempt.activation, attempt.attempt),
+    }
+    wanted_s = replica.parts.settings.outcome_url_s
+    urls = await storage.presign("PUT", places, expires_s=wanted_s, only_if_absent=True)
+    return {**urls, "expiresSeconds": storage.addresses_last_s(wanted_s)} if urls else None
 
 
 async def addressed(replica: Replica, run: RunRef, document: Json) -> Json:
@@ -228,6 +233,15 @@ async def blob(request: web.Request) -> web.Response:
         return web.json_response({"url": None, "stored": True})
     urls = await storage.presign("PUT", {"url": key}, expires_s=READ_URL_S)
     return web.json_response({"url": urls.get("url"), "stored": False})
+
+
+@ROUTES.post(f"{names.RUNNER_PREFIX}/renewal")
+async def renewal(request: web.Request) -> web.Response:
+    """Return where the outcome may be left, signed anew; nothing of the run changes."""
+    replica, caller = replica_of(request), await caller_of(request)
+    caller.actor.holder(caller.attempt, caller.claim)
+    places = await _places(replica, caller.run, caller.attempt)
+    return web.json_response({"outcome": places})
 
 
 @ROUTES.post(f"{names.RUNNER_PREFIX}/checkpoint")

@@ -56,6 +56,12 @@ class ObjectStore(Protocol):
         None where objects have no address of their own (memory, folder).
         """
 
+    def credentials_last_s(self) -> float | None:
+        """Return for how many seconds what was signed last is believed at most.
+
+        None where nothing but the signature itself ends that.
+        """
+
 
 def require_conditional_put(store: ObjectStore) -> None:
     """Prove that the store never replaces an object that was to be written only if absent.

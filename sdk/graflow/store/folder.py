@@ -87,6 +87,9 @@ class FolderStore:
         """Return None: a folder has no address."""
         del method, key, expires_s, only_if_absent
 
+    def credentials_last_s(self) -> None:
+        """Return None: nothing is signed."""
+
     def _path(self, key: str) -> Path:
         path = (self._root / key).resolve()
         if not path.is_relative_to(self._root) or path == self._root:

@@ -63,3 +63,6 @@ class MemoryStore:
     ) -> None:
         """Return None: nothing outside this process can reach it."""
         del method, key, expires_s, only_if_absent
+
+    def credentials_last_s(self) -> None:
+        """Return None: nothing is signed."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -52,7 +53,9 @@ class S3Store:
     def __init__(self, location: S3Location, *, connections: int = 16) -> None:
         self._location = location
         self._bucket = location.bucket
-        self._client: Any = boto3.client(
+        session = boto3.Session()
+        self._credentials: Any = session.get_credentials()
+        self._client: Any = session.client(
             "s3",
             endpoint_url=location.endpoint or None,
             region_name=location.region,
@@ -163,6 +166,15 @@ class S3Store:
         with self._explained(key):
             url: str = self._client.generate_presigned_url(call, Params=params, ExpiresIn=expires_s)
             return url
+
+    def credentials_last_s(self) -> float | None:
+        """Return for how many seconds temporary credentials are still good; None for lasting ones.
+
+        A signature is worth nothing once the credentials that made it are over.
+        """
+        # botocore tells it nowhere else. Read after something was signed: only then are they there.
+        ends: datetime | None = getattr(self._credentials, "_expiry_time", None)
+        return None if ends is None else (ends - datetime.now(ends.tzinfo)).total_seconds()
 
     @contextmanager
     def _explained(self, key: str) -> Iterator[None]:

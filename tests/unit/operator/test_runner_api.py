@@ -469,3 +469,67 @@ async def test_a_number_that_json_does_not_have_is_refused(api):
     report = {"outcome": "Succeeded", "value": {"json": float("nan")}}
     answer = await api.call(order, pod, "/runner/v1/report", report)
     assert "NaN" in await refusal(answer, 400, "BadRequest")
+
+
+def addressed(api, monkeypatch):
+    """Let the store have addresses, each signed as another one than before."""
+    signed = []
+
+    def presign(method, key, *, expires_s, only_if_absent=False):
+        signed.append((method, key, expires_s, only_if_absent))
+        return f"https://store/{key}?n={len(signed)}"
+
+    monkeypatch.setattr(api.world.store, "presign", presign)
+    return signed
+
+
+async def test_an_order_says_how_long_its_addresses_live_and_a_renewal_gives_others(
+    api, monkeypatch
+):
+    signed = addressed(api, monkeypatch)
+    pod = await api.pod()
+    order = await (await api.claim(pod)).json()
+    assert order["outcome"]["expiresSeconds"] == 7 * 24 * 3600
+    before = api.world.workflow
+    answer = await api.call(order, pod, "/runner/v1/renewal")
+    renewed = (await answer.json())["outcome"]
+    assert renewed["url"].partition("?")[0] == order["outcome"]["url"].partition("?")[0]
+    assert not {renewed["url"], renewed["valueUrl"]} & set(map(str, order["outcome"].values()))
+    assert renewed["expiresSeconds"] == order["outcome"]["expiresSeconds"]
+    assert {(m, s, absent) for m, _, s, absent in signed} == {("PUT", 7 * 24 * 3600, True)}
+    assert api.world.workflow == before
+
+
+async def test_addresses_live_no_longer_than_the_credentials_that_signed_them(api, monkeypatch):
+    addressed(api, monkeypatch)
+    monkeypatch.setattr(api.world.store, "credentials_last_s", lambda: 900.7)
+    order = await (await api.claim(await api.pod())).json()
+    assert order["outcome"]["expiresSeconds"] == 900
+
+
+async def test_credentials_that_are_nearly_over_have_nobody_ask_all_the_time(api, monkeypatch):
+    addressed(api, monkeypatch)
+    monkeypatch.setattr(api.world.store, "credentials_last_s", lambda: -3.0)
+    order = await (await api.claim(await api.pod())).json()
+    assert order["outcome"]["expiresSeconds"] == 15
+
+
+async def test_a_renewal_for_an_attempt_that_is_over_is_fenced(api, monkeypatch):
+    signed = addressed(api, monkeypatch)
+    pod = await api.pod()
+    order = await (await api.claim(pod)).json()
+    done = {"outcome": "Succeeded", "value": {"json": 1}, "directives": []}
+    await api.call(order, pod, "/runner/v1/report", done)
+    signed.clear()
+    await refusal(await api.call(order, pod, "/runner/v1/renewal"), 409, "Fenced")
+    claim = f"{pod['metadata']['uid']}/{'f' * 32}"
+    await refusal(await api.call(order, pod, "/runner/v1/renewal", claim=claim), 403, "BadKey")
+    assert signed == []
+
+
+async def test_a_store_without_addresses_has_none_to_renew(api):
+    pod = await api.pod()
+    order = await (await api.claim(pod)).json()
+    assert order["outcome"] is None
+    answer = await api.call(order, pod, "/runner/v1/renewal")
+    assert await answer.json() == {"outcome": None}

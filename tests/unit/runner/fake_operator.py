@@ -43,6 +43,8 @@ class FakeOperator:
         self.claims: list[dict[str, Any]] = []
         self.calls: list[str] = []
         self.told: list[str] = []
+        self.renewals = 0
+        self.stored_by: list[str] = []
         self.forged: list[str] = []
         self.script: dict[str, deque[Callable[[Request], None]]] = {}
         self._claim: dict[str, Any] = {}
@@ -87,6 +89,30 @@ class FakeOperator:
             "url": f"{base}/store/outcome?X-Amz-Signature=SECRETSIGNATURE",
             "valueUrl": f"{base}/store/outcome.value?X-Amz-Signature=SECRETSIGNATURE",
         }
+
+    def has_addresses_for(self, seconds: float) -> None:
+        """Let the order's URLs of the store end, and answer each renewal with another name."""
+        self.has_store()
+        self.order["outcome"]["expiresSeconds"] = seconds
+
+    def renewed(self) -> dict[str, Any]:
+        """Return the order's URLs as they are signed anew."""
+        self.renewals += 1
+        places = self.order["outcome"]
+        renewed = {name: f"{places[name]}&n={self.renewals}" for name in ("url", "valueUrl")}
+        return {**places, **renewed}
+
+    def found(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Return what names stand for, or which there are."""
+        if asked["from"] == "visible":
+            return {"names": {}, "visible": self.visible}
+        return {"names": {name: self.answers.get(name) for name in asked["names"]}}
+
+    def place_of(self, sha256: str) -> dict[str, Any]:
+        """Return where a large value goes."""
+        key = f"/store/blobs/{sha256}"
+        url = f"{self.url}{key}?X-Amz-Signature=SECRETSIGNATURE"
+        return {"url": url, "stored": key in self.store}
 
     def next_attempt(self) -> None:
         """Let another runner claim, for what was told so far."""
@@ -229,17 +255,14 @@ class Request(http.server.BaseHTTPRequestHandler):
             case "checkpoint":
                 operator.note(lambda: operator.saved.append(self.json))
                 self.answer(200, {"seq": 40 + self.json["n"], "steps": 3})
+            case "renewal":
+                self.answer(200, {"outcome": operator.renewed()})
             case "bundle":
                 self.answer(200, operator.bundle)
-            case "results" if self.json["from"] == "visible":
-                self.answer(200, {"names": {}, "visible": operator.visible})
             case "results":
-                asked = self.json["names"]
-                self.answer(200, {"names": {name: operator.answers.get(name) for name in asked}})
+                self.answer(200, operator.found(self.json))
             case "blob":
-                key = f"/store/blobs/{self.json['sha256']}"
-                url = f"{operator.url}{key}?X-Amz-Signature=SECRETSIGNATURE"
-                self.answer(200, {"url": url, "stored": key in operator.store})
+                self.answer(200, operator.place_of(self.json["sha256"]))
             case _ if self.path.startswith("/told/"):
                 operator.note(lambda: operator.told.append(self.path.removeprefix("/told/")))
                 self.answer(200, {})
@@ -258,6 +281,7 @@ class Request(http.server.BaseHTTPRequestHandler):
         elif "outcome" in key and self.headers.get("If-None-Match") != "*":
             self.answer(403, b"signed with If-None-Match")
         else:
+            self.operator.stored_by.append(query)
             self.operator.note(lambda: store.update({key: self.body}))
             self.answer(200, b"")
 

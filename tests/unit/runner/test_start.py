@@ -36,7 +36,7 @@ def test_what_decides_packs_and_judges_is_not_imported_before_a_task_does_so():
     found = imported(
         "import graflow_runner.lifecycle, graflow_runner.attempt, graflow_runner.bundle"
     )
-    later = ("decided", "handover", "judging", "known")
+    later = ("decided", "handover", "judging", "known", "renewal")
     assert not found & {f"graflow_runner.{name}" for name in later}
     assert not found & {f"graflow.dsl.{name}" for name in ("decisions", "flow", "graph", "task")}
     assert not {name for name in found if name.startswith("graflow.compile")}
