@@ -13,7 +13,7 @@ from graflow.store.errors import StoreError
 
 SUFFIX: Final = ".pkl"
 _S3: Final = "s3"
-_SCHEMES: Final = "a path of this machine, or s3://bucket/key"
+_WAY_OUT: Final = "give a path of this machine, or s3://bucket/key"
 
 
 class Place(Protocol):
@@ -68,11 +68,19 @@ def place_of(path: str, default: str = "") -> Place:
         path += Path(default).name or "checkpoint"
     stem = path.removesuffix(SUFFIX)
     if "://" not in stem:
-        return _Folder(Path(stem))
+        return _Folder(_file_of(stem, path))
     parts = urlsplit(stem)
     if parts.scheme != _S3 or not parts.netloc or not parts.path.strip("/"):
-        raise CheckpointError(f"a checkpoint cannot be at {path!r}; give {_SCHEMES}")
+        raise CheckpointError(f"a checkpoint cannot be at {path!r}; {_WAY_OUT}")
     return _Bucket(parts.netloc, parts.path.lstrip("/"))
+
+
+def _file_of(stem: str, path: str) -> Path:
+    if "\0" in stem or stem.rpartition("/")[2] in ("", ".", ".."):
+        raise CheckpointError(
+            f"a checkpoint cannot be at {path!r}, which names no file; {_WAY_OUT}"
+        )
+    return Path(stem)
 
 
 class _Folder:

@@ -68,9 +68,10 @@ def revived(
 
     Raises:
         RevivalError: If something stands on a node that the plan does not have, an id has no result
-            to be replaced or is no task, or the run may make no more activations.
+            to be replaced or is no task or member, or the run may make no more activations.
     """
     again = _checked(plan, rerun)
+    _check_members(plan, results)
     made = state.copy()
     if not made.scopes:
         _replace_results(made, results)
@@ -107,6 +108,18 @@ def _checked(plan: Plan, rerun: Iterable[str]) -> tuple[str, ...]:
                 f"{hint(name, plan.by_id)}"
             )
     return names
+
+
+def _check_members(plan: Plan, results: Mapping[str, Value]) -> None:
+    for name, value in results.items():
+        node = plan.by_id.get(name)
+        if isinstance(node, GroupPlan) and isinstance(value, GroupValue):
+            for member, _ in value.branches:
+                if member not in node.members:
+                    raise RevivalError(
+                        f"the result of {name!r} cannot have {member!r}, which is no member of it; "
+                        f"{hint(member, node.members)}"
+                    )
 
 
 def _forget_what_was_stopped(state: State) -> None:
@@ -202,8 +215,8 @@ def _replace_results(state: State, results: Mapping[str, Value]) -> None:
             raise RevivalError(f"{name!r} has no result to replace{_nearest(name, known)}")
         if isinstance(known[name][-1].value, GroupValue) != isinstance(value, GroupValue):
             raise RevivalError(
-                f"the result of {name!r} cannot be replaced by {value!r}; the value of a group is"
-                " one value for each member that succeeded, and that of a task is not"
+                f"the result of {name!r} cannot be replaced by that; the value of a group is one"
+                " value for each member that succeeded, and that of a task is not"
             )
     for scope in state.scopes.values():
         _replace_in_scope(scope, results)

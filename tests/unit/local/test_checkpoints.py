@@ -502,7 +502,10 @@ def test_a_checkpoint_that_is_not_there_is_said_so():
         CheckpointManager.resume_from_checkpoint("nowhere")
 
 
-@pytest.mark.parametrize("path", ["redis://host/key", "s3://bucket", "s3:///key"])
+@pytest.mark.parametrize(
+    "path",
+    ["redis://host/key", "s3://bucket", "s3:///key", ".", "a/..", ".pkl", "a/.pkl", "a\0b"],
+)
 def test_places_that_there_are_not_are_refused(path):
     with pytest.raises(CheckpointError, match="s3://bucket/key"):
         CheckpointManager.create_checkpoint(line_context(), path=path)

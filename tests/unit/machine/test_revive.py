@@ -222,8 +222,10 @@ def test_results_that_are_not_there_are_refused_with_the_nearest_name():
         Revived(host, results={"zzz": 1})
     with pytest.raises(RevivalError, match="no results yet"):
         Revived(Host(plan_of("a")), results={"a": 1})
-    with pytest.raises(RevivalError, match="'G' cannot be replaced by 1"):
+    with pytest.raises(RevivalError, match="'G' cannot be replaced by that"):
         Revived(host, results={"G": 1})
+    with pytest.raises(RevivalError, match=r"'n', which is no member of it.*tasks are 'm'"):
+        Revived(host, results={"G": GroupValue((("n", "N"),))})
     value = GroupValue((("m", "M"),))
     assert Revived(host, results={"G": value}).state.value == value
 
