@@ -23,7 +23,6 @@ from graflow.store import ObjectCorruptError, StoreError
 from graflow_operator import (
     beginning,
     checkpoints,
-    completions,
     folding,
     mail,
     metrics,
@@ -363,9 +362,7 @@ class Actor:
         if begun is None:
             return Snapshot()
         made, self._record.origin = begun.snapshot, begun.resumed_from
-        if made.state.phase.ended:
-            await completions.record(self.parts, self.run, found.spec, made.state)
-        await self._record.commit(found.plan, Snapshot(), made, NO_NEWS, {}, begun.channel)
+        await self._record.commit(found, Snapshot(), made, NO_NEWS, {}, begun.channel)
         return made
 
     async def _refuse(self, reason: str, problems: Iterable[Problem]) -> None:
@@ -434,10 +431,8 @@ class Actor:
             taken = await self._checkpoints.take(
                 cut, found, after, self.channel.state, self._record.cursor
             )
-            if after.state.phase.ended and not before.state.phase.ended:
-                await completions.record(self.parts, self.run, found.spec, after.state)
             facts = self.book.facts
-            if await self._record.commit(found.plan, before, after, news, facts, part, taken):
+            if await self._record.commit(found, before, after, news, facts, part, taken):
                 self._store_away = None
             self._checkpoints.committed(taken)
             self._snapshot = after

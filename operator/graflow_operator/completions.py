@@ -1,7 +1,14 @@
 """Runs with a `runId`: the work that one of them has done is not done again.
 
-How a run has ended is recorded before the status that says so, under the namespace and the id, and
-outlives the Workflow. A Workflow of the same id that comes later takes over what is recorded there.
+How a run is about to end is in the store before the commit that says so, under the namespace and
+the id, named by its content; the committed cursor names it, and only then it is recorded as what
+counts. Both outlive the Workflow. An operator that was replaced and does not know it may still
+write an end, but none that counts: its commit is refused, so it never comes to record it.
+
+A Workflow of the same id that comes later takes over what is recorded. Where an operator died
+before it could record an end, that end counts if the cursor of its Workflow names it, or, if the
+Workflow is gone, if no other end of that run contradicts it. Where one does, nobody can say which
+of them was true, and the work is done again.
 """
 
 import asyncio
@@ -9,6 +16,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from graflow.api.moment import rfc3339
@@ -19,8 +27,10 @@ from graflow.machine import reasons
 from graflow.machine.codec import decode_value, encode_value
 from graflow.machine.state import RunPhase, State
 from graflow.store import ObjectMissingError
-from graflow.store.keys import IdKeys, RunKeys
+from graflow.store.keys import IdKeys
 from graflow_operator import values
+from graflow_operator.cluster import WORKFLOWS
+from graflow_operator.cluster_errors import NotFoundError
 from graflow_operator.parts import Parts
 from graflow_operator.refs import RunRef
 from graflow_operator.snapshot import Snapshot, UnreadableSnapshotError
@@ -41,6 +51,11 @@ class Recorded:
     """How the run that has done the work of an id has ended."""
 
     document: Mapping[str, Any]
+
+    @property
+    def uid(self) -> str:
+        """Of the run."""
+        return str(self.document["run"]["uid"])
 
     @property
     def is_success(self) -> bool:
@@ -78,13 +93,13 @@ async def adopted(parts: Parts, run: RunRef, spec: WorkflowSpec, mark: RunMark) 
 
     Raises:
         UnreadableSnapshotError: If it cannot be made out.
-        StoreError: If the store does not say.
+        StoreError, ClusterError: If it is not known.
     """
     storage = parts.storage
     if storage is None or spec.run_id is None:
         return None
     ids, keys = IdKeys(run.namespace, spec.run_id), parts.store_keys(run)
-    found = await _read(storage, ids)
+    found = await _believed(parts, storage, ids)
     if found is None or (spec.resume_from is not None and not found.is_success):
         return None
     try:
@@ -94,26 +109,30 @@ async def adopted(parts: Parts, run: RunRef, spec: WorkflowSpec, mark: RunMark) 
     await mark.put()
     for sha256 in values.blobs(found.document["value"]):
         await storage.copy(ids.blob(sha256), keys.blob(sha256))
+    await _count(storage, ids, found)
     return made
 
 
-async def record(parts: Parts, run: RunRef, spec: WorkflowSpec, state: State) -> None:
-    """Record how a run ends, before anybody is told; of several the first counts, or the success.
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run is about to end."""
 
-    Its id is free from then on: whoever comes with it finds what is recorded.
+    ids: IdKeys
+    recorded: Recorded
+    sha256: str
+    """Of its document: its name."""
+
+
+async def ending(parts: Parts, run: RunRef, spec: WorkflowSpec, state: State) -> Ending | None:
+    """Put into the store how a run is about to end; None if nobody is to take it over.
 
     Raises:
-        StoreError: If it is not known to be recorded.
+        StoreError: If it is not known to be there.
     """
-    if parts.storage is not None and spec.run_id is not None and state.reason != reasons.ADOPTED:
-        await _record(parts.storage, parts.store_keys(run), run, spec, state)
-    parts.run_ids.leave(run)
-
-
-async def _record(
-    storage: Storage, keys: RunKeys, run: RunRef, spec: WorkflowSpec, state: State
-) -> None:
-    ids = IdKeys(run.namespace, spec.run_id or "")
+    storage = parts.storage
+    if storage is None or spec.run_id is None or state.reason == reasons.ADOPTED:
+        return None
+    ids, keys = IdKeys(run.namespace, spec.run_id), parts.store_keys(run)
     value = encode_value(state.value)
     blobs = set(values.blobs(value))
     await asyncio.gather(*(storage.copy(keys.blob(one), ids.blob(one)) for one in blobs))
@@ -128,29 +147,79 @@ async def _record(
         "value": value,
         "spec": _what_it_does(spec),
     }
-    data = json.dumps(document).encode()
-    if await storage.put_if_absent(ids.completion, data):
+    data = _bytes(document)
+    sha256 = hashlib.sha256(data).hexdigest()
+    await storage.put(ids.end(run.uid, sha256), data)
+    return Ending(ids, Recorded(document), sha256)
+
+
+async def count(parts: Parts, end: Ending) -> None:
+    """Record an end that is committed; of several runs the first counts, or the success.
+
+    Raises:
+        StoreError: If it is not known to be recorded.
+    """
+    if parts.storage is not None:
+        await _count(parts.storage, end.ids, end.recorded)
+
+
+async def _count(storage: Storage, ids: IdKeys, ended: Recorded) -> None:
+    data = _bytes(ended.document)
+    if await storage.put_if_absent(ids.completion, data) or not ended.is_success:
         return
-    found = await _read(storage, ids)
-    is_own = found is not None and found.document["run"]["uid"] == run.uid
-    mends = found is not None and not found.is_success and state.phase is RunPhase.SUCCEEDED
-    if is_own or mends:
+    before = await _read(storage, ids.completion)
+    if before is not None and not before.is_success:
         await storage.put(ids.completion, data)
 
 
-async def _read(storage: Storage, ids: IdKeys) -> Recorded | None:
+async def _believed(parts: Parts, storage: Storage, ids: IdKeys) -> Recorded | None:
+    """Return what counts for an id: what is recorded, or an end that nobody lived to record."""
+    recorded = await _read(storage, ids.completion)
+    if recorded is not None and recorded.is_success:
+        return recorded
+    found = []
+    for uid, keys in groupby(await storage.list(ids.ends), key=lambda key: key.split("/")[-2]):
+        if recorded is None or uid != recorded.uid:
+            ends = {key: end for key in keys if (end := await _read(storage, key)) is not None}
+            found += await _true_of(parts, ids, ends)
+    successes = [end for end in found if end.is_success]
+    first = min(successes or found, key=lambda end: float(end.document["endedAt"]), default=None)
+    return first if successes or recorded is None else recorded
+
+
+async def _true_of(parts: Parts, ids: IdKeys, ends: Mapping[str, Recorded]) -> list[Recorded]:
+    """Return the one end of a run that is true; none if that is not known."""
+    for end in ends.values():
+        try:
+            name = end.document["run"]["name"]
+            workflow = await parts.cluster.get(WORKFLOWS, ids.namespace, name)
+        except NotFoundError:
+            break
+        if workflow["metadata"]["uid"] != end.uid:
+            break
+        cursor = (workflow.get("status") or {}).get("cursor") or {}
+        named = ids.end(end.uid, str(cursor.get("completion")))
+        return [ends[named]] if named in ends else []
+    return list(ends.values()) if len(ends) == 1 else []
+
+
+async def _read(storage: Storage, key: str) -> Recorded | None:
     try:
-        document = json.loads(await storage.get(ids.completion))
+        document = json.loads(await storage.get(key))
         if document["format"] != FORMAT:
             raise UnreadableSnapshotError(
-                f"{ids.completion} has format {document['format']!r}, and this operator reads"
-                f" {FORMAT}; use the version that wrote it"
+                f"{key} has format {document['format']!r}, and this operator reads {FORMAT}; use"
+                " the version that wrote it"
             )
         return Recorded({**document, "run": {**document["run"]}})
     except ObjectMissingError:
         return None
     except (ValueError, *SHAPELESS) as error:
-        raise UnreadableSnapshotError(f"{ids.completion} cannot be read: {error!r}") from error
+        raise UnreadableSnapshotError(f"{key} cannot be read: {error!r}") from error
+
+
+def _bytes(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document).encode()
 
 
 def _what_it_does(spec: WorkflowSpec) -> str:

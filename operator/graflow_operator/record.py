@@ -13,7 +13,7 @@ from graflow.machine.check import Problem
 from graflow.machine.plan import Plan
 from graflow.machine.state import Error
 from graflow.store import ObjectMissingError
-from graflow_operator import census, metrics, statuses, telling
+from graflow_operator import census, completions, metrics, statuses, telling
 from graflow_operator.checkpoints import Taken
 from graflow_operator.cluster import Object
 from graflow_operator.cluster_errors import ClusterError, InvalidError
@@ -23,6 +23,7 @@ from graflow_operator.facts import PodFact
 from graflow_operator.history import History
 from graflow_operator.journal import Journal, Kept
 from graflow_operator.parts import Parts
+from graflow_operator.program import Program
 from graflow_operator.refs import AttemptRef
 from graflow_operator.snapshot import Snapshot
 
@@ -117,7 +118,7 @@ class Record:
 
     async def commit(  # noqa: PLR0913, PLR0917 - all that one commit says
         self,
-        plan: Plan,
+        program: Program,
         before: Snapshot,
         after: Snapshot,
         news: News,
@@ -128,8 +129,7 @@ class Record:
         """Make what has changed durable, and return whether anything was written.
 
         News for people alone waits for company, for a while. `channel` is what the cursor is to
-        say of the run's channel;
-        `taken` is the checkpoint that this commit makes true.
+        say of the run's channel; `taken` is the checkpoint that this commit makes true.
 
         Raises:
             SupersededError: If somebody else moved the run on.
@@ -142,15 +142,16 @@ class Record:
         written = moved or channel != self.channel or taken is not None
         if not written and not self._is_soft_due(now, changed=news != self._told):
             return False
-        placed, cursor = None, old or {}
+        placed, cursor, ending = None, old or {}, None
         if written or old is None:
-            placed, cursor = await self._placed(before, after, channel, taken)
+            ending = await self._ending(program, before, after)
+            placed, cursor = await self._placed(before, after, channel, taken, ending)
         kept = self._kept(taken)
         notes = statuses.pod_notes(facts, news.waits)
         about = statuses.About(self.generation, self._parts.settings.instance)
         status = statuses.status(
             about,
-            plan,
+            program.plan,
             after,
             news.hold_up,
             self._previous,
@@ -161,6 +162,7 @@ class Record:
         await self._write({**status.manifest(), **kept, "cursor": cursor})
         if placed is not None:
             self._journal.committed(placed)
+        self._ended(after, ending)
         self._previous = status.model_copy(update={"cursor": Cursor(seq=cursor["seq"])})
         self._told, self.soft_at = news, 0.0
         self.standing = census.standing(
@@ -174,6 +176,22 @@ class Record:
         self._noted |= told
         self._forget(old, cursor)
         return True
+
+    async def _ending(
+        self, program: Program, before: Snapshot, after: Snapshot
+    ) -> completions.Ending | None:
+        """Leave in the store how the run ends, if this commit ends it."""
+        if before.state.phase.ended or not after.state.phase.ended:
+            return None
+        return await completions.ending(self._parts, self._run, program.spec, after.state)
+
+    def _ended(self, after: Snapshot, ending: completions.Ending | None) -> None:
+        """Have it recorded how the run has ended, and free its id, now that it is committed."""
+        if after.state.phase.ended:
+            self._parts.run_ids.leave(self._run)
+        if ending is not None:
+            counting = partial(completions.count, self._parts, ending)
+            self._dispatch.send(("completion", self._run.uid), counting)
 
     @property
     def channel(self) -> Object | None:
@@ -199,7 +217,12 @@ class Record:
         return kept
 
     async def _placed(
-        self, before: Snapshot, after: Snapshot, channel: Object | None, taken: Taken | None
+        self,
+        before: Snapshot,
+        after: Snapshot,
+        channel: Object | None,
+        taken: Taken | None,
+        ending: completions.Ending | None,
     ) -> tuple[Kept, Object]:
         """Put the state where it belongs; return also the whole cursor."""
         beside = len((channel or {}).get("state", ""))
@@ -211,6 +234,7 @@ class Record:
             "channel": channel,
             "history": history,
             "checkpoint": taken.name if taken else saved,
+            "completion": ending.sha256 if ending else self.cursor.get("completion"),
         }
         named = {name: part for name, part in parts.items() if part is not None}
         return placed, placed.cursor | named

@@ -375,6 +375,9 @@ class Cursor(StatusModel):
     """Name in the store of the newest checkpoint, as <sequence number>-<SHA-256>; what is there
     names the one before."""
 
+    completion: Sha256 | None = None
+    """SHA-256 of what is in the store of how a run with a `runId` has ended."""
+
     channel: ChannelCursor | None = None
     """Where the run's channel is, once it was used."""
 

@@ -19,7 +19,7 @@ _MARK = re.compile(rf"^{re.escape(MARKS)}[^/]+/(?P<namespace>[^/]+)/(?P<uid>[^/]
 
 _BY_CONTENT = re.compile(
     r"^(?:[^./][^/]*/[^/]+/(?:blobs/|(?:state|changes|history|channel|checkpoints)/[^/]*-)"
-    r"|\.graflow/ids/[^/]+/[0-9a-f]{64}\.blobs/)(?P<sha256>[0-9a-f]{64})(?:\.jsonl)?$"
+    r"|\.graflow/ids/[^/]+/[0-9a-f]{64}\.(?:blobs/|ends/[^/]+/))(?P<sha256>[0-9a-f]{64})(?:\.jsonl)?$"
 )
 
 
@@ -121,6 +121,18 @@ class IdKeys:
     def blob(self, sha256: str) -> str:
         """Return where the value with this content is that the run has ended with."""
         return f"{self.completion}.blobs/{sha256}"
+
+    @property
+    def ends(self) -> str:
+        """What the keys of all ends begin with."""
+        return f"{self.completion}.ends/"
+
+    def end(self, uid: str, sha256: str) -> str:
+        """Return where it is that a run of this id was about to end with this content.
+
+        Several of one run contradict each other; the status that names one of them makes it true.
+        """
+        return f"{self.ends}{uid}/{sha256}"
 
 
 def sha256_of(key: str) -> str | None:

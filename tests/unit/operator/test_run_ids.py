@@ -1,6 +1,10 @@
 """`runId`: work that one run has done is not done again by another one."""
 
 import contextlib
+import hashlib
+import json
+import threading
+from functools import partial
 
 import pytest
 
@@ -30,11 +34,7 @@ async def deleted(work=None, spec=SPEC):
         world.work = work or (lambda task, order: returned(LARGE))
         world.start()
         await world.end()
-        uid = world.workflow["metadata"]["uid"]
-        await world.crash()
-        await world.cluster.delete(WORKFLOWS, NAMESPACE, NAME, uid=uid)
-        for key in list(world.store.list(f"{NAMESPACE}/{uid}/")):
-            world.store.delete(key)
+        await vanished(world)
         yield world
 
 
@@ -119,31 +119,128 @@ async def test_a_second_run_with_the_id_of_a_live_one_is_refused_in_words():
             assert again.executed == []
 
 
+async def vanished(world):
+    """Delete a world's run and all that it had in the store, as nobody drives it any more."""
+    uid = world.workflow["metadata"]["uid"]
+    await world.crash()
+    await world.cluster.delete(WORKFLOWS, NAMESPACE, world.name, uid=uid)
+    for key in list(world.store.list(f"{NAMESPACE}/{uid}/")):
+        world.store.delete(key)
+
+
+@pytest.mark.parametrize("is_deleted", [False, True], ids=["there", "deleted"])
 @pytest.mark.parametrize("dies_after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("write", range(1, 9))
-async def test_a_crash_at_any_write_records_one_end(write, dies_after):
+async def test_a_crash_at_any_write_leaves_one_end_that_is_adopted(write, dies_after, is_deleted):
     async with World(SPEC) as world:
         world.start(dies_at=write, dies_after=dies_after)
         assert (await world.end(restart=True))["phase"] == "Succeeded"
-        keys = [key for key in world.store.list(IDS) if ".blobs/" not in key]
-        assert keys == [IdKeys(NAMESPACE, ID).completion]
         assert world.executed == ["a", "b"]
+        await (vanished(world) if is_deleted else world.crash())
+        async with World(SPEC, name="again", beside=world) as again:
+            again.start()
+            status = await again.end()
+            assert (status["phase"], status["reason"]) == ("Succeeded", "Adopted")
+            assert again.executed == []
+        assert IdKeys(NAMESPACE, ID).completion in world.store.list(IDS)
+
+
+async def asleep_before_its_end_is_written(world):
+    """Play a run until its leader is about to write how it ends; return that, and what wakes it."""
+    asleep, awake = threading.Event(), threading.Event()
+    writes = {name: getattr(world.store, name) for name in ("put", "put_if_absent")}
+
+    def written(name, key, data):
+        if key.startswith(IDS) and not asleep.is_set():
+            asleep.set()
+            awake.wait()
+        return writes[name](key, data)
+
+    for name in writes:
+        setattr(world.store, name, partial(written, name))
+    world.start()
+    await world.until(asleep.is_set)
+    leader, world.driving, world.actor = world.driving, None, None
+    return leader, awake
+
+
+async def test_a_leader_that_was_replaced_in_its_sleep_changes_no_recorded_end(caplog):
+    async with World(SPEC) as world:
+        leader, awake = await asleep_before_its_end_is_written(world)
+        world.cluster.edit_spec(WORKFLOWS, NAMESPACE, NAME, cancel=True)
+        world.start()
+        try:
+            assert (await world.end())["phase"] == "Cancelled"
+        finally:
+            awake.set()
+        await world.crash()
+        await world.until(lambda: "committed by somebody else" in caplog.text)
+        leader.cancel()
+        await vanished(world)
+        async with World(SPEC, beside=world) as again:
+            again.start()
+            status = await again.end()
+            assert (status["phase"], status["reason"]) == ("Cancelled", "Adopted")
+
+
+def left_behind(world, *phases, name=NAME):
+    """Leave ends of a run in the store that nobody lived to record; return their hashes."""
+    ids, shas = IdKeys(NAMESPACE, ID), []
+    document = json.loads(world.store.get(ids.completion))
+    run = {"name": name, "uid": world.cluster.peek(WORKFLOWS, NAMESPACE, name)["metadata"]["uid"]}
+    for phase in phases:
+        data = json.dumps({**document, "run": run, "phase": phase}).encode()
+        shas.append(hashlib.sha256(data).hexdigest())
+        world.store.put(ids.end(run["uid"], shas[-1]), data)
+    return shas
+
+
+@pytest.mark.parametrize("phases", [["Succeeded"], ["Succeeded", "Cancelled"]])
+async def test_an_end_that_nobody_recorded_counts_if_no_other_contradicts_it(phases):
+    async with World(SPEC) as world:
+        world.start()
+        await world.end()
+        completion = IdKeys(NAMESPACE, ID).completion
+        await world.until(lambda: completion in world.store.list(IDS))
+        left_behind(world, *phases)
+        world.store.delete(completion)
+        await vanished(world)
+        async with World(SPEC, beside=world) as again:
+            again.start()
+            status = await again.end()
+            assert (status.get("reason") == "Adopted") == (len(phases) == 1)
+            assert again.executed == ([] if len(phases) == 1 else ["a", "b"])
+
+
+async def test_of_two_ends_the_one_that_the_cursor_names_is_true():
+    async with World(SPEC) as world:
+        world.start()
+        await world.end()
+        completion = IdKeys(NAMESPACE, ID).completion
+        await world.until(lambda: completion in world.store.list(IDS))
+        left_behind(world, "Cancelled", "Failed")
+        world.store.delete(completion)
+        await world.crash()
+        async with World(SPEC, name="again", beside=world) as again:
+            again.start()
+            status = await again.end()
+            assert (status["phase"], status["reason"]) == ("Succeeded", "Adopted")
 
 
 async def test_nobody_is_told_that_a_run_has_ended_before_that_is_recorded():
     async with World(SPEC) as world:
-        put = world.store.put_if_absent
+        put = world.store.put
 
         def away(key, data):
             if key.startswith(IDS):
                 raise StoreUnavailableError("the store is away")
             return put(key, data)
 
-        world.store.put_if_absent = away
+        world.store.put = away
         world.start()
         await world.until(lambda: world.status.get("reason") == "StoreUnavailable")
         assert not world.status.get("completionTime")
-        world.store.put_if_absent = put
+        world.store.put = put
         assert (await world.end())["phase"] == "Succeeded"
 
 
