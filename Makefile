@@ -66,6 +66,9 @@ chaos: install  ## Operator, API server, store and pods die for ten minutes, und
 bench: install  ## Seconds a hop, API writes a task; a table and .bench/latest.json
 	$(BIN)/python tools/bench.py
 
+scale: install  ## What runs of 100 and 1 000 steps cost: operator, store, etcd; a table and .bench/scale.json
+	PYTHONPATH=tests $(BIN)/python tools/scale.py
+
 ##@ Run
 cluster:  ## A whole Kubernetes and an S3 server on this machine; the first time builds them
 	KUBECONFIG=$(NAMED_CLUSTER) $(PYTHON) tools/cluster/cluster.py up

@@ -7,6 +7,7 @@ import json
 import zipfile
 
 BUNDLE = "code-large"
+MADE_BY = {"pythonVersion": "3.11", "cloudpickleVersion": "3.1.2"}
 FUNCTION = {"function": "work"}
 
 
@@ -62,7 +63,7 @@ def bundle(plan):
         "apiVersion": "graflow.dev/v1alpha1",
         "kind": "CodeBundle",
         "metadata": {"name": BUNDLE},
-        "spec": {"sha256": sha256, "zip": text},
+        "spec": {"sha256": sha256, "size": len(data.getvalue()), **MADE_BY, "zip": text},
     }
     return body, sha256
 
