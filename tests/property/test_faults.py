@@ -130,7 +130,7 @@ def test_lost_attempts_follow_each_other_less_and_less_often(
     for verdict, claimed in found:
         run.happen(verdict, claimed=claimed)
     assert run.waits == sorted(run.waits)
-    assert run.waits == [min(2.0**n, 30.0) for n in range(len(run.waits))]
+    assert run.waits == [min(3.0**n, 30.0) for n in range(len(run.waits))]
 
 
 @given(

@@ -23,7 +23,9 @@ TITLES = {
 
 PACES = {
     FaultKind.USER: "the task's `retry`",
-    FaultKind.INFRASTRUCTURE: f"{LOSS.initial_s:g} s, doubling up to {LOSS.max_s:g} s",
+    FaultKind.INFRASTRUCTURE: (
+        f"{LOSS.initial_s:g} s, {LOSS.factor:g} times as long each time, up to {LOSS.max_s:g} s"
+    ),
     FaultKind.CONFIGURATION: "5 s, doubling up to 60 s",
     FaultKind.WAIT: "",
 }

@@ -4,8 +4,9 @@ from zlib import crc32
 
 from graflow.machine.plan import Retry
 
-LOSS = Retry(initial_s=1.0, factor=2.0, max_s=30.0)
-"""Lost attempts back off on their own: the node or the image may need a while."""
+LOSS = Retry(initial_s=1.0, factor=3.0, max_s=30.0)
+"""Lost attempts back off on their own: one loss costs a second, and a disturbance of a minute, such
+as a node that goes down and takes each new pod along, cannot spend the budget of five."""
 
 
 def may_again(retry: Retry, failures: int, *, retryable: bool) -> bool:

@@ -6,9 +6,9 @@ from graflow.machine.codec import encode
 from graflow.machine.commands import FinishRun, StopAttempt, WakeAt
 from graflow.machine.directives import Iterate, Jump, Spawn, Terminate
 from graflow.machine.events import AttemptSucceeded, CancelRequested, RunFailed, TimerFired
-from graflow.machine.plan import BestEffort, Plan, Retry, TaskPlan
+from graflow.machine.plan import DEFAULT_MAX_LOSSES, BestEffort, Plan, Retry, TaskPlan
 from graflow.machine.reducer import reduce
-from graflow.machine.retry import backoff_s
+from graflow.machine.retry import backoff_s, loss_backoff_s
 from graflow.machine.state import Error, Phase, RunPhase, State
 from support.plans import Host, fragment, plan_of
 
@@ -104,6 +104,12 @@ def test_f1_the_host_is_to_wake_the_run_for_the_first_that_waits():
 def test_f1_waits_grow_up_to_the_longest():
     patient = Retry(9, initial_s=1.0, factor=3.0, max_s=5.0)
     assert [backoff_s(patient, n) for n in (1, 2, 3)] == [1.0, 3.0, 5.0]
+
+
+def test_the_budget_of_losses_outlasts_a_disturbance_of_a_minute():
+    pauses = [loss_backoff_s(lost) for lost in range(1, DEFAULT_MAX_LOSSES + 1)]
+    assert pauses[0] == 1.0, "a single loss costs little"
+    assert sum(pauses) > 60.0
 
 
 def test_t1_when_the_run_has_ended_all_that_runs_or_might_is_to_stop():
