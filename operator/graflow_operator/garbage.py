@@ -15,8 +15,8 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any
 
-from graflow.machine.state import RunPhase
 from graflow.store.keys import MARKS, RunKeys, mark_of
+from graflow_operator import sources
 from graflow_operator.cluster import WORKFLOWS, Object
 from graflow_operator.parts import Parts
 from graflow_operator.reach import Reach, UnknownReachError
@@ -118,26 +118,12 @@ async def _known(parts: Parts, storage: Storage, namespace: str) -> _Known:
     for key in await storage.list(MARKS):
         if (run := mark_of(key)) and run.namespace == namespace:
             owners.setdefault(run.uid, set()).add(key.removeprefix(MARKS).partition("/")[0])
-    sources = {}
-    for workflow in found:
-        if not _has_ended(workflow) and (uid := _source_of(workflow)):
-            sources[uid] = str(workflow["metadata"]["name"])
-    return _Known({one["metadata"]["uid"]: one for one in found}, owners, sources)
+    by_uid = {one["metadata"]["uid"]: one for one in found}
+    return _Known(by_uid, owners, sources.needed(found))
 
 
 def _uid_in(key: str) -> str:
     return key.split("/")[1]
-
-
-def _source_of(workflow: Object) -> str:
-    status, spec = workflow.get("status") or {}, workflow.get("spec") or {}
-    told = (status.get("resumedFrom") or {}).get("uid")
-    return str(told or (spec.get("resumeFrom") or {}).get("uid") or "")
-
-
-def _has_ended(workflow: Object) -> bool:
-    phase = (workflow.get("status") or {}).get("phase")
-    return phase in {one.value for one in RunPhase if one.ended}
 
 
 async def _found(
@@ -147,7 +133,7 @@ async def _found(
     workflow = known.workflows.get(run.uid)
     if workflow is None:
         return _of_gone(parts, run, keys, known)
-    if not _has_ended(workflow):
+    if not sources.has_ended(workflow):
         return None
     name = str(workflow["metadata"]["name"])
     reach = Reach(storage, run)

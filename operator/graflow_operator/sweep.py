@@ -14,6 +14,7 @@ from collections.abc import Collection, Sequence
 
 from graflow.store import ObjectMissingError, StoreError, StoreRefusedError
 from graflow.store.keys import MARKS, RunKeys, mark_of
+from graflow_operator import sources
 from graflow_operator.cluster import NAMESPACES, WORKFLOWS, Cluster
 from graflow_operator.cluster_errors import ClusterError, ForbiddenError, NotFoundError
 from graflow_operator.dispatch import Dispatch
@@ -116,7 +117,10 @@ class Sweep:
         return not served or run.namespace in served
 
     async def _is_gone(self, storage: Storage, run: RunKeys) -> bool:
-        """Ask for a run that no list has shown: it may have been made since."""
+        """Ask for a run that no list has shown: it may have been made since.
+
+        One that another run goes on from is not gone yet, for that one may still be copying.
+        """
         try:
             name = str(json.loads(await storage.get(run.mark(self._owner)))["name"])
         except ObjectMissingError:
@@ -127,8 +131,11 @@ class Sweep:
         try:
             workflow = await self._parts.cluster.get(WORKFLOWS, run.namespace, name)
         except NotFoundError:
-            return True
-        return bool(workflow["metadata"]["uid"] != run.uid)
+            workflow = None
+        if workflow is not None and workflow["metadata"]["uid"] == run.uid:
+            return False
+        others = await self._parts.cluster.find(WORKFLOWS, run.namespace)
+        return run.uid not in sources.needed(others)
 
     async def _delete(self, storage: Storage, run: RunKeys) -> None:
         """Delete all that a run has in the store, and its mark last: a crash begins again."""

@@ -173,6 +173,7 @@ async def test_a_leader_that_was_replaced_in_its_sleep_changes_no_recorded_end(c
             assert (await world.end())["phase"] == "Cancelled"
         finally:
             awake.set()
+        await world.until(lambda: IdKeys(NAMESPACE, ID).completion in world.store.list(IDS))
         await world.crash()
         await world.until(lambda: "committed by somebody else" in caplog.text)
         leader.cancel()

@@ -137,6 +137,21 @@ async def test_another_run_of_the_same_name_does_not_save_the_one_before():
         assert len(swept.of(swept.keys)) == 3
 
 
+async def test_what_a_run_that_goes_on_from_it_may_still_copy_stays_until_that_one_has_ended():
+    async with Swept() as here:
+        resumed = {"name": NAME, "uid": here.uid}
+        body = {"metadata": {"name": "again"}, "spec": {**SPEC, "resumeFrom": resumed}}
+        await here.parts.cluster.create(WORKFLOWS, NAMESPACE, body)
+        here.delete_the_run()
+        await here.rounds()
+        assert len(here.of(here.keys)) == 3
+        again = here.world.cluster.peek(WORKFLOWS, NAMESPACE, "again")
+        patch = {"metadata": again["metadata"], "status": {"phase": "Succeeded"}}
+        await here.world.cluster.patch_status(WORKFLOWS, NAMESPACE, "again", patch)
+        await here.rounds()
+        assert here.of(here.keys) == []
+
+
 async def test_runs_of_other_clusters_and_installations_and_foreign_objects_stay():
     async with Swept() as swept:
         others = RunKeys(NAMESPACE, "theirs"), RunKeys("elsewhere", "theirs-too")
