@@ -7,6 +7,7 @@ import pytest
 
 from graflow.machine.changes import applied, changes
 from graflow.machine.codec import encode
+from graflow.machine.directives import Jump
 from graflow.machine.events import AttemptClaimed, AttemptSucceeded, RunStarted
 from graflow.machine.plan import Plan, TaskPlan
 from graflow.machine.reducer import fold
@@ -48,6 +49,21 @@ def test_changes_one_after_the_other_make_of_one_state_the_other(plan):
     made = [json.loads(json.dumps(changes(before, after))) for before, after in moves]
     for number in range(1, len(made) + 1):
         assert applied(encode(moves[0][0]), made[:number]) == encode(moves[number - 1][1])
+
+
+def test_what_a_later_pass_returned_takes_the_place_of_what_an_earlier_one_did():
+    plan = long(1)
+    state, document = State(), encode(State())
+    for event in (
+        RunStarted(1.0),
+        AttemptSucceeded(1, 1, {"json": "first"}, 2.0, (Jump("t0"),)),
+        AttemptSucceeded(2, 1, {"json": "second"}, 3.0),
+    ):
+        before = state.copy()
+        fold(plan, state, event)
+        document = applied(document, [json.loads(json.dumps(changes(before, state)))])
+        assert document == encode(state)
+    assert "second" in json.dumps(document["scopes"])
 
 
 @pytest.mark.parametrize("plan", [wide, long])

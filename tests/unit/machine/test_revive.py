@@ -45,6 +45,14 @@ def test_retries_begin_anew_and_nothing_waits():
     assert (a.phase, a.attempt, a.failures, a.error) == (Phase.STARTING, 2, 0, None)
 
 
+def test_the_budget_for_lost_attempts_begins_anew():
+    host = Host(plan_of("a"))
+    host.lose("a")
+    assert host.find("a").losses == 1
+    a = Revived(host).find("a")
+    assert (a.phase, a.losses, a.not_before) == (Phase.STARTING, 0, 0.0)
+
+
 def test_a_failed_run_goes_on_with_the_task_that_failed_and_what_was_parked():
     plan = plan_of("a >> c; b >> c; b >> d", start=("a", "b"))
     host = Host(plan)
@@ -192,6 +200,13 @@ def test_a_task_that_is_alive_only_goes_on():
     assert Revived(host, rerun=("m", "z", "G")).go().ran == ["m", "z", "z"]
 
 
+def test_a_task_that_something_waits_for_at_its_join_only_goes_on():
+    host = Host(plan_of("a >> c; b >> c", start=("a", "b")))
+    host.end("a")
+    again = Revived(host, rerun=("c",)).go()
+    assert again.ran == ["b", "c"]
+
+
 def test_a_member_runs_again_on_what_its_group_was_given():
     host = Host(plan_of("a >> G", {"G": "m n"})).go()
     again = Revived(host, rerun=("m",))
@@ -212,6 +227,21 @@ def test_a_replaced_result_reaches_what_has_not_run_yet():
 def test_a_replaced_result_of_the_last_task_is_the_value_of_the_run():
     host = Host(plan_of("a >> b")).go()
     assert Revived(host, results={"b": "B"}).state.value == "B"
+
+
+def test_a_replaced_result_of_a_task_that_waits_for_what_it_spawned_is_what_it_hands_on():
+    host = Host(plan_of("a >> z"))
+    host.end("a", Spawn(fragment("n")))
+    again = Revived(host, results={"a": "A"})
+    again.end("n")
+    assert [s.value for s in again.find("z").sent] == ["A"]
+
+
+def test_a_replaced_result_of_another_task_leaves_the_value_of_a_terminated_run():
+    host = Host(plan_of("a; b", start=("a", "b")))
+    host.end("a")
+    host.end("b", Terminate("done"), value="B")
+    assert Revived(host, results={"a": "A"}).state.value == "B"
 
 
 def test_results_that_are_not_there_are_refused_with_the_nearest_name():
