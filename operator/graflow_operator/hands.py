@@ -78,6 +78,8 @@ class Hands:
         """The name of the last one."""
 
         self._secret_turn = asyncio.Lock()
+        self._secret_missed: set[str] = set()
+        """Uids of pods that showed that it is gone, since when it was made again."""
 
     def act(
         self,
@@ -103,6 +105,7 @@ class Hands:
                 if attempt not in refused:
                     self._start(program, attempt)
         if not committed.state.phase.ended:
+            self._replace_secret()
             self._give_up(committed.state, now)
             self._inquire(program, committed.state)
         self._tidy(committed.state)
@@ -215,6 +218,25 @@ class Hands:
             while self._secret_made != (name := self._parts.secret_name(self._run)):
                 await self._parts.make_secret(self._run)
                 self._secret_made = name
+
+    def _replace_secret(self) -> None:
+        """Have the Secret made again if a pod shows that somebody deleted it.
+
+        Once for each such pod, which may show it for a while after it is there again.
+        """
+        sign = f'secret "{self._parts.secret_name(self._run)}" not found'
+        missed = {
+            fact.uid
+            for fact in self._book.facts.values()
+            if fact.pending and not fact.ended and sign in fact.pending.message
+        }
+        if missed - self._secret_missed:
+            self._dispatch.send("secret", partial(self._make_secret_again, missed))
+
+    async def _make_secret_again(self, missed: set[str]) -> None:
+        self._secret_made = ""
+        await self._make_secret()
+        self._secret_missed |= missed
 
     def _is_wanted(self, attempt: AttemptRef) -> bool:
         state = self._committed.state

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from graflow.store import ObjectMissingError, StoreUnavailableError
-from graflow_operator.cluster import PODS
+from graflow_operator.cluster import PODS, SECRETS
 from graflow_operator.cluster_errors import ForbiddenError, InvalidError, UnavailableError
 from graflow_operator.parts import Parts
 from graflow_operator.refs import AttemptRef, RunRef
@@ -328,6 +328,34 @@ async def test_a_pod_goes_on_by_itself_when_its_secret_appears():
         world._pod_made(world.pods[0])
         assert (await world.end())["phase"] == "Succeeded"
         assert len(world.made("pods")) == 1
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_runs_secret_that_somebody_deleted_is_made_again_once(restarted):
+    async with world_of() as world:
+        world.auto_run = False
+        world.start()
+        await world.until(lambda: world.made("secrets"))
+        [secret] = world.made("secrets")
+        found = await world.cluster.get(SECRETS, NAMESPACE, secret)
+        await world.cluster.delete(SECRETS, NAMESPACE, secret, uid=found["metadata"]["uid"])
+        if restarted:
+            await world.crash()
+            world.start()
+        asked, create = [], world.cluster.create
+
+        async def counted(kind, namespace, body):
+            asked.append(kind)
+            return await create(kind, namespace, body)
+
+        world.cluster.create = counted
+        missing = f'secret "{secret}" not found'
+        await stand_still(world, waiting("CreateContainerConfigError", missing, startTime=None))
+        await world.until(lambda: len(world.made("secrets")) == 2)
+        assert await world.cluster.get(SECRETS, NAMESPACE, secret)
+        began = world.now
+        await world.until(lambda: world.now > began + 30)
+        assert asked.count(SECRETS) == 1
 
 
 async def test_how_long_a_pod_could_not_start_outlives_the_operator():
