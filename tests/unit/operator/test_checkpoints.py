@@ -7,6 +7,7 @@ import pytest
 
 from graflow_operator import checkpoint
 from graflow_operator.checkpoint import UnreadableCheckpointError
+from graflow_operator.checkpoints import Taken
 from graflow_operator.verdicts import Succeeded
 from support.channel_pod import ChannelPod
 from support.saving import SavingPod, documents
@@ -79,6 +80,12 @@ async def test_k2_a_status_shows_the_last_ten_and_all_are_in_the_store():
         await world.end()
         assert len(world.status["checkpoints"]) == 10
         assert len(documents(world)) == 15
+
+
+def test_a_status_shows_the_later_of_two_checkpoints_that_have_one_number():
+    taken = Taken(f"7-{'0' * 64}", ({"seq": 7, "path": "later"},))
+    shown = taken.shown([{"seq": 3}, {"seq": 7, "path": "earlier"}])
+    assert shown == [{"seq": 3}, {"seq": 7, "path": "later"}]
 
 
 async def test_k2_a_checkpoint_at_once_is_a_consistent_cut_of_state_and_channel():
