@@ -394,6 +394,14 @@ async def test_a_value_that_is_gone_is_named_and_nothing_runs():
             assert "is gone" in await refused(again)
 
 
+async def test_a_large_result_that_a_fork_gives_is_not_looked_for_in_the_old_run():
+    changed = {"set": {"mended": 1}, "results": {"b": LARGE}}
+    async with ended() as world, after(world, **changed) as again:
+        again.start()
+        await again.end()
+        assert again.executed == ["c", "d"]
+
+
 async def test_a_task_that_is_alive_and_no_more_in_the_workflow_is_refused():
     other = {"tasks": [script("a"), script("b", "a"), script("d", "b")]}
     async with ended() as world, after(world, other) as again:
