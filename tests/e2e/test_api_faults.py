@@ -201,6 +201,7 @@ FAULTS: dict[str, Fault] = {
     "500": lambda p: p.fault(api_error(500, "InternalError")),
     "no answer": lambda p: p.fault(faults.black_hole, where=asks_once),
     "connections are reset": lambda p: p.fault(faults.reset),
+    "answers are cut in two": lambda p: p.fault(faults.cuts_answer, where=asks_once),
     "status written, answer lost": lambda p: p.fault(faults.loses_answer, where=writes_status),
     "status written, never answered": lambda p: p.fault(
         faults.keeps_answer, where=writes_status, times=1
@@ -212,6 +213,8 @@ FAULTS: dict[str, Fault] = {
 
 DEAFENING = {"watches begin with 410", "watches are forbidden"}
 """What may end the process, as nothing is heard of what three lists in a row show."""
+
+ENDS_KOPF = {"watches are forbidden"}
 
 
 @contextmanager
@@ -229,12 +232,14 @@ def meets(scene: Scene, fault: Fault, run: str) -> Iterator[list[Asked]]:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_run_ends_as_without_the_fault(scene: Scene, fault: str) -> None:
     run = name_of(fault)
-    starts = scene.supervised.starts
+    starts, told = scene.supervised.starts, len(scene.supervised.operator.log)
     with meets(scene, FAULTS[fault], run) as asked:
         scene.assert_as_without_faults(run)
     assert asked
     assert len(asked) < MOST_AT_ONCE + MOST_PER_S * FAULT_S, counted(asked)
     assert scene.supervised.starts == starts or fault in DEAFENING
+    log = scene.supervised.operator.log[told:]
+    assert "the watches ended" in log or fault not in ENDS_KOPF, log
 
 
 def test_an_operator_that_has_too_many_requests_waits_as_long_as_it_is_told(scene: Scene) -> None:

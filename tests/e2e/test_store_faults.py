@@ -5,17 +5,19 @@ import hashlib
 import json
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from e2e.conftest import PROGRAMS, RUNNER_IMAGE, Cluster
+from e2e.conftest import PROGRAMS, RUNNER_IMAGE, Cluster, manifest
 from graflow.store.keys import sha256_of
 from graflow.store.s3 import S3Location, S3Store
 from graflow_operator import values
-from support.faulty_proxy import Act, FaultyProxy, s3_error
+from support import faulty_proxy as faults
+from support.faulty_proxy import Act, Asked, FaultyProxy, s3_error
 from support.own_operator import OwnOperator, address, store_of_cluster
 
 STORED = PROGRAMS / "stored.py"
@@ -120,7 +122,9 @@ def assert_as_without_faults(cluster: Cluster, store: S3Store) -> None:
     assert len(cluster.attempts()) == 3, cluster.attempts()
 
 
-AWAY: dict[str, Act] = {"slow down": s3_error(503, "SlowDown", Retry_After="2")}
+AWAY: dict[str, Act] = {
+    "slow down": s3_error(503, "SlowDown", Retry_After="2"),
+}
 
 
 def test_the_run_itself_needs_the_store(
@@ -132,14 +136,14 @@ def test_the_run_itself_needs_the_store(
     assert {"blobs", "channel"} <= {path[4] for path in puts if len(path) > 4}
 
 
-@pytest.mark.parametrize("fault", AWAY)
+@pytest.mark.parametrize("fault", [*AWAY, "down"])
 def test_a_run_waits_for_a_store_that_is_away_and_goes_on(
     cluster: Cluster, running: OwnOperator, proxy: FaultyProxy, store: S3Store, fault: str
 ) -> None:
     secret = store_of_cluster()["AWS_SECRET_ACCESS_KEY"]
     asked = len(proxy.asked)
     began = time.monotonic()
-    with proxy.fault(AWAY[fault]):
+    with proxy.down() if fault == "down" else proxy.fault(AWAY[fault]):
         submitted(cluster, running)
         words = until(lambda: held_up(cluster), lambda: running.log[-3000:])
         spent, asked = time.monotonic() - began, len(proxy.asked) - asked
@@ -152,3 +156,91 @@ def test_a_run_waits_for_a_store_that_is_away_and_goes_on(
     assert asked < 20 + 10 * spent, f"{asked} requests in {spent:.0f} s"
     assert_as_without_faults(cluster, store)
     assert not held_up(cluster)
+
+
+QUIET: dict[str, tuple[Act, Callable[[Asked], bool], int]] = {
+    "writes whose answer is lost": (faults.loses_answer, lambda a: a.method == "PUT", 2),
+    "a byte changed on the way": (
+        faults.flips_byte,
+        lambda a: "/blobs/" in a.path and a.method == "GET",
+        1,
+    ),
+}
+"""What happens, to which requests, and to how many of them for each object."""
+
+
+@pytest.mark.parametrize("fault", QUIET)
+def test_a_fault_that_passes_changes_nothing(
+    cluster: Cluster, running: OwnOperator, proxy: FaultyProxy, store: S3Store, fault: str
+) -> None:
+    """The first requests for every object fail, from operator and runners alike."""
+    act, where, times = QUIET[fault]
+    seen: Counter[tuple[str, str]] = Counter()
+
+    def early(asked: Asked) -> bool:
+        seen[asked.method, asked.path] += 1
+        return where(asked) and seen[asked.method, asked.path] <= times
+
+    with proxy.fault(act, where=early):
+        submitted(cluster, running)
+        assert_as_without_faults(cluster, store)
+    assert running.metric("graflow_loop_lag_seconds") < 5
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"environ": {"AWS_SECRET_ACCESS_KEY": "wrong"}}, "SignatureDoesNotMatch"),
+        ({"bucket": "nowhere"}, "NoSuchBucket"),
+    ],
+)
+def test_a_store_that_lets_nobody_in_is_said_at_the_start_and_on_the_run(
+    cluster: Cluster, proxy: FaultyProxy, tmp_path: Path, settings: Any, words: str
+) -> None:
+    operator = OwnOperator(cluster.namespace, RUNNER_IMAGE, tmp_path, proxy.url, **settings)
+    with operator.running():
+        until(lambda: operator.ask("healthz")[0] == 200, lambda: operator.log)
+        submitted(cluster, operator)
+        said = until(lambda: held_up(cluster), lambda: operator.log[-3000:])
+        code, ready = operator.ask("readyz")
+        assert code == 503
+        assert all(words in text and proxy.url in text for text in (said, ready, operator.log))
+        refused = 'graflow_store_errors_total{kind="refused"'
+        assert operator.metric(refused) > 0
+        assert operator.process is not None
+        assert operator.process.poll() is None
+
+
+def test_a_store_without_conditional_writes_is_refused_at_the_start(
+    proxy: FaultyProxy, operator: OwnOperator
+) -> None:
+    with proxy.fault(faults.ignores_conditions, where=lambda a: a.method == "PUT"):
+        operator.start()
+        assert operator.process is not None
+        assert operator.process.wait(60) == 1
+    assert "If-None-Match" in operator.log
+
+
+LARGE = {"name": "large", "script": "return 'x' * 400_000"}
+
+
+def changed(cluster: Cluster, store: S3Store, name: str) -> tuple[str, str, str]:
+    """Change the one large object of a run; return its key, what it had and what it has."""
+    uid = cluster.get("workflows.graflow.dev", name)["metadata"]["uid"]
+    keys = list(store.list(f"{cluster.namespace}/{uid}/blobs/"))
+    [key] = [key for key in keys if (store.size(key) or 0) > 300_000]
+    data = bytearray(store.get(key))
+    data[1000] ^= 1
+    store.put(key, bytes(data))
+    return key, str(sha256_of(key)), hashlib.sha256(data).hexdigest()
+
+
+def test_a_changed_result_is_named_by_the_client(
+    cluster: Cluster, running: OwnOperator, store: S3Store
+) -> None:
+    cluster.apply(manifest("big", [LARGE], operator=running.instance))
+    cluster.wait("big")
+    _, expected, found = changed(cluster, store, "big")
+    told = cluster.graflow("result", "big", "-n", cluster.namespace)
+    assert told.code != 0
+    assert all(word in told.err for word in ("big", expected, found)), told
