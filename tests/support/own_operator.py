@@ -52,7 +52,7 @@ class OwnOperator:
         namespace: Where the runs are, and its Lease and keys.
         image: The runner image.
         folder: Where its log goes.
-        store: URL of its store.
+        store: URL of its store; empty: it has none.
         environ: Beside the environment of the test.
         kubeconfig: How it reaches the API server; none: as the test does.
         entry: What Python runs.
@@ -92,7 +92,7 @@ class OwnOperator:
             "listen": f"{self.host}:{self.port}",
             "advertise": url,
             "metrics-port": str(self.metrics_port),
-            "store-bucket": self.bucket or store["S3_BUCKET"],
+            "store-bucket": (self.bucket or store["S3_BUCKET"]) if self.store else "",
             "store-endpoint": self.store,
         }
         for flag, value in flags.items():
