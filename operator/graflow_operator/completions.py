@@ -62,6 +62,16 @@ class Recorded:
         """Whether it has ended well."""
         return bool(self.document["phase"] == _SUCCEEDED)
 
+    @property
+    def ended_at(self) -> float:
+        """When the run ended, in seconds since the epoch."""
+        return float(self.document["endedAt"])
+
+    @property
+    def outcome(self) -> tuple[Any, ...]:
+        """What two ends of one run agree on unless one of them contradicts the other."""
+        return tuple(self.document[name] for name in ("phase", "reason", "value"))
+
     def snapshot(self, run_id: str, spec: WorkflowSpec) -> Snapshot:
         """Return a run that has taken it over."""
         found = self.document
@@ -183,7 +193,7 @@ async def _believed(parts: Parts, storage: Storage, ids: IdKeys) -> Recorded | N
             ends = {key: end for key in keys if (end := await _read(storage, key)) is not None}
             found += await _true_of(parts, ids, ends)
     successes = [end for end in found if end.is_success]
-    first = min(successes or found, key=lambda end: float(end.document["endedAt"]), default=None)
+    first = min(successes or found, key=lambda end: end.ended_at, default=None)
     return first if successes or recorded is None else recorded
 
 
@@ -200,7 +210,10 @@ async def _true_of(parts: Parts, ids: IdKeys, ends: Mapping[str, Recorded]) -> l
         cursor = (workflow.get("status") or {}).get("cursor") or {}
         named = ids.end(end.uid, str(cursor.get("completion")))
         return [ends[named]] if named in ends else []
-    return list(ends.values()) if len(ends) == 1 else []
+    told = [*ends.values()]
+    # The same end has another time where an operator died before the commit that says so.
+    agree = all(end.outcome == told[0].outcome for end in told)
+    return [min(told, key=lambda end: end.ended_at)] if told and agree else []
 
 
 async def _read(storage: Storage, key: str) -> Recorded | None:
