@@ -16,7 +16,7 @@ from typing import ClassVar
 from prometheus_client import Counter, Gauge, Histogram
 
 OTHER = "other"
-FEW = 20
+FEW = 24
 """So many combinations of declared values are shown from the start, at zero: what has not happened
 yet can be told from what is not measured."""
 
