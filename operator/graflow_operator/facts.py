@@ -10,6 +10,9 @@ from graflow_operator.objects import condition, is_leaving, seconds, version_of
 from graflow_operator.refs import AttemptRef, controllers, owner_name
 from graflow_operator.stuck import Pending
 
+CLEARING_UP_S = 30.0
+"""How long a kubelet may take to clear up after a container that it has ended."""
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -150,11 +153,17 @@ def _taken(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> Taken | No
     return Taken() if "deletionTimestamp" in metadata else None
 
 
-def _taken_at(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> float:
+def _taken_at(pod: Mapping[str, Any]) -> float:
     """Return when it was decided to take a pod away, in seconds since the epoch."""
+    metadata, status = pod["metadata"], pod.get("status", {})
     deleted_at = seconds(metadata.get("deletionTimestamp"))
+    grace_s = metadata.get("deletionGracePeriodSeconds", 0)
+    if not grace_s:
+        # The kubelet ends every deletion with one of its own, without grace and at its own time:
+        # what is known is only that the first one was not earlier than this.
+        grace_s = pod.get("spec", {}).get("terminationGracePeriodSeconds", 30) + CLEARING_UP_S
     decided = [
-        deleted_at and deleted_at - metadata.get("deletionGracePeriodSeconds", 0),
+        deleted_at and deleted_at - grace_s,
         seconds(condition(status, "DisruptionTarget").get("lastTransitionTime")),
     ]
     return min((moment for moment in decided if moment), default=0.0)
@@ -163,7 +172,7 @@ def _taken_at(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> float:
 def _ended(
     pod: Mapping[str, Any], terminated: Mapping[str, Any] | None, taken: Taken | None
 ) -> Ended | None:
-    metadata, status = pod["metadata"], pod.get("status", {})
+    status = pod.get("status", {})
     if terminated is None and status.get("phase") not in ("Succeeded", "Failed"):
         return None
     name, init = names.TASK_CONTAINER, ""
@@ -172,7 +181,7 @@ def _ended(
         name = init
     terminated = terminated or {}
     finished_at = seconds(terminated.get("finishedAt"))
-    if finished_at and finished_at < _taken_at(metadata, status):
+    if finished_at and finished_at < _taken_at(pod):
         taken = None  # it had ended by itself before anybody wanted the pod away
     return Ended(
         exit_code=terminated.get("exitCode") if _is_known(terminated) else None,

@@ -13,6 +13,12 @@ DELETED_AT = "2026-03-01T10:00:40Z"
 DELETED = {"deletionTimestamp": DELETED_AT, "deletionGracePeriodSeconds": 30}
 """Deleted at 10:00:10, with 30 s of grace."""
 
+
+def cleared_up(at):
+    """Return what the kubelet's own delete makes of the metadata, once the containers are gone."""
+    return {"deletionTimestamp": f"2026-03-01T10:{at}Z", "deletionGracePeriodSeconds": 0}
+
+
 STARTED, BEFORE, AFTER = (f"2026-03-01T10:00:{s}Z" for s in ("01", "05", "12"))
 
 
@@ -181,7 +187,27 @@ ENDED = (
         "ExitCode",
         metadata=DELETED,
     ),
+    Row(
+        "it had failed long before somebody deleted it, and was seen after that",
+        terminated(3, at=BEFORE),
+        "ExitCode",
+        metadata=cleared_up("05:00"),
+        container=True,
+    ),
     # Of the infrastructure.
+    Row(
+        "kubectl delete pod, seen when the kubelet had cleared up",
+        terminated(137),
+        "PodDeleted",
+        metadata=cleared_up("00:14"),
+    ),
+    Row(
+        "kubectl delete pod, of a container, seen when the kubelet had cleared up",
+        SIGTERM,
+        "PodDeleted",
+        metadata=cleared_up("00:40"),
+        container=True,
+    ),
     Row("kubectl delete pod", SIGTERM, "PodDeleted", "was deleted", metadata=DELETED),
     Row(
         "kubectl delete pod, of a container",
