@@ -142,6 +142,10 @@ class Actor:
         self._newer = workflow
         self.ring()
 
+    def is_changed(self, workflow: Object) -> bool:
+        """Whether a Workflow's spec is a newer one than the run is driven by."""
+        return int(workflow["metadata"].get("generation", 0)) > self._record.generation
+
     def store_failed(self, error: StoreError) -> None:
         """Take note that the store does not take what a runner reports."""
         self._store_away = Error(reasons.STORE_UNAVAILABLE, str(error))
@@ -251,10 +255,6 @@ class Actor:
         try:
             while not (self.done or self.stopped):
                 await self._round()
-        except Exception as error:
-            words = f"the operator fails at this run ({type(error).__name__}) and tries again"
-            await self._record.say(Error(reasons.OPERATOR_FAILED, f"{words}; its log says why"))
-            raise
         finally:
             self._dispatch.close()
             self.parts.run_ids.leave(self.run)
@@ -262,6 +262,10 @@ class Actor:
             reason = FencedError("the run is over") if self.done else None
             self._desk.close(reason)
             self.channel.close(reason or NotYetError("the operator is stopping"))
+
+    async def say(self, hold_up: Error) -> None:
+        """Say why nobody drives the run."""
+        await self._record.say(hold_up)
 
     async def _round(self) -> None:
         letters: list[Letter] = []

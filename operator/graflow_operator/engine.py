@@ -12,7 +12,7 @@ from typing import Any
 
 from graflow.api import names
 from graflow.machine.state import RunPhase
-from graflow_operator import metrics
+from graflow_operator import metrics, restarts
 from graflow_operator.actor import Actor
 from graflow_operator.census import Census
 from graflow_operator.cluster import PODS, WORKFLOWS, Kind, Object
@@ -29,8 +29,6 @@ from graflow_operator.retention import Retention
 from graflow_operator.sweep import Sweep
 
 POD_SELECTOR = f"{names.LABEL_APP_NAME}={names.RUNNER_APP},{names.LABEL_RUN}"
-RESTART_S = 5.0
-"""Pause before an actor that died of an error of ours begins again."""
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +55,12 @@ class Engine:
         self._census = Census()
         self._actors: dict[str, Actor] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._deaths: dict[str, int] = {}
+        """How often in a row the actors of runs have died of errors of ours."""
+
+        self._pauses: dict[str, asyncio.Future[None]] = {}
+        """Of runs whose actors have died; one that is cancelled is over."""
+
         self._errands: set[asyncio.Task[None]] = set()
         self._retention = Retention(parts, self._errand)
         self._sweep = Sweep(parts)
@@ -83,7 +87,7 @@ class Engine:
             self._retention.gone(uid)
             self._sweep.gone(uid)
         if uid in self._actors:
-            self._actors[uid].workflow_seen(workflow)
+            self._tell(self._actors[uid], workflow)
         elif kind != "DELETED" and self.synced:
             self._consider(workflow, None)
 
@@ -169,6 +173,8 @@ class Engine:
         tasks = [*self._tasks.values(), *self._errands]
         for actor in self._actors.values():
             actor.stop()
+        for pause in self._pauses.values():
+            pause.cancel()
         self._census.close()
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=grace_s)
@@ -203,7 +209,7 @@ class Engine:
             mine = facts.pop(uid, ())
             actor = self._actors.get(uid)
             if actor is not None:
-                actor.workflow_seen(workflow)
+                self._tell(actor, workflow)
                 actor.book.listed(mine, known.get(uid, ()))
             else:
                 self._consider_safely(workflow, mine)
@@ -244,6 +250,13 @@ class Engine:
             workflow = await self.parts.cluster.get(WORKFLOWS, run.namespace, run.name)
         except NotFoundError:
             workflow = {"metadata": {"uid": run.uid, "deletionTimestamp": "now"}}
+        self._tell(actor, workflow)
+
+    def _tell(self, actor: Actor, workflow: Object) -> None:
+        """Tell an actor of its Workflow; what people ask of it does not wait for a pause to end."""
+        pause = self._pauses.get(actor.run.uid)
+        if pause is not None and (is_leaving(workflow) or actor.is_changed(workflow)):
+            pause.cancel()
         actor.workflow_seen(workflow)
 
     async def _everything(self, kind: Kind, selector: str = "") -> list[Object]:
@@ -326,18 +339,41 @@ class Engine:
         self._tasks[uid] = asyncio.create_task(self._life(actor), name=f"run {actor.run}")
 
     async def _life(self, actor: Actor) -> None:
-        uid = actor.run.uid
+        uid, began = actor.run.uid, self.parts.clock()
         try:
             await actor.drive()
-        except Exception:
-            log.exception("%s: its actor died; it begins again", actor.run)
-            await self.parts.sleep(RESTART_S)
+        except Exception as error:
+            lived_s = self.parts.clock() - began
+            self._deaths[uid] = died = restarts.deaths(self._deaths.get(uid, 0), lived_s)
+            words = "%s: its actor died, %d in a row by now; it begins again in %g s"
+            log.exception(words, actor.run, died, restarts.pause_s(died))
+            await self._mourn(actor, error, died)
+        else:
+            self._deaths.pop(uid, None)
         finally:
             self._between.add(uid)
             self._actors.pop(uid, None)
             self._tasks.pop(uid, None)
         if not (actor.stopped or self._closed):
             self._errand(self._again(actor.run, tuple(actor.book.facts.values())))
+
+    async def _mourn(self, actor: Actor, error: Exception, died: int) -> None:
+        """Say that an actor died of an error of ours, and wait until it is time for another one."""
+        metrics.DEATHS.inc()
+        uid = actor.run.uid
+        self._pauses[uid] = pause = asyncio.ensure_future(self.parts.sleep(restarts.pause_s(died)))
+        try:
+            await self._say_died(actor, error, died)
+            await asyncio.wait([pause])
+        finally:
+            pause.cancel()
+            del self._pauses[uid]
+
+    async def _say_died(self, actor: Actor, error: Exception, died: int) -> None:
+        try:
+            await actor.say(restarts.told(error, died))
+        except Exception:
+            log.exception("%s: cannot say so in its status", actor.run)
 
     async def _again(self, run: RunRef, facts: Collection[PodFact]) -> None:
         """Look at a run whose actor has left: to delete it in time, or to begin again.
@@ -350,6 +386,7 @@ class Engine:
             workflow = await self.parts.cluster.get(WORKFLOWS, run.namespace, run.name)
         except NotFoundError:
             self._between.discard(run.uid)
+            self._deaths.pop(run.uid, None)
             # The others are the garbage collector's.
             await self._leftovers.let_go(run, [fact for fact in facts if fact.held])
             return

@@ -240,6 +240,10 @@ HELD = Level(
     "Workflows that stand still as a whole. Only the leader counts.",
     REASON,
 )
+DEATHS = Count(
+    "graflow_operator_failures_total",
+    "Times that driving a Workflow failed by an error of the operator's own; its log says which.",
+)
 ATTEMPTS = Count("graflow_attempts_total", "Attempts whose end is committed.", OUTCOME, CLASS, WHY)
 START_LATENCY = Spread(
     "graflow_start_latency_seconds", "The parts that a hop is made of.", PART, buckets=_POD_S

@@ -119,7 +119,7 @@ WAITS: Final = (
         reasons.OPERATOR_FAILED,
         WAIT,
         "The operator meets an error of its own whenever it drives the run.",
-        "Its log says which; other runs are not affected.",
-        pace="every 5 s",
+        "Its log says which; other runs are not affected. A change of the spec is tried at once.",
+        pace="5 s, doubling up to 300 s",
     ),
 )

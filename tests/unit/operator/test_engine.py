@@ -1,9 +1,13 @@
 """The engine: reads what exists, drives what has not ended, deletes what is due."""
 
 import asyncio
+import itertools
 
 import pytest
+from prometheus_client import REGISTRY
 
+from graflow_operator import metrics
+from graflow_operator.actor import Actor
 from graflow_operator.cluster import PODS, WORKFLOWS
 from graflow_operator.cluster_errors import ForbiddenError
 from graflow_operator.engine import Engine
@@ -161,3 +165,97 @@ async def test_a_namespace_that_shuts_us_out_does_not_keep_the_others_from_being
     await engine._compare()
     assert engine.actor(uid), "what is not told of is not thought to be gone"
     await engine.close(grace_s=0.1)
+
+
+class Dying:
+    """The operator's own error, again and again, until it is mended."""
+
+    def __init__(self, world, monkeypatch):
+        self.world, self.mended, self.began = world, False, []
+        driven = Actor.drive
+
+        async def drive(actor):
+            self.began.append(world.now)
+            if not self.mended:
+                raise RuntimeError("words of user code")
+            await driven(actor)
+
+        monkeypatch.setattr(Actor, "drive", drive)
+
+    async def times(self, number):
+        await self.world.until(lambda: len(self.began) == number)
+
+    def pauses(self):
+        return [later - before for before, later in itertools.pairwise(self.began)]
+
+
+@pytest.fixture
+def dying(world, monkeypatch):
+    return Dying(world, monkeypatch)
+
+
+async def test_a_run_that_the_operator_fails_at_is_tried_ever_more_rarely(engine, dying, caplog):
+    before = REGISTRY.get_sample_value(metrics.DEATHS.name)
+    await engine._begin()
+    await dying.times(6)
+    assert [round(pause) for pause in dying.pauses()] == [5, 10, 20, 40, 80]
+    assert REGISTRY.get_sample_value(metrics.DEATHS.name) - before >= 5
+    assert "its actor died, 3 in a row by now; it begins again in 20 s" in caplog.text
+
+
+async def test_a_run_that_the_operator_fails_at_says_so_until_it_goes_on(world, engine, dying):
+    await engine._begin()
+    words = "(RuntimeError), 2 times in a row by now, and tries again in 10 s"
+    await world.until(lambda: words in world.status.get("message", ""))
+    assert world.status["reason"] == "OperatorFailed"
+    assert "user code" not in world.status["message"]
+    dying.mended, world.auto_run = True, False
+    await world.until(lambda: world.pods)
+    assert world.status.get("reason") is None
+
+
+async def test_an_actor_that_lived_well_before_it_died_begins_again_soon(engine, dying, world):
+    await engine._begin()
+    await dying.times(4)
+    dying.mended, world.auto_run = True, False
+    await dying.times(5)
+    dying.mended = False
+    actor = engine.actor(world.workflow["metadata"]["uid"])
+    await world.until(lambda: world.pods)
+    world.now += 301
+
+    async def fail():
+        raise RuntimeError
+
+    actor._round = fail
+    actor.ring()
+    await dying.times(6)
+    died = world.now
+    await dying.times(7)
+    assert round(world.now - died) == 10
+
+
+@pytest.mark.parametrize("what", ["deleted", "cancelled"])
+async def test_what_people_ask_of_a_run_does_not_wait_for_the_pause_to_end(
+    engine, dying, world, what
+):
+    await engine._begin()
+    await dying.times(6)
+    dying.mended, asked = True, world.now
+    if what == "deleted":
+        gone = world.cluster.vanish(WORKFLOWS, NAMESPACE, NAME)
+        engine.workflow_seen("DELETED", gone)
+        await world.until(lambda: not engine._actors)
+    else:
+        world.cluster.edit_spec(WORKFLOWS, NAMESPACE, NAME, cancel=True)
+        engine.workflow_seen("MODIFIED", world.workflow)
+        await world.until(lambda: world.status.get("phase") == "Cancelled")
+    assert world.now - asked < 20
+
+
+async def test_an_operator_that_stops_does_not_wait_for_a_pause(engine, dying, world):
+    await engine._begin()
+    await dying.times(6)
+    world.now += 1
+    await asyncio.wait_for(engine.close(grace_s=30), 10)
+    assert engine._tasks == {}

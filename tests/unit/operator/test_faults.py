@@ -5,7 +5,7 @@ import pytest
 from graflow.cli import failures_page
 from graflow.machine import faults, reasons
 from graflow.machine.faults import FaultKind
-from graflow_operator import actor, engine, hands, profiles, refusals, takings, verdicts
+from graflow_operator import actor, hands, profiles, refusals, restarts, takings, verdicts
 from graflow_operator.facts import Taken, of_pod
 from graflow_operator.stuck import Pending, telling
 from graflow_operator.verdicts import Failed, Lost, Succeeded
@@ -107,7 +107,7 @@ PACES = {
     reasons.BUNDLE_MISSING: (actor.BUNDLE_S,),
     reasons.STORE_UNAVAILABLE: (actor.PAUSE_S, actor.MOST_PAUSE_S),
     reasons.STATE_UNREADABLE: (actor.PAUSE_S, actor.MOST_PAUSE_S),
-    reasons.OPERATOR_FAILED: (engine.RESTART_S,),
+    reasons.OPERATOR_FAILED: (restarts.PACE.initial_s, restarts.PACE.max_s),
 }
 
 
