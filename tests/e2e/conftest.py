@@ -143,7 +143,7 @@ def namespace(kubectl_path: str, labels: Mapping[str, str] | None = None) -> Ite
     try:
         yield Cluster(kubectl_path, name)
     finally:
-        run([kubectl_path, "delete", "namespace", name, "--wait=false"])
+        run([kubectl_path, "delete", "namespace", name, "--wait=false", "--ignore-not-found"])
 
 
 @pytest.fixture

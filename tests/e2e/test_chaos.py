@@ -12,6 +12,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,9 @@ from support import witness
 from support.chaos import Chaos, patiently
 from support.example_runs import ADD_TO_THE_CHANNEL, Runs, compiled, ended, example_of
 from support.ledger import Ledger, Verdict, commits, judged
-from support.replicas import Replicas, own_address, store_settings
+from support.looking import until
+from support.own_operator import address
+from support.replicas import Replicas, store_settings
 from support.sightings import Sightings
 
 SEED = int(os.environ.get("GRAFLOW_CHAOS_SEED", "20261130"))
@@ -67,7 +70,7 @@ class Scene:
 @pytest.fixture
 def scene(cluster: Cluster, tmp_path: Path) -> Iterator[Scene]:
     """Two replicas of an installation of their own, a ledger, and the code of the examples."""
-    with Ledger(own_address()) as ledger:
+    with Ledger(address()) as ledger:
         manifests = {}
         for example in ORDER:
             program = PROGRAMS[example]
@@ -127,10 +130,9 @@ def keep_running(runs: Runs) -> None:
 
 def wait_for_the_end(runs: Runs) -> list[str]:
     """Wait for all runs, without any more faults; return those that do not end."""
-    deadline = time.monotonic() + PATIENCE_S
-    while (going := patiently(runs.going)) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    return list(going)
+    with suppress(AssertionError):
+        until(lambda: not patiently(runs.going), within_s=PATIENCE_S)
+    return list(patiently(runs.going))
 
 
 def losses(
@@ -180,9 +182,8 @@ def nothing_is_left(scene: Scene) -> None:
     os.environ.update(keys)
     store = S3Store(S3Location(flags[1], flags[3], "us-east-1"))
     kinds = ("get", "workflows.graflow.dev,pods,secrets", "-l", names.LABEL_RUN, "-o", "name")
-    deadline = time.monotonic() + PATIENCE_S
-    left: list[str] = ["unknown"]
-    while left and time.monotonic() < deadline:
-        left = [*scene.cluster.kubectl(*kinds).split(), *store.list(f"{scene.namespace}/")]
-        time.sleep(1)
-    assert not left, f"left over: {left}"
+
+    def left() -> list[str]:
+        return [*scene.cluster.kubectl(*kinds).split(), *store.list(f"{scene.namespace}/")]
+
+    until(lambda: not left(), lambda: f"left over: {left()}", within_s=PATIENCE_S)

@@ -6,7 +6,6 @@ import re
 import shutil
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -18,10 +17,10 @@ import pytest
 import yaml
 
 from e2e.conftest import PROGRAMS, ROOT, Cluster, manifest, namespace
+from support.looking import until
 
 FILES = ROOT / "charts" / "graflow" / "files"
 RATE_INTERVAL = "10m"
-DEADLINE_S = 90.0
 
 
 def program(name: str) -> str:
@@ -64,13 +63,15 @@ class Prometheus:
         self, expression: str, holds: Callable[[float], bool] = lambda _: True
     ) -> list[tuple[dict[str, str], float]]:
         """Wait until an expression has a value that is right, and return all that it has."""
-        deadline = time.monotonic() + DEADLINE_S
-        while True:
+
+        def right() -> list[tuple[dict[str, str], float]]:
             found = self.query(expression)
-            if any(holds(value) for _, value in found):
-                return found
-            assert time.monotonic() < deadline, f"{expression}: {found}"
-            time.sleep(0.2)  # between two looks
+            return found if any(holds(value) for _, value in found) else []
+
+        found: list[tuple[dict[str, str], float]] = until(
+            right, lambda: f"{expression}: {self.query(expression)}"
+        )
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -103,16 +104,11 @@ def prometheus(kubectl_path: str, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 def ready(found: Prometheus, process: subprocess.Popen[bytes], log: Path) -> Prometheus:
-    deadline = time.monotonic() + DEADLINE_S
-    while True:
+    def answers() -> Any:
         assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        try:
-            found.get("/-/ready")
-        except OSError:
-            time.sleep(0.1)  # between two looks
-        else:
-            break
+        return found.get("/-/ready")
+
+    until(answers, log.read_text, despite=OSError)
     found.until("sum(graflow_leader)", lambda leaders: leaders == 1)
     return found
 

@@ -5,7 +5,6 @@ names the seed, and what was injected before it.
 """
 
 import os
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 from e2e.conftest import EXAMPLES, ROOT, Cluster
+from support import looking
 from support.example_runs import ADD_TO_THE_CHANNEL, Runs, compiled, example_of
 from support.faults import Faults
 
@@ -36,15 +36,9 @@ def outcome(example: str, status: Object) -> tuple[Any, ...]:
 
 def until(true: Callable[[], bool], words: Callable[[], object]) -> None:
     """Wait for something; the API server may be out of reach for a moment."""
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        try:
-            if true():
-                return
-        except ApiException:
-            pass
-        time.sleep(0.5)
-    raise AssertionError(f"seed {SEED}: {words()}")
+    looking.until(
+        true, lambda: f"seed {SEED}: {words()}", within_s=PATIENCE_S, despite=ApiException
+    )
 
 
 @pytest.fixture

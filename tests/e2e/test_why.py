@@ -2,13 +2,13 @@
 
 import json
 import re
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from e2e.conftest import RUNNER_IMAGE, Cluster
+from support.looking import until
 
 PATIENCE_S = 60.0
 
@@ -32,14 +32,16 @@ def started(cluster: Cluster, workflow: Callable[..., dict[str, Any]]) -> Callab
 
 def until_it_waits(cluster: Cluster, name: str, reason: str) -> dict[str, Any]:
     """Return what a run says of a wait, as soon as it says it."""
-    end = time.monotonic() + PATIENCE_S
-    found: list[dict[str, Any]] = []
-    while time.monotonic() < end:
-        status = cluster.get("workflows.graflow.dev", name).get("status") or {}
-        found = [one for one in status.get("waiting", ()) if one["reason"] == reason]
-        if found and found[0].get("message"):
-            return found[0]
-    raise AssertionError(f"{name} never said that it waits for {reason}: {status}")
+
+    def status() -> dict[str, Any]:
+        return cluster.get("workflows.graflow.dev", name).get("status") or {}
+
+    def said() -> dict[str, Any] | None:
+        waits = [one for one in status().get("waiting", ()) if one["reason"] == reason]
+        return waits[0] if waits and waits[0].get("message") else None
+
+    found: dict[str, Any] = until(said, status, within_s=PATIENCE_S)
+    return found
 
 
 def why(cluster: Cluster, *words: str) -> str:
@@ -168,6 +170,7 @@ def test_a_run_that_no_operator_takes_says_so(
     cluster: Cluster, started: Callable[..., None]
 ) -> None:
     started("alone", script("a"), operator="nobody")
-    end = time.monotonic() + PATIENCE_S
-    while "no operator of instance 'nobody'" not in (shown := why(cluster, "alone")):
-        assert time.monotonic() < end, shown
+    until(
+        lambda: "no operator of instance 'nobody'" in why(cluster, "alone"),
+        lambda: why(cluster, "alone"),
+    )

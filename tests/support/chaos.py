@@ -5,9 +5,8 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from kubernetes import client
@@ -15,6 +14,7 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from graflow.api import names
+from support.looking import until
 
 CLUSTER = (Path(__file__).resolve().parents[2] / ".cluster").resolve().parent
 ASK_S = 3.0
@@ -142,9 +142,8 @@ def paused(part):
 
 def patiently(ask, patience_s=300.0):
     """Return what is asked of the API server, which may be away for a while."""
-    deadline = time.monotonic() + patience_s
-    while True:
-        with suppress(ApiException, HTTPError):
-            return ask()
-        assert time.monotonic() < deadline, "the API server has been away for five minutes"
-        time.sleep(0.5)
+    away = (ApiException, HTTPError)
+    [answer] = until(
+        lambda: [ask()], lambda: "the API server is away", within_s=patience_s, despite=away
+    )
+    return answer

@@ -2,13 +2,13 @@
 
 import json
 import subprocess
-import time
 
 from kubernetes import client, config, watch
 from kubernetes.client.exceptions import ApiException
 
 from graflow.api import names
 from support.killer import killer
+from support.looking import until
 from support.sightings import Sightings
 
 ENDED = ("Succeeded", "Failed", "Cancelled")
@@ -122,14 +122,15 @@ class Crowd:
         """Wait until the API server takes no pod any more: new rules reach it after a while."""
         pod = {"containers": [{"name": "probe", "image": image}]}
         body = {"metadata": {"generateName": "probe-"}, "spec": pod}
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
+
+        def is_closed():
             try:
                 self._core.create_namespaced_pod(self.namespace, body, dry_run="All")
             except ApiException:
-                return
-            time.sleep(0.2)
-        raise AssertionError(f"namespace {self.namespace} still takes pods")
+                return True
+            return False
+
+        until(is_closed, lambda: f"{self.namespace} still takes pods", within_s=seconds)
 
     def evict(self, pod):
         """Ask for a pod's eviction, as `kubectl drain` does."""

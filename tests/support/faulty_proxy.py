@@ -30,6 +30,7 @@ class Asked:
     method: str
     path: str
     query: Mapping[str, str]
+    agent: str = ""
     at: float = field(default_factory=time.monotonic)
 
     @property
@@ -250,7 +251,8 @@ class FaultyProxy:
         await asyncio.gather(*rest, return_exceptions=True)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        asked = Asked(request.method, request.path, dict(request.query))
+        agent = request.headers.get("User-Agent", "")
+        asked = Asked(request.method, request.path, dict(request.query), agent)
         self.asked.append(asked)
         exchange = Exchange(self, request, asked, await request.read())
         self._open.add(exchange)

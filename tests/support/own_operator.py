@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -19,8 +18,9 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from support.looking import until
+
 ROOT = Path(__file__).resolve().parents[2]
-START_S = 90.0
 
 
 def store_of_cluster() -> dict[str, str]:
@@ -56,6 +56,7 @@ class OwnOperator:
         environ: Beside the environment of the test.
         kubeconfig: How it reaches the API server; none: as the test does.
         entry: What Python runs.
+        also: More namespaces with runs of its.
     """
 
     namespace: str
@@ -66,6 +67,7 @@ class OwnOperator:
     bucket: str = ""
     kubeconfig: Path | None = None
     entry: tuple[str, ...] = ("-m", "graflow_operator")
+    also: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
@@ -86,7 +88,8 @@ class OwnOperator:
         words = [sys.executable, *self.entry]
         flags = {
             "instance": self.instance,
-            "namespaces": self.namespace,
+            "namespaces": ",".join((self.namespace, *self.also)),
+            "identity": self.namespace,  # it keeps its name, as a container does in its pod
             "operator-namespace": self.namespace,
             "runner-image": self.image,
             "listen": f"{self.host}:{self.port}",
@@ -105,10 +108,7 @@ class OwnOperator:
             self.process = subprocess.Popen(words, env=environ, stdout=log, stderr=log, cwd=ROOT)
 
     def wait_until_ready(self) -> None:
-        ends = time.monotonic() + START_S
-        while self.ask("readyz")[0] != 200:
-            assert time.monotonic() < ends, self.log[-3000:]
-            time.sleep(0.2)
+        until(lambda: self.ask("readyz")[0] == 200, lambda: self.log[-3000:])
 
     def ask(self, path: str) -> tuple[int, str]:
         """Return what its HTTP server says; 0 if nobody answers."""

@@ -8,40 +8,27 @@ in a cluster, and a replica that is started again keeps its name, as a container
 import multiprocessing.process
 import os
 import signal
-import socket
-import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from graflow.api import names
+from support.looking import WITHIN_S, until
 from support.operating import started
+from support.own_operator import address, free_port, store_of_cluster
 
-OWN = Path(__file__).resolve().parents[2] / ".cluster"
 PORT = 8090
 SERVICE = "graflow"
-PATIENCE_S = 90.0
 ASK_S = 0.5
-
-
-def own_address():
-    """Return the address of this machine at which the cluster's pods reach it."""
-    found = client.Configuration()
-    config.load_kube_config(os.environ["KUBECONFIG"], client_configuration=found)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-        asked.connect((urlsplit(found.host).hostname, 9))
-        return asked.getsockname()[0]
 
 
 def store_settings():
     """Return flags and environment for the store that `make cluster` has started."""
-    lines = (OWN / "s3.env").read_text().splitlines()
-    store = dict(line.split("=", 1) for line in lines if "=" in line)
+    store = store_of_cluster()
     flags = ["--store-bucket", store["S3_BUCKET"], "--store-endpoint", store["S3_ENDPOINT"]]
     keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     return flags, {key: store[key] for key in keys}
@@ -85,11 +72,11 @@ class Replicas:
     def __enter__(self):
         api = config.new_client_from_config(os.environ["KUBECONFIG"])
         self._core, self._leases = client.CoreV1Api(api), client.CoordinationV1Api(api)
-        self.address = own_address()
+        self.address = address()
         for number in range(self.count):
             name = f"{self.instance}-{number}"
             log = self.folder / f"{name}.log"
-            self.all.append(Replica(name, _free_port(self.address), log))
+            self.all.append(Replica(name, free_port(self.address), log))
         self._service_ip = self._make_service(client.DiscoveryV1Api(api))
         for replica in self.all:
             self.start(replica)
@@ -142,7 +129,7 @@ class Replicas:
         """Send a signal to a replica; SIGKILL and SIGTERM take effect before this returns."""
         os.kill(replica.process.pid, number)
         if number in (signal.SIGKILL, signal.SIGTERM):
-            replica.process.join(PATIENCE_S)
+            replica.process.join(WITHIN_S)
 
     # -- the Lease --------------------------------------------------------------------------------
 
@@ -160,14 +147,13 @@ class Replicas:
 
     def leader(self, *, other_than=""):
         """Wait until a replica leads; return it."""
-        deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline:
+
+        def one():
             lease = self.lease()
-            holder = (lease and lease.spec.holder_identity) or ""
-            if holder not in ("", other_than):
-                return next(one for one in self.all if one.name == holder)
-            time.sleep(0.05)
-        raise AssertionError(f"no replica other than {other_than!r} leads: {self.words()}")
+            holder = (lease and lease.spec.holder_identity) or other_than
+            return next((one for one in self.all if one.name == holder != other_than), None)
+
+        return until(one, lambda: f"none but {other_than!r} leads: {self.words()}", pause_s=0.05)
 
     def taken_by_another(self, replica):
         """Wait until another replica leads; return what the Lease says then."""
@@ -176,18 +162,12 @@ class Replicas:
 
     def says(self, replica, words):
         """Wait until a replica logs something."""
-        deadline = time.monotonic() + PATIENCE_S
-        while words not in replica.log.read_text():
-            assert time.monotonic() < deadline, f"{replica.name} does not say it: {self.words()}"
-            time.sleep(0.1)
+        until(
+            lambda: words in replica.log.read_text(),
+            lambda: f"{replica.name} does not say it: {self.words()}",
+        )
 
     def words(self, lines=15):
         """Return the last lines of the logs."""
         logs = (one.log.read_text().splitlines()[-lines:] for one in self.all)
         return "\n".join(line for log in logs for line in log)
-
-
-def _free_port(address):
-    with socket.socket() as taken:
-        taken.bind((address, 0))
-        return taken.getsockname()[1]
