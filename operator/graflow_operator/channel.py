@@ -208,12 +208,13 @@ class RunChannel:
                 raise StoreRequiredError(
                     f"the channel of {self._run} is in a store, and this operator has none"
                 )
-            self._log = Log(storage, self._parts.store_keys(self._run)) if storage else None
+            begins = part["seq"] if part else 0
+            keys = self._parts.store_keys(self._run)
+            self._log = Log(storage, keys, begins) if storage else None
             try:
                 kept = await channel_log.kept(part, storage) if part else None
                 self._state = kept or channel_log.initial(given)
                 if part is not None and self._log is not None and not ended:
-                    self._log.seq = part["seq"]
                     await self._follow(self._log)
             except ObjectMissingError as error:
                 raise await self._moved_on(error) from error
@@ -224,7 +225,7 @@ class RunChannel:
 
     async def _follow(self, chain: Log) -> None:
         """Read the chain to its end and close it to all others."""
-        fence = channel_log.segment(self._epoch, self._state.clock, ())
+        fence = channel_log.fence(self._epoch, self._state.clock)
         while True:
             for data in await chain.rest():
                 channel_log.replay(self._state, data)

@@ -3,7 +3,8 @@
 What decides is the conditional PUT: of two operators that both think they drive the run, one gets a
 number and the other learns that it was taken. A segment that was written is true from then on;
 there is no second place that could say otherwise. Whoever takes a run over reads the chain to its
-end and adds a segment of its own, so that its predecessor cannot add any more.
+end and adds a segment of its own, a fence, so that its predecessor cannot add any more: that one
+knows of no later number, whenever it wakes up. So fences stay as long as their run has objects.
 """
 
 import asyncio
@@ -67,6 +68,16 @@ def segment(writer: str, now: float, records: Iterable[Record]) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
 
 
+def fence(writer: str, now: float) -> bytes:
+    """Return a segment that only takes its number; the arguments are those of `segment`."""
+    return segment(writer, now, ())
+
+
+def is_fence(data: bytes) -> bool:
+    """Whether a segment is a fence: no other is without operations."""
+    return data.endswith(b'"calls":[]}')
+
+
 def replay(state: State, data: bytes) -> None:
     """Apply the operations of a segment to a state.
 
@@ -104,10 +115,15 @@ def initial(given: Mapping[str, Mapping[str, Any]]) -> State:
 class Log:
     """The chain of one run."""
 
-    def __init__(self, storage: Storage, keys: RunKeys) -> None:
+    def __init__(self, storage: Storage, keys: RunKeys, begins: int = 0) -> None:
+        """Take where the chain is, and the number of the segment that it is known up to."""
         self._storage = storage
         self._keys = keys
-        self.seq = 0
+        self._begins = begins
+        self._fences: set[int] = set()
+        """Numbers of those among the segments that were read or written."""
+
+        self.seq = begins
         """Number of the last segment that is known."""
 
         self.bytes = 0
@@ -157,21 +173,36 @@ class Log:
         return {"seq": self.seq, "key": key, "sha256": sha256, "size": len(packed)}, again
 
     async def forget(self, old: Json, new: Json) -> None:
-        """Remove what no cursor needs any more."""
+        """Remove what no cursor needs any more, of the segments that were read or written."""
         if (key := old.get("key")) and key != new.get("key"):
             await self._storage.delete(key)
         for number in range(old["seq"] + 1, new["seq"] + 1):
-            await self._storage.delete(self._keys.segment(number))
+            if number not in self._fences:
+                await self._storage.delete(self._keys.segment(number))
 
     async def forget_all(self, last: Json) -> None:
-        """Remove all but the channel as it is kept after the run: what a crash has left, too."""
+        """Remove all but the fences, and the channel as it is kept after the run.
+
+        That includes what a crash has left.
+        """
         for key in await self._storage.list(self._keys.channels):
-            if key != last.get("key"):
+            if key != last.get("key") and not await self._is_fence(key):
                 await self._storage.delete(key)
+
+    async def _is_fence(self, key: str) -> bool:
+        number = self._keys.segment_in(key)
+        if number is None:
+            return False
+        if self._begins < number <= self.seq:
+            return number in self._fences
+        data = await self._get(number)
+        return data is not None and is_fence(data)
 
     def _advanced(self, data: bytes) -> None:
         self.seq += 1
         self.bytes += len(data)
+        if is_fence(data):
+            self._fences.add(self.seq)
 
     async def _get(self, number: int) -> bytes | None:
         try:

@@ -139,6 +139,7 @@ async def _found(
     reach = Reach(storage, run)
     try:
         await reach.follow(workflow.get("status") or {})
+        await reach.keep_fences(keys)
     except UnknownReachError as error:
         return Found(run, name, left=str(error))
     logs = parts.settings.pods.keep_logs

@@ -9,18 +9,18 @@ import base64
 import json
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from graflow.store import ObjectCorruptError, ObjectMissingError
 from graflow.store.keys import RunKeys
-from graflow_operator import checkpoint
+from graflow_operator import channel_log, checkpoint
 from graflow_operator.checkpoint import UnreadableCheckpointError
 from graflow_operator.storage import Storage
 
 _SHA256 = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _SEGMENT = re.compile(r"[0-9]{1,20}-[0-9a-f]{64}")
-_NUMBERED = re.compile(r"channel/(?P<number>[0-9]{12})$")
 OFTEN = (
     "blobs/",
     "state/",
@@ -70,6 +70,19 @@ class Reach:
         except (UnreadableCheckpointError, *_BROKEN) as error:
             raise UnknownReachError(f"what its status refers to cannot be read: {error}") from error
 
+    async def keep_fences(self, keys: Iterable[str]) -> None:
+        """Take note of the fences of the channel among objects of the run.
+
+        They hold numbers that an operator which was replaced without knowing it must not get.
+        """
+        for key in keys:
+            number = self._keys.segment_in(key)
+            if number is None or number > self._channel_seq:
+                continue
+            with suppress(ObjectMissingError):
+                if channel_log.is_fence(await self._storage.get(key)):
+                    self._named.add(key)
+
     def holds(self, key: str, *, logs: bool) -> bool:
         """Whether an object of the run has to stay.
 
@@ -85,8 +98,8 @@ class Reach:
         if path.startswith("blobs/"):
             return path.removeprefix("blobs/") in self._values
         # What was said in a channel after what its cursor names counts.
-        later = _NUMBERED.search(path)
-        return later is not None and int(later["number"]) > self._channel_seq
+        number = self._keys.segment_in(key)
+        return number is not None and number > self._channel_seq
 
     def _mentions(self, text: str) -> None:
         self._values.update(_SHA256.findall(text))

@@ -17,6 +17,7 @@ IDS = ".graflow/ids/"
 
 _MARK = re.compile(rf"^{re.escape(MARKS)}[^/]+/(?P<namespace>[^/]+)/(?P<uid>[^/]+)$")
 
+_BATCH = re.compile(r"[0-9]{12}")
 _BY_CONTENT = re.compile(
     r"^(?:[^./][^/]*/[^/]+/(?:blobs/|(?:state|changes|history|channel|checkpoints)/[^/]*-)"
     r"|\.graflow/ids/[^/]+/[0-9a-f]{64}\.(?:blobs/|ends/[^/]+/))(?P<sha256>[0-9a-f]{64})(?:\.jsonl)?$"
@@ -100,6 +101,16 @@ class RunKeys:
         what decides between two writers.
         """
         return f"{self.channels}{seq:012}"
+
+    def segment_in(self, key: str) -> int | None:
+        """Return the number of the batch that a key of the run is for; None if it is another key.
+
+        >>> keys = RunKeys("team", "u1")
+        >>> keys.segment_in(keys.segment(7)), keys.segment_in(keys.channel(7, "ab" * 32))
+        (7, None)
+        """
+        number = key.removeprefix(self.channels)
+        return int(number) if _BATCH.fullmatch(number) else None
 
     def channel(self, seq: int, sha256: str) -> str:
         """Return where the channel as it was after that batch is; see `state` for the name."""

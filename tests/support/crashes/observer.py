@@ -381,10 +381,16 @@ class Observer:
             for key in sorted(self._bucket.names() - self._needed)
             if key.startswith(self.keys.prefix) and key.split("/")[2] not in MAY_STAY
         ]
+        orphans = [key for key in orphans if not self._is_fence(key)]
         if stops:
             orphans = [key for key in orphans if not key.startswith(self.keys.channels)]
         if not raced and len(orphans) > ORPHANS * stops:
             self.wrong(LEAKS, f"nothing refers to {', '.join(orphans)} in the store")
+
+    def _is_fence(self, key):
+        """Whether it keeps a number of the channel from operators that were replaced."""
+        is_segment = self.keys.segment_in(key) is not None
+        return is_segment and not json.loads(self._bucket.get(key))["calls"]
 
     def look_for_ruins(self):
         """Look at what is there when the Workflow was deleted, and there was time."""

@@ -39,6 +39,12 @@ def objects(world):
     return [key for key in world.store.list("") if "/channel/" in key]
 
 
+def segments(world):
+    """Return the numbers of the channel's segments, in order."""
+    names = (key.rsplit("/", 1)[1] for key in objects(world))
+    return sorted(int(name) for name in names if name.isdigit())
+
+
 def adding(world, times):
     """Return the work of tasks that count up together; the last one says how far."""
 
@@ -240,6 +246,38 @@ async def test_c2_an_old_leader_answers_nothing_that_the_new_one_does_not_know()
         first = world.driving
         assert (await world.end())["result"] == {"json": 2}
         first.cancel()
+
+
+async def test_c2_an_old_leader_gets_no_number_again_when_the_chain_has_begun_anew(monkeypatch):
+    """Nothing else keeps it from answering: it may believe that it leads for long."""
+    monkeypatch.setattr(service, "LONG_CHAIN", 3)
+    async with World({"tasks": [script("a")]}) as world:
+
+        async def work(task, order):
+            pod = ChannelPod(world, order)
+            await pod.add("n")
+            old, driving = world.actor, world.driving
+            asleep = old.channel._log.seq
+            world.start()
+            new = world.actor
+            await world.until(lambda: new.channel._serving)
+            for number in range(2, 12):
+                await pod.add("n", actor=new, number=number)
+            await world.until(lambda: channel_of(world)["seq"] > asleep + 1)
+            await world.until(lambda: asleep + 2 not in segments(world))
+            old._read = asyncio.Event().wait
+            asked = asyncio.create_task(pod.add("n", actor=old, number=12))
+            await world.until(lambda: asked.done() or not old.channel._serving)
+            assert not asked.done(), "the new one knows nothing of it"
+            asked.cancel()
+            driving.cancel()
+            return Succeeded({"json": await pod.add("n", actor=new, number=12)})
+
+        world.work = work
+        world.start()
+        assert (await world.end())["result"] == {"json": 12}
+        await world.until(lambda: world.actor.done)
+        assert len(segments(world)) == 1, "nor does it get the number after the end of the run"
 
 
 async def test_c2_what_a_former_leader_could_not_write_is_done_once_when_it_leads_again():
@@ -475,7 +513,8 @@ async def test_c2_a_long_chain_begins_anew_and_what_is_left_over_is_removed(monk
         world.work = work
         world.start()
         assert (await world.end())["result"] == {"json": 60}
-        await world.until(lambda: len(objects(world)) <= 1)
+        await world.until(lambda: world.actor.done)
+        assert len(segments(world)) == len(objects(world)) == 1, "the second operator's fence"
 
 
 @HOSTS

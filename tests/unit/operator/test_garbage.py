@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from graflow.ledger.state import Clear
 from graflow.store import StoreUnavailableError
 from graflow.store.keys import RunKeys
-from graflow_operator import checkpoint, checkpoint_list
+from graflow_operator import channel_log, checkpoint, checkpoint_list
 from graflow_operator.cluster import ACCESS_REVIEWS, WORKFLOWS
 from graflow_operator.garbage import Wish, collect
 from graflow_operator.lease import Candidate, LeaseKeeper
@@ -154,6 +155,22 @@ async def test_a_value_that_only_an_older_checkpoint_names_stays(small):
         await kept.collect(delete=True)
         assert not added & kept.mine
         assert not [key for key in kept.mine if "/checkpoints/" in key]
+
+
+async def test_fences_of_the_channel_stay_as_long_as_their_run():
+    """An operator that was replaced without knowing it must not get their numbers."""
+    async with ended() as kept:
+        channel = {"seq": 3, "epoch": "e", "state": channel_log.text_of(channel_log.initial({}))}
+        kept.change_status(channel=channel)
+        said = channel_log.segment("e", 1.0, [channel_log.Record(Clear())])
+        kept.world.store.put(kept.run.segment(1), said)
+        kept.world.store.put(kept.run.segment(2), channel_log.fence("e", 1.0))
+        before = kept.mine
+        await kept.collect(delete=True)
+        assert before - kept.mine == {kept.run.segment(1)}
+        kept.world.cluster.vanish(WORKFLOWS, NAMESPACE, NAME)
+        await kept.collect(delete=True, unmarked=True)
+        assert not kept.mine
 
 
 async def test_of_a_run_that_goes_on_nothing_is_touched():
