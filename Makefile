@@ -42,8 +42,10 @@ lock: venv  ## Choose the newest versions that pyproject.toml allows
 ##@ Test
 test: lint test-unit test-e2e  ## Everything, on a real cluster too
 
+# pytest-timeout's exception can end in a task that nobody awaits, or be taken by Hypothesis for a
+# failure to shrink; then faulthandler ends the worker, and pytest names the test.
 test-unit: venv  ## Unit, property, golden and docs tests; no cluster, some minutes
-	$(BIN)/pytest --numprocesses 2
+	$(BIN)/pytest --numprocesses 2 -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 
 test-e2e: install prometheus fake-nodes  ## The chart, and programs as pods, each compared with its local run
 	$(BIN)/pytest tests/chart tests/e2e $(if $(NAMED_CLUSTER),-m "not own_cluster")
