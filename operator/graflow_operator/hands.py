@@ -148,9 +148,18 @@ class Hands:
         pending = fact.pending
         if pending is None or fact.ended:
             return 0.0
-        if faults.of(pending.reason).kind is not FaultKind.CONFIGURATION:
-            return 0.0
-        return (pending.since or fact.created_at) + self._parts.settings.configuration_s
+        patience_s = self._patience_s(pending.reason)
+        return (pending.since or fact.created_at) + patience_s if patience_s else 0.0
+
+    def _patience_s(self, reason: str) -> float:
+        """Return how long a pod is waited for that does not start, in seconds; 0 for no end.
+
+        People get an hour to mend what is theirs; a node that cannot run pods is as good as lost.
+        """
+        kind, settings = faults.of(reason).kind, self._parts.settings
+        if kind is FaultKind.CONFIGURATION:
+            return settings.configuration_s
+        return settings.node_lost_s if kind is FaultKind.INFRASTRUCTURE else 0.0
 
     def left(self) -> bool:
         """Whether pods are still to be stopped or let go, or errands under way."""
@@ -299,7 +308,8 @@ class Hands:
                 f" whether its image has the runner, and reaches {settings.advertise}"
             )
             return Error(reasons.RUNNER_FAILED, words)
-        words = f"pod {fact.name} could not start in {settings.configuration_s:g} s"
+        waited_s = self._patience_s(fact.pending.reason)
+        words = f"pod {fact.name} could not start in {waited_s:g} s"
         return Error(fact.pending.reason, f"{words}: {fact.pending.message}")
 
     def _tidy(self, state: State) -> None:

@@ -14,8 +14,13 @@ _CREATE = {"CreateContainerConfigError", "CreateContainerError", "RunContainerEr
 _WAITED_FOR_TOO = ("ContainerCreating", "PodInitializing", "")
 _ABSENT = ("not found", "find key", "does not exist", "non-existent config key")
 _NO_CLAIM = re.compile(r'persistentvolumeclaim "[^"]*" not found')
-_UNMADE = {"FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox",
-           "NetworkNotReady", "FailedPreStartHook"}  # fmt: skip
+_SANDBOX = {"FailedCreatePodSandBox", "NetworkNotReady"}
+"""Reasons of Events of a pod whose node cannot run any: its network or its runtime is not there."""
+
+_NO_RUNTIME = ("no runtime for", "runtime handler")
+"""What containerd and CRI-O say of a `runtimeClassName` that the node does not have."""
+
+_UNMADE = {"FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedPreStartHook"} | _SANDBOX
 """Reasons of Events of a pod whose container cannot be made, and whose status does not say so."""
 TOLD = "Event"
 """The word of what a pod waits for where only Events tell of it."""
@@ -87,9 +92,14 @@ def told(events: Iterable[Mapping[str, Any]], *, since: float, now: float) -> Pe
     if latest.get("reason") not in _UNMADE or now - _when(latest) > RETOLD_S:
         return None
     word, message = latest["reason"], " ".join(str(latest.get("message", "")).split())
-    absent = any(sign in message for sign in _ABSENT)
-    reason = reasons.CONFIG_MISSING if absent else reasons.CREATE_CONTAINER_ERROR
-    return Pending(reason, f"{word}: {message}"[:WORDS_CHARS], TOLD, since)
+    return Pending(_of_event(word, message), f"{word}: {message}"[:WORDS_CHARS], TOLD, since)
+
+
+def _of_event(word: str, message: str) -> str:
+    if word in _SANDBOX and not any(sign in message for sign in _NO_RUNTIME):
+        return reasons.SANDBOX_FAILED
+    absent = word not in _SANDBOX and any(sign in message for sign in _ABSENT)
+    return reasons.CONFIG_MISSING if absent else reasons.CREATE_CONTAINER_ERROR
 
 
 def _when(event: Mapping[str, Any]) -> float:

@@ -60,6 +60,14 @@ INFRASTRUCTURE_FAULTS: Final = (
         "pod `OutOfcpu`, `OutOfmemory`, `OutOfpods`, `NodeAffinity`, `UnexpectedAdmissionError`, …",
     ),
     Fault(
+        reasons.SANDBOX_FAILED,
+        LOST,
+        "The node cannot make the pod's sandbox; the attempt is lost after"
+        " `faults.nodeLostSeconds`.",
+        "Look at the node's network plugin and container runtime; the message is the kubelet's.",
+        "`FailedCreatePodSandBox`, `NetworkNotReady`",
+    ),
+    Fault(
         reasons.INTERRUPTED,
         LOST,
         "The runner was told to stop (SIGTERM) while user code ran, and nobody said why.",
@@ -97,7 +105,7 @@ CONFIGURATION_FAULTS: Final = (
         SETUP,
         "The kubelet cannot make the container as the pod asks for it.",
         "The message is the kubelet's; mend the image, the profile or the node.",
-        "`CreateContainerError`, `FailedMount`, `FailedCreatePodSandBox`, …",
+        "`CreateContainerError`, `FailedMount`, `FailedPreStartHook`, no such runtime, …",
         pace="the kubelet's own, some seconds",
     ),
     Fault(

@@ -39,6 +39,7 @@ PREEMPTED: Final = "Preempted"
 NODE_LOST: Final = "NodeLost"
 NODE_SHUTDOWN: Final = "NodeShutdown"
 NODE_REFUSED: Final = "NodeRefused"
+SANDBOX_FAILED: Final = "SandboxFailed"
 INTERRUPTED: Final = "Interrupted"
 RUNNER_FAILED: Final = "RunnerFailed"
 

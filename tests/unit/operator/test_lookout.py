@@ -1,5 +1,6 @@
 """Pods that do not get on: their nodes are looked at, and what kubelets say of them is told."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -62,7 +63,7 @@ ABSENT = 'MountVolume.SetUp failed for volume "data" : secret "nope" not found'
     [
         ("FailedMount", ABSENT, "ConfigMissing"),
         ("FailedMount", "MountVolume.SetUp failed: timed out", "CreateContainerError"),
-        ("FailedCreatePodSandBox", "plugin type=calico failed", "CreateContainerError"),
+        ("FailedCreatePodSandBox", 'no runtime for "kata" is configured', "CreateContainerError"),
     ],
 )
 async def test_what_only_events_tell_of_a_pod_is_told_and_ends_the_task_after_a_time(
@@ -81,6 +82,35 @@ async def test_what_only_events_tell_of_a_pod_is_told_and_ends_the_task_after_a_
         world.actor.book.gone(attempt, uid)
         status = await world.end()
         assert (status["reason"], message in status["message"]) == (reason, True)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("FailedCreatePodSandBox", 'plugin type="calico" failed: node "n1" not found'),
+        ("NetworkNotReady", "network is not ready: cni plugin not initialized"),
+    ],
+)
+async def test_a_node_that_cannot_run_pods_loses_the_attempt_and_is_nobodys_misconfiguration(
+    word, message
+):
+    async with world_of() as world:
+        world.auto_run = False
+        world.settings = replace(world.settings, node_lost_s=20.0, configuration_s=9999.0)
+        world.start()
+        pod = await on_node(world, CREATING)
+        world.now += 12
+        await tell(world, pod, word, message, at=world.now)
+        await lookout_of(world).look()
+        await world.until(lambda: waits(world) == [("SandboxFailed", f"{word}: {message}")])
+        await world.until(lambda: not world.pods)
+        [(attempt, uid)] = [(a, f.uid) for a, f in world.actor.book.facts.items()]
+        world.actor.book.gone(attempt, uid)
+        await world.until(lambda: world.status["counts"].get("waiting"))
+        [task] = world.status["tasks"]
+        assert "could not start in 20 s" in task["message"]
+        await world.until(lambda: world.pods)
+        assert world.pods[0]["metadata"]["name"] != pod["metadata"]["name"]
 
 
 async def test_a_volume_that_comes_after_all_is_forgotten_and_its_pod_waited_for():
