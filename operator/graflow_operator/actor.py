@@ -49,15 +49,7 @@ from graflow_operator.folding import Draft, RunFacts
 from graflow_operator.hands import Hands
 from graflow_operator.journal import StoreRequiredError
 from graflow_operator.laps import Laps
-from graflow_operator.letters import (
-    Claim,
-    FencedError,
-    Json,
-    Letter,
-    NotYetError,
-    Report,
-    Save,
-)
+from graflow_operator.letters import Claim, FencedError, Json, Letter, NotYetError, Save
 from graflow_operator.objects import is_leaving
 from graflow_operator.parts import Parts
 from graflow_operator.places import Applicant
@@ -70,6 +62,7 @@ from graflow_operator.snapshot import Snapshot, UnreadableSnapshotError
 from graflow_operator.starts import Starts
 from graflow_operator.sweep import RunMark
 from graflow_operator.verdicts import Failed, Succeeded, given_up
+from graflow_operator.withheld import Withheld
 
 PAUSE_S = 0.5
 MOST_PAUSE_S = 30.0
@@ -100,6 +93,7 @@ class Actor:
             laps.mark,
             lambda: self.channel.values,
         )
+        self.withheld = Withheld(self._dispatch, self.ring)
         self._record = Record(parts, workflow, self._dispatch)
         self._mark = RunMark(parts, self.run, self._dispatch)
         self._checkpoints = Checkpoints(parts, self.run)
@@ -122,9 +116,6 @@ class Actor:
         self._fatal: Error | None = None
         """Why the run cannot go on, once that is known."""
 
-        self._store_away: Error | None = None
-        """Why nothing can be committed, while the store does not answer."""
-
         self.done = False
         """Whether nothing is left to do for this run."""
 
@@ -145,11 +136,6 @@ class Actor:
     def is_changed(self, workflow: Object) -> bool:
         """Whether a Workflow's spec is a newer one than the run is driven by."""
         return int(workflow["metadata"].get("generation", 0)) > self._record.generation
-
-    def store_failed(self, error: StoreError) -> None:
-        """Take note that the store does not take what a runner reports."""
-        self._store_away = Error(reasons.STORE_UNAVAILABLE, str(error))
-        self.ring()
 
     def node_lost(self, attempt: AttemptRef, words: str) -> None:
         """Take note that the node of an attempt's pod is lost."""
@@ -294,8 +280,8 @@ class Actor:
             await self._record.say(Error(reason, str(error)))
             await self._take_a_breath(error)
         except StoreError as error:
-            self._store_away = Error(reasons.STORE_UNAVAILABLE, str(error))
-            await self._record.say(self._store_away)
+            self.withheld.commit = error
+            await self._record.say(Error(reasons.STORE_UNAVAILABLE, str(error)))
             await self._take_a_breath(error)
         except ClusterError as error:
             await self._take_a_breath(error)
@@ -414,8 +400,6 @@ class Actor:
             problem = Problem("", self._code.unusable.message)
             await self._refuse(self._code.unusable.reason, [problem])
             return
-        if any(isinstance(letter, Report) for letter in letters):
-            self._store_away = None  # what it reports is where it belongs
         draft = Draft(found, before, now, self.book.facts, self.bundle)
         draft.told_to_stop = self._told_to_stop
         fatal = self._fatal or self._code.unusable
@@ -437,7 +421,7 @@ class Actor:
             )
             facts = self.book.facts
             if await self._record.commit(found, before, after, news, facts, part, taken):
-                self._store_away = None
+                self.withheld.commit = None
             self._checkpoints.committed(taken)
             self._snapshot = after
             self.channel.committed(part, after.state.phase)
@@ -462,7 +446,8 @@ class Actor:
         waits = statuses.waits(waiters, turns.starting(after.state), now)
         suspended = Error(reasons.SUSPENDED, "spec.suspend is true: nothing new starts")
         by_people = suspended if found.spec.suspend else None
-        return News(waits, self._store_away or self._code.missing or by_people)
+        withheld = self.withheld.why(after.state)
+        return News(waits, withheld or self._code.missing or by_people)
 
     def _answer(self, found: Program, letter: Letter, error: Exception | None) -> None:
         """Tell a letter's sender what is committed now."""

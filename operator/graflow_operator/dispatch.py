@@ -26,6 +26,9 @@ class Dispatch:
         self._pauses_s: dict[object, float] = {}
         """Of what failed the last time, how long it waited then."""
 
+        self._store_failed: dict[object, StoreError] = {}
+        """Of what the store failed the last time, how."""
+
     @property
     def busy(self) -> bool:
         """Whether anybody is under way."""
@@ -38,6 +41,14 @@ class Dispatch:
         """Send somebody off, unless one is under way for the same thing."""
         if key not in self._tasks:
             self._tasks[key] = asyncio.create_task(self._go(key, errand))
+
+    def store_failures(self, kind: str) -> dict[Any, StoreError]:
+        """Return what the store failed the last time among errands of one kind, and how."""
+        return {
+            key[1]: error
+            for key, error in self._store_failed.items()
+            if isinstance(key, tuple) and key[0] == kind
+        }
 
     def close(self) -> None:
         """Call everybody back."""
@@ -52,13 +63,17 @@ class Dispatch:
         except (ClusterError, StoreError) as error:
             asked_s = error.retry_after_s if isinstance(error, ClusterError) else 0.0
             pause_s = max(self._longer(key), asked_s)
-            log.warning("%s: %s: %s; trying again in %.1f s", self._run, key, error, pause_s)
+            if isinstance(error, StoreError):
+                self._store_failed[key] = error
+            what = _in_words(key)
+            log.warning("%s: %s: %s; trying again in %.1f s", self._run, what, error, pause_s)
             await self._parts.sleep(pause_s)
         except Exception:
-            log.exception("%s: %s failed; trying again", self._run, key)
+            log.exception("%s: %s failed; trying again", self._run, _in_words(key))
             await self._parts.sleep(LONG_PAUSE_S)
         else:
             self._pauses_s.pop(key, None)
+            self._store_failed.pop(key, None)
         finally:
             self._tasks.pop(key, None)
             self._ring()
@@ -69,3 +84,8 @@ class Dispatch:
         pause_s = PAUSE_S if before_s is None else min(before_s * 2, LONG_PAUSE_S)
         self._pauses_s[key] = pause_s
         return pause_s
+
+
+def _in_words(key: object) -> str:
+    """Return what an errand is for, as the log says it."""
+    return " ".join(str(part) for part in key) if type(key) is tuple else str(key)

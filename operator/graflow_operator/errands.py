@@ -41,6 +41,9 @@ from graflow_operator.profiles import FRESH_S, ProfileUnusableError
 from graflow_operator.refs import AttemptRef, RunRef, is_pod_of, pod_name
 from graflow_operator.verdicts import Failed, Lost, Succeeded, Verdict
 
+INQUIRY = "inquire"
+"""What the errand is called that finds out how an attempt ended."""
+
 INPUT_BYTES = 32 * 1024
 RETRY_S = 0.5
 MOST_RETRY_S = 15.0

@@ -48,6 +48,12 @@ def current(state: State) -> Iterator[tuple[AttemptRef, Activation]]:
             yield AttemptRef(activation.number, activation.attempt), activation
 
 
+def is_current(state: State, attempt: AttemptRef) -> bool:
+    """Whether an attempt should be under way."""
+    known = state.activations.get(attempt.activation)
+    return known is not None and known.attempt == attempt.attempt and known.phase.has_attempt
+
+
 def is_unheard_of(state: State, attempt: AttemptRef) -> bool:
     """Whether an attempt is later than all that a state knows: somebody else drives the run."""
     known = state.activations.get(attempt.activation)

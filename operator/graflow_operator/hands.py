@@ -27,7 +27,7 @@ from graflow_operator.cluster_errors import (
 )
 from graflow_operator.denials import denial
 from graflow_operator.dispatch import Dispatch
-from graflow_operator.errands import BadInputError, Errands, Known
+from graflow_operator.errands import INQUIRY, BadInputError, Errands, Known
 from graflow_operator.facts import PodFact
 from graflow_operator.keeping import Keep
 from graflow_operator.letters import Letter, Refused, Unstartable
@@ -284,7 +284,7 @@ class Hands:
             given_up, taken = self._given_up.get(attempt), self._book.taken.get(attempt)
             known = Known(claim, fact, why, given_up, taken)
             self._dispatch.send(
-                ("inquire", attempt), partial(self._errands.inquire, attempt, task, known)
+                (INQUIRY, attempt), partial(self._errands.inquire, attempt, task, known)
             )
 
     def _give_up(self, state: State, now: float) -> None:

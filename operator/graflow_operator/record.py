@@ -170,12 +170,16 @@ class Record:
         )
         metrics.COMMIT_FACTS.observe(after.state.seq - before.state.seq)
         telling.tell_moves(self._parts.notes, self._run, before.state, after.state)
-        told = telling.tell_waits(
+        self._noted |= telling.tell_waits(
             self._parts.notes, self._run, after.state, news.waits, self._noted
         )
-        self._noted |= told
+        self._note(news.hold_up)
         self._forget(old, cursor)
         return True
+
+    def _note(self, hold_up: Error | None) -> None:
+        """Leave a note on why the run stands still, if it does and none says so."""
+        self._noted |= telling.tell_hold_up(self._parts.notes, self._run, hold_up, self._noted)
 
     async def _ending(
         self, program: Program, before: Snapshot, after: Snapshot
@@ -304,3 +308,4 @@ class Record:
             self._told = News(self._told.waits, hold_up)
             self._previous = statuses.previous(self.workflow)
             self.standing = replace(self.standing, held=hold_up.reason)
+            self._note(hold_up)

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from itertools import islice
 
 from graflow.api.waits import in_its_course
-from graflow.machine.state import Phase, RunPhase, State
+from graflow.machine.state import Error, Phase, RunPhase, State
 from graflow_operator import metrics
 from graflow_operator.notes import Notes
 from graflow_operator.refs import RunRef
@@ -70,3 +70,13 @@ def tell_waits(
         words = f"{what} {names}{more} {verb}: {next(iter(tasks.values()))}"
         notes.post(run, reason, words, warning=True)
     return {(task, reason) for reason, tasks in new.items() for task in tasks}
+
+
+def tell_hold_up(
+    notes: Notes, run: RunRef, why: Error | None, noted: AbstractSet[tuple[str, str]]
+) -> AbstractSet[tuple[str, str]]:
+    """Tell why a run as a whole stands still, as `tell_waits` does of its tasks."""
+    if why is None or in_its_course(why.reason) or ("", why.reason) in noted:
+        return frozenset()
+    notes.post(run, why.reason, f"the run waits: {why.message}", warning=True)
+    return {("", why.reason)}

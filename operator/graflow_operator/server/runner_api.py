@@ -12,7 +12,6 @@ from aiohttp import web
 
 from graflow.api import names
 from graflow.machine.results import visible_names
-from graflow.store import StoreError
 from graflow_operator import keys, orders, outcomes, reports, strictjson, values
 from graflow_operator.actor import Actor
 from graflow_operator.checkpoint import BadWishError, wish_of
@@ -167,16 +166,14 @@ async def report(request: web.Request) -> web.Response:
     """Record how user code ended; answered when that is committed."""
     replica, caller = replica_of(request), await caller_of(request)
     try:
-        told = await reports.settled(
-            outcomes.report_of(object_in(caller.body)),
-            replica.parts.storage,
-            replica.parts.store_keys(caller.run),
-        )
+        with caller.actor.withheld.asking(caller.attempt):
+            told = await reports.settled(
+                outcomes.report_of(object_in(caller.body)),
+                replica.parts.storage,
+                replica.parts.store_keys(caller.run),
+            )
     except (BadReportError, values.BadValueError) as error:
         raise bad(str(error)) from error
-    except StoreError as error:
-        caller.actor.store_failed(error)
-        raise
     caller.actor.reports(caller.attempt, request.headers.get(names.HEADER_RAN, ""))
     return web.json_response(await caller.actor.report(caller.attempt, caller.claim, told))
 
@@ -224,11 +221,8 @@ async def blob(request: web.Request) -> web.Response:
             " (GRAFLOW_STORE_BUCKET), or return less",
         )
     key = replica.parts.store_keys(caller.run).blob(sha256)
-    try:
+    with caller.actor.withheld.asking(caller.attempt):
         is_there = await storage.size(key) == size
-    except StoreError as error:
-        caller.actor.store_failed(error)
-        raise
     if is_there:
         return web.json_response({"url": None, "stored": True})
     urls = await storage.presign("PUT", {"url": key}, expires_s=READ_URL_S)

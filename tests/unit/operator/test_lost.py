@@ -8,6 +8,7 @@ from graflow.api import names
 from graflow.machine import faults
 from graflow.machine.faults import FaultKind
 from graflow.machine.state import Error
+from graflow.store import StoreUnavailableError
 from graflow_operator.cluster import NODES, PODS, WORKFLOWS
 from graflow_operator.letters import FencedError
 from graflow_operator.lookout import Lookout
@@ -19,6 +20,7 @@ from support.statuses import disrupted, terminated
 from support.world import HANGS, NAME, NAMESPACE, World
 
 ONCE = {"tasks": [{"name": "a", "script": "return 1", "retry": {"maxAttempts": 1}}]}
+TWO = {"tasks": [{"name": name, "script": "return 1"} for name in "ab"], "start": ["a", "b"]}
 FIRST, SECOND = AttemptRef(1, 1), AttemptRef(1, 2)
 
 
@@ -89,6 +91,43 @@ async def test_f2_what_is_lost_runs_again_and_spends_no_retry(reason):
         assert (task.error.reason, task.failures, task.losses) == (reason, 0, 1)
         status = await world.end()
         assert (status["phase"], status["result"]) == ("Succeeded", {"json": "second"})
+
+
+async def test_an_attempt_whose_end_the_store_keeps_back_says_what_it_waits_for():
+    async with World(ONCE, work=first_hangs) as world:
+        name, _ = await begun(world)
+        mark = world.store.put_if_absent
+
+        def full(key, data):
+            raise StoreUnavailableError("no space left on device")
+
+        world.store.put_if_absent = full
+        delete(world, name)
+        await world.until(lambda: world.status.get("reason") == "StoreUnavailable")
+        [wait] = world.status["waiting"]
+        assert (wait["reason"], wait["message"]) == ("StoreUnavailable", "no space left on device")
+        assert world.actor.standing()[0].held == "StoreUnavailable"
+        world.store.put_if_absent = mark
+        status = await world.end()
+        assert (status["phase"], status["waiting"]) == ("Succeeded", [])
+
+
+async def test_a_run_says_that_the_store_fails_a_runner_until_it_does_no_more():
+    async with World(TWO, work=lambda *_: HANGS) as world:
+        world.start()
+        await world.until(lambda: sorted(world.executed) == ["a", "b"])
+        with pytest.raises(StoreUnavailableError), world.actor.withheld.asking(FIRST):
+            raise StoreUnavailableError("slow down")
+        await world.until(lambda: world.status.get("reason") == "StoreUnavailable")
+        # Another task's end, which needs nothing of the store, says nothing of it.
+        pod = world.pod_of("b")["metadata"]
+        claim = f"{pod['uid']}/{pod['uid'].rjust(32, '0')}"
+        await world._ask(lambda a: a.report(AttemptRef(2, 1), claim, Succeeded({"json": 1})))
+        assert world.status["counts"]["succeeded"] == 1
+        assert world.status["reason"] == "StoreUnavailable"
+        with world.actor.withheld.asking(FIRST):
+            pass
+        await world.until(lambda: world.status.get("reason") != "StoreUnavailable")
 
 
 @losses

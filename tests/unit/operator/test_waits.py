@@ -1,7 +1,11 @@
 """What people are told of waits: words, times that stay, and few writes."""
 
+import pytest
+
+from graflow.store import StoreError, StoreUnavailableError
 from graflow_operator.cluster import EVENTS, PODS
 from graflow_operator.facts import seconds
+from graflow_operator.refs import AttemptRef
 from support.world import NAMESPACE, World
 
 WORDS = "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector."
@@ -150,6 +154,25 @@ async def test_a_run_that_stands_still_as_a_whole_says_so_among_its_waits():
         first = world.status["waiting"][0]
         assert "task" not in first
         assert first["since"]
+
+
+async def test_a_run_that_waits_for_the_store_is_noted_once_in_the_events():
+    async with Waiting({"tasks": [script("a")]}) as world:
+        world.start()
+        await world.pod()
+        for words in ("no answer", "no space left on device"):
+            with pytest.raises(StoreError), world.actor.withheld.asking(AttemptRef(1, 1)):
+                raise StoreUnavailableError(words)
+            await world.until(lambda said=words: world.status.get("message") == said)
+        [note] = [body for body in queued(world) if body["reason"] == "StoreUnavailable"]
+        assert (note["message"], note["type"]) == ("the run waits: no answer", "Warning")
+
+
+async def test_a_suspended_run_is_no_warning():
+    async with Waiting({"tasks": [script("a")], "suspend": True}) as world:
+        world.start()
+        await world.until(lambda: world.waits_for("Suspended"))
+        assert not [body for body in queued(world) if body["type"] == "Warning"]
 
 
 def queued(world):
