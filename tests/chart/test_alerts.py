@@ -23,6 +23,9 @@ FROM = {"job": "graflow", "namespace": "graflow-system", "instance": "10.0.0.1:9
 HEALTHY = {
     'graflow_build_info{version="0.1.0"}': "1x40",
     "graflow_leader": "1x40",
+    "process_start_time_seconds": "1000x40",
+    'graflow_held_workflows{reason="StoreUnavailable"}': "0x40",
+    'graflow_held_workflows{reason="Suspended"}': "1x40",
     'graflow_commit_duration_seconds_count{result="committed"}': "0+60x40",
     'graflow_commit_duration_seconds_count{result="failed"}': "0x40",
     'graflow_api_requests_total{code="200", verb="patch"}': "0+100x40",
@@ -66,8 +69,18 @@ SICK = {
     "GraflowStatusNearLimit": ({"graflow_status_bytes_count": "0+61x40"}, {}),
     "GraflowWorkflowNearLimit": ({"graflow_workflow_bytes_count": "0+61x40"}, {}),
     "GraflowStoreErrors": (
-        {'graflow_store_errors_total{kind="unavailable", operation="get"}': "0+10x40"},
+        # As often as an operator asks that began while the store was away, and has no run.
+        {'graflow_store_errors_total{kind="unavailable", operation="get"}': "0+2x40"},
         {"kind": "unavailable"},
+    ),
+    "GraflowRunsStandStill": (
+        {'graflow_held_workflows{reason="StoreUnavailable"}': "2x40"},
+        {"reason": "StoreUnavailable"},
+    ),
+    "GraflowLeaderChanges": ({"graflow_leader": " ".join(["1", "0"] * 20)}, {}),
+    "GraflowOperatorRestarts": (
+        {"process_start_time_seconds": "1000+120x40"},
+        {"instance": FROM["instance"]},
     ),
     "GraflowCertificateEndsSoon": (
         {'graflow_certificate_expiry_timestamp_seconds{certificate="server"}': "3600x40"},
@@ -94,8 +107,13 @@ NEARLY = {
     "GraflowStatusNearLimit": {},
     "GraflowWorkflowNearLimit": {},
     "GraflowStoreErrors": {
-        'graflow_store_errors_total{kind="refused", operation="get"}': "0+2x40",
+        'graflow_store_errors_total{kind="refused", operation="get"}': "0+1x40",
     },
+    "GraflowRunsStandStill": {
+        'graflow_held_workflows{reason="StoreUnavailable"}': "0x20 3x3 0x20",
+    },
+    "GraflowLeaderChanges": {"graflow_leader": "1x18 0 1x5 0 1x18"},
+    "GraflowOperatorRestarts": {"process_start_time_seconds": "1000x18 2000x5 3000x18"},
     "GraflowCertificateEndsSoon": {
         'graflow_certificate_expiry_timestamp_seconds{certificate="authority"}': "700000x40"
     },
