@@ -126,7 +126,7 @@ def resume(  # noqa: PLR0913 - one parameter for each option
     "--rerun",
     multiple=True,
     metavar="TASK",
-    help="Run a task again, with what comes after it. May be given several times.",
+    help="Run a task or group again, with what comes after it. May be given several times.",
 )
 @click.option(
     "--file",

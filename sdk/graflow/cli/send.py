@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from graflow.cluster.run import Run
     from graflow.compile.program import Compiled, Options
     from graflow.dsl.program import Program
+    from graflow.local.resumed import GoingOn
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -55,7 +56,9 @@ def run(file: Path, args: tuple[str, ...], *, isolated: bool, resume: str | None
     if resume is not None:
         from graflow.local.resumed import GoingOn  # noqa: PLC0415
 
-        run_file(file, args, GoingOn(resume, isolated=isolated))
+        host = GoingOn(resume, isolated=isolated)
+        with _must_execute(file, host):
+            run_file(file, args, host)
         return
     run_file(file, args, LocalHost(isolated=True) if isolated else None)
 
@@ -189,7 +192,7 @@ def compiled(file: Path, args: tuple[str, ...], options: "Options") -> "Compiled
 
 
 @contextlib.contextmanager
-def _must_execute(file: Path, host: "ClusterHost | StoppingHost") -> Iterator[None]:
+def _must_execute(file: Path, host: "ClusterHost | StoppingHost | GoingOn") -> Iterator[None]:
     """Let a program run to where its host stops it, and refuse one that never gets there.
 
     Raises:

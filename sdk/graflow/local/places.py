@@ -1,5 +1,6 @@
 """Where checkpoints of this machine are: beside each other in a folder, or in an S3 bucket."""
 
+import contextlib
 import os
 import secrets
 import time
@@ -56,31 +57,31 @@ def place_of(path: str, default: str = "") -> Place:
     """Return the place that a path means, with or without the suffix.
 
     Args:
-        path: A file, or the key of an object; a folder or prefix (`/` at the end): a new name in
-            it; empty: the default.
+        path: A file (`~` is the home of whoever runs the program), or the key of an object; a
+            folder or prefix (`/` at the end): a new name in it; empty: the default.
         default: A new name.
 
     Raises:
         CheckpointError: If it is of a kind that there is not.
     """
-    path = path or default
+    asked = path = path or default
     if path.endswith("/"):
-        path += Path(default).name or "checkpoint"
+        path += Path(default).name
     stem = path.removesuffix(SUFFIX)
-    if "://" not in stem:
-        return _Folder(_file_of(stem, path))
+    if "://" not in stem and not stem.startswith(f"{_S3}:/"):  # one / less: it was made a Path
+        return _Folder(_file_of(stem, asked))
     parts = urlsplit(stem)
     if parts.scheme != _S3 or not parts.netloc or not parts.path.strip("/"):
-        raise CheckpointError(f"a checkpoint cannot be at {path!r}; {_WAY_OUT}")
+        raise CheckpointError(f"a checkpoint cannot be at {asked!r}; {_WAY_OUT}")
     return _Bucket(parts.netloc, parts.path.lstrip("/"))
 
 
-def _file_of(stem: str, path: str) -> Path:
+def _file_of(stem: str, asked: str) -> Path:
     if "\0" in stem or stem.rpartition("/")[2] in ("", ".", ".."):
         raise CheckpointError(
-            f"a checkpoint cannot be at {path!r}, which names no file; {_WAY_OUT}"
+            f"a checkpoint cannot be at {asked!r}, which names no file; {_WAY_OUT}"
         )
-    return Path(stem)
+    return Path(os.path.expanduser(stem))  # noqa: PTH111 - without a home it stays as it is
 
 
 class _Folder:
@@ -122,11 +123,22 @@ class _Folder:
             return file.read_bytes()
         except OSError as error:
             raise CheckpointError(
-                f"the checkpoint {file} cannot be read: {error.strerror or error}"
+                f"the checkpoint {file} cannot be read: {error.strerror or error}; give one that"
+                f" is there{_newest_near(self._stem)}"
             ) from error
 
     def _file(self, suffix: str) -> Path:
         return self._stem.with_name(self._stem.name + suffix)
+
+
+def _newest_near(stem: Path) -> str:
+    """Return words for the newest checkpoint in what may be a folder, or else beside it."""
+    for folder in (stem, stem.parent):
+        with contextlib.suppress(OSError):  # gone meanwhile, or not ours to look at
+            found = [file for file in folder.glob(f"*{SUFFIX}") if file.is_file()]
+            if found:
+                return f", as {max(found, key=lambda file: file.stat().st_mtime)}"
+    return ""
 
 
 def _sync_folder(folder: Path) -> None:

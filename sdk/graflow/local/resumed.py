@@ -98,7 +98,8 @@ class GoingOn(LocalHost):
     def __init__(self, path: str, *, isolated: bool = False) -> None:
         super().__init__(isolated=isolated)
         self._path = path
-        self._gone_on = False
+        self.used = False
+        """Whether a program has executed a workflow."""
 
     def execute(
         self,
@@ -112,11 +113,11 @@ class GoingOn(LocalHost):
         Raises:
             CheckpointError: If the program runs another workflow first, or that is no checkpoint.
         """
-        if self._gone_on:
+        if self.used:
             return super().execute(
                 program, initial_channel=initial_channel, ret_context=ret_context
             )
-        self._gone_on = True
+        self.used = True
         rest, _ = read(self._path)
         if program.name != rest.program.name:
             raise CheckpointError(

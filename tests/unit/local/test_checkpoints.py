@@ -502,13 +502,42 @@ def test_a_checkpoint_that_is_not_there_is_said_so():
         CheckpointManager.resume_from_checkpoint("nowhere")
 
 
+def test_who_gives_a_folder_or_another_name_is_told_the_newest_checkpoint_there():
+    for name, age in (("old", 2), ("new", 1)):
+        path, _ = CheckpointManager.create_checkpoint(line_context(), path=f"kept/{name}")
+        os.utime(path, (1000 - age, 1000 - age))
+    for given in ("kept", "kept/nwe.pkl", "kept/new.state.json"):
+        with pytest.raises(CheckpointError, match=r"give one that is there, as kept/new\.pkl"):
+            CheckpointManager.resume_from_checkpoint(given)
+
+
+def test_a_path_of_somebodys_home_is_the_one_that_a_shell_makes_of_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    path, _ = CheckpointManager.create_checkpoint(line_context(), path="~/kept")
+    assert path == str(tmp_path / "home" / "kept.pkl")
+    assert Path(path).exists()
+    assert CheckpointManager.resume_from_checkpoint("~/kept")[0].session_id
+
+
 @pytest.mark.parametrize(
     "path",
-    ["redis://host/key", "s3://bucket", "s3:///key", ".", "a/..", ".pkl", "a/.pkl", "a\0b"],
+    [
+        "redis://host/key",
+        "s3://bucket",
+        "s3:///key",
+        Path("s3://b/k"),
+        ".",
+        "a/..",
+        ".pkl",
+        "a/.pkl",
+        "a\0b",
+        "s3://",
+    ],
 )
 def test_places_that_there_are_not_are_refused(path):
-    with pytest.raises(CheckpointError, match="s3://bucket/key"):
+    with pytest.raises(CheckpointError, match="s3://bucket/key") as raised:
         CheckpointManager.create_checkpoint(line_context(), path=path)
+    assert f"cannot be at {str(path)!r}" in str(raised.value)
 
 
 def test_a_checkpoint_is_whole_or_absent(monkeypatch):
@@ -632,3 +661,10 @@ def test_the_same_program_goes_on_by_the_command_line_with_its_code_of_now():
     other = PROGRAM.replace('workflow("w")', 'workflow("x")')
     ended = program("-m", "graflow", "run", "--resume", "kept.pkl", "program.py", text=other)
     assert "of workflow 'w', and the program runs 'x'" in ended.stderr
+
+
+def test_a_program_that_goes_on_from_nothing_says_so():
+    program("program.py", "die")
+    ended = program("-m", "graflow", "run", "--resume", "kept.pkl", "program.py", text="x = 1")
+    assert ended.returncode == 2
+    assert "came to its end without executing a workflow" in ended.stderr
