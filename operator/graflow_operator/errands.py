@@ -68,7 +68,7 @@ class Known:
     """Why it is lost, if nothing better is found."""
 
     given_up: Error | None = None
-    """What it waited for too long, if it did; its pod is gone for that reason."""
+    """What it waited for too long, if it did; its pod goes when that is committed."""
 
     taken: Taken | None = None
     """Who took its pod away, if that was seen before it was gone."""
@@ -245,7 +245,8 @@ class Errands:
         if known.fact is not None and not isinstance(verdict, Succeeded):
             tail = await self._tail(known.fact)
             self.keep_log(attempt, tail)
-        self.deliver(Judged(attempt, verdict, tail.decode(errors="replace")))
+        waited = known.given_up is not None and not known.claim
+        self.deliver(Judged(attempt, verdict, tail.decode(errors="replace"), unclaimed=waited))
 
     async def _tail(self, fact: PodFact) -> bytes:
         """Return the last that a pod printed: its log, or what the kubelet kept of it."""

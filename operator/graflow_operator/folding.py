@@ -263,6 +263,11 @@ class Draft:
         history = self.history.of(self.state) if self.state is not before.state else self.history
         return replace(before, state=self.state, reported=kept, history=history, decided=decided)
 
+    def has_claim(self, attempt: AttemptRef) -> bool:
+        """Whether a runner holds an attempt that goes on."""
+        activation = self._current(attempt)
+        return activation is not None and bool(activation.claim)
+
     def _current(self, attempt: AttemptRef) -> Activation | None:
         activation = self.state.activations.get(attempt.activation)
         if self.state.phase.ended or activation is None or activation.attempt != attempt.attempt:

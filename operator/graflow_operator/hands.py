@@ -72,7 +72,7 @@ class Hands:
         """Attempts whose node is lost: their pods' news will not come any more."""
 
         self._given_up: dict[AttemptRef, Error] = {}
-        """Attempts that waited too long for what they need; failed when their pods are gone."""
+        """Attempts that wait too long for what they need, and why they are to fail."""
 
         self._secret_made = ""
         """The name of the last one."""
@@ -277,28 +277,34 @@ class Hands:
         for attempt, activation in folding.current(state):
             fact = self._book.facts.get(attempt)
             why = self._lost.get(attempt)
+            given_up = None if activation.claim else self._given_up.get(attempt)
             lost = fact is None and (attempt in self._book.missing or bool(activation.claim))
-            if attempt in self._committed.held or not (lost or why or (fact and fact.ended)):
+            if attempt in self._committed.held or not (
+                lost or why or given_up or (fact and fact.ended)
+            ):
                 continue
             task, claim = work_of(program, state, activation).task, activation.claim
-            given_up, taken = self._given_up.get(attempt), self._book.taken.get(attempt)
+            taken = self._book.taken.get(attempt)
             known = Known(claim, fact, why, given_up, taken)
             self._dispatch.send(
                 (INQUIRY, attempt), partial(self._errands.inquire, attempt, task, known)
             )
 
     def _give_up(self, state: State, now: float) -> None:
-        """Take away pods that wait for what nobody has mended in all the time there was."""
+        """Take note of pods that wait for what nobody has mended in all the time there was.
+
+        They are removed when it is committed that their attempts are over, as all others are: a
+        successor may have given such a pod its task by now, and then that commit is refused.
+        """
         for attempt, activation in folding.current(state):
             fact = self._book.facts.get(attempt)
             if fact is None or activation.claim:
                 continue
             until = self.gives_up_at(fact) or _mute_until(fact)
-            if not until or now < until:
-                continue
-            self._given_up[attempt] = self._why_given_up(fact)
-            if fact.uid not in self._removed:
-                self._dispatch.send(("remove", fact.uid), partial(self._remove, fact))
+            if until and now >= until:
+                self._given_up[attempt] = self._why_given_up(fact)
+            else:
+                self._given_up.pop(attempt, None)
 
     def _why_given_up(self, fact: PodFact) -> Error:
         settings = self._parts.settings

@@ -71,6 +71,9 @@ class Judged:
     log: str = ""
     """The last that it printed, where that is of use and known."""
 
+    unclaimed: bool = False
+    """Whether that counts only as long as no runner has asked for the attempt."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:

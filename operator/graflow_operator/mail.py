@@ -3,6 +3,7 @@
 from graflow_operator.folding import Draft
 from graflow_operator.letters import (
     Claim,
+    Judged,
     Letter,
     ProfileAwaited,
     ProfileFound,
@@ -39,6 +40,8 @@ def folded(draft: Draft, letter: Letter, refused: Refusals, now: float) -> Excep
             return draft.reported(letter)
         case Save():
             return draft.saved(letter)
+        case Judged(attempt=attempt, unclaimed=True) if draft.has_claim(attempt):
+            pass  # its runner has come after all
         case _:
             draft.judged(letter.attempt, letter.verdict, letter.log)
     return None

@@ -324,8 +324,7 @@ async def test_a_pod_goes_on_by_itself_when_its_secret_appears():
         world.start()
         await stand_still(world, SECRET)
         await world.until(lambda: waits(world) == {"a": "ConfigMissing"})
-        world.auto_run = True
-        world._pod_made(world.pods[0])
+        run_its_pod(world)
         assert (await world.end())["phase"] == "Succeeded"
         assert len(world.made("pods")) == 1
 
@@ -376,24 +375,77 @@ async def test_a_runner_that_came_up_in_the_last_moment_is_not_taken_for_one_tha
         world.start()
         name = await stand_still(world, SECRET)
         world.now = BOOT + 59.9
-        uid = world.pods[0]["metadata"]["uid"]
-        delete = world.cluster.delete
         claimed = asyncio.Event()
 
-        async def slowly(kind, namespace, what, **options):
-            if what == name and not claimed.is_set():
-                await world.actor.claim(world.pods[0], uid.rjust(32, "0"), "3.11.2")
-                claimed.set()
-            await delete(kind, namespace, what, **options)
+        async def slowly(*_):
+            await claim(world)
+            claimed.set()
+            return b""
 
-        world.cluster.delete = slowly
+        world.cluster.log = slowly
         await world.until(claimed.is_set)
-        world.auto_run = True
-        await world.until(lambda: not world.cluster.peek(PODS, NAMESPACE, name))
-        world.actor.book.gone(AttemptRef(1, 1), uid)
-        status = await world.end()
-        assert status["phase"] == "Succeeded"
-        assert len(world.made("pods")) == 2
+        await go_on(world)
+        run_its_pod(world)
+        assert (await world.end())["phase"] == "Succeeded"
+        assert world.made("pods") == [name]
+
+
+async def test_a_leader_that_slept_does_not_take_away_the_pod_that_its_successor_gave_a_task():
+    async with world_of() as world:
+        world.auto_run = False
+        world.start()
+        name = await stand_still(world, SECRET)
+        await world.until(lambda: waits(world) == {"a": "ConfigMissing"})
+        old, driving = world.actor, world.driving
+        world.start()
+        await claim(world)
+        world.now = BOOT + PATIENCE_S + 1
+        old.ring()
+        for _ in range(3):
+            await world.until(lambda: not old._bell.is_set())
+            await go_on(world)
+        assert world.cluster.peek(PODS, NAMESPACE, name)
+        old.stop()
+        await driving
+        run_its_pod(world)
+        assert (await world.end())["phase"] == "Succeeded"
+        assert world.made("pods") == [name]
+
+
+async def test_a_pod_that_is_given_up_goes_only_after_the_commit_that_says_so():
+    async with world_of() as world:
+        world.auto_run = False
+        world.start()
+        name = await stand_still(world, SECRET)
+        seen = []
+        delete = world.cluster.delete
+
+        async def told(*args, **options):
+            seen.append(world.status["phase"])
+            await delete(*args, **options)
+
+        world.cluster.delete = told
+        await end_without_its_pod(world, name)
+        assert seen == ["Failed"]
+
+
+async def claim(world):
+    """Let the runner in the world's pod ask for its task."""
+    pod = world.pods[0]
+    nonce = pod["metadata"]["uid"].rjust(32, "0")
+    await world._ask(lambda actor: actor.claim(pod, nonce, "3.11.2"))
+
+
+def run_its_pod(world):
+    """Let the runner in the world's pod come up."""
+    world.auto_run = True
+    world._pod_made(world.pods[0])
+
+
+async def go_on(world):
+    """Let some time pass."""
+    until = world.now + 5
+    await world.until(lambda: world.now >= until)
 
 
 @pytest.mark.parametrize("reason", ["Unschedulable", "SchedulingGated"])
