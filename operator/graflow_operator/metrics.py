@@ -150,6 +150,7 @@ ROUTE = Label(
         "channel": "a runner uses the channel; waits for locks included",
         "checkpoint": "a runner asks for a checkpoint",
         "blob": "a runner asks where a large value goes",
+        "address": "a runner asks anew where a large value is read",
         "renewal": "a runner asks anew where it may leave its outcome if nobody hears it",
         "bundle": "a runner gets the code",
         "user": "a client reads large values",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from graflow.api import names
 from graflow.api.placement import AMOUNTS
+from graflow.store import MOST_SIGNED_S
 from graflow_operator.keeping import DeletedRuns, Keep, PodPolicy
 
 DEFAULT_PORT = 8090
@@ -17,8 +18,6 @@ ADMISSION_PORT = 8091
 """Where the API server asks, if the certificate for that is somebody else's."""
 
 DAY_S = 86_400.0
-MOST_URL_S = 7 * 86_400
-"""As long as a signature of S3 can live."""
 RESOURCES = '{"requests": {"cpu": "50m", "memory": "64Mi"}}'
 """For tasks that do little; with no requests, a namespace that has a quota takes no pod."""
 BOOLEANS = ("true", "false")
@@ -104,7 +103,7 @@ class Settings:
     deleted_runs_s: float = 600.0
     """How long a run must be gone before that, in seconds."""
 
-    outcome_url_s: int = MOST_URL_S
+    outcome_url_s: int = MOST_SIGNED_S
     """How long runners may use the addresses at which they leave outcomes that nobody hears, in
     seconds; they ask for new ones at a third of that."""
 
@@ -201,7 +200,7 @@ def _add_store(add: Callable[[str, str, str, str], None]) -> None:
     add("store-deleted-runs-seconds", variable, "600", "how long they must be gone before that")
     variable = "GRAFLOW_STORE_OUTCOME_URL_SECONDS"
     what = "life of the URLs for outcomes that nobody hears; runners renew them at a third of it"
-    add("store-outcome-url-seconds", variable, str(MOST_URL_S), what)
+    add("store-outcome-url-seconds", variable, str(MOST_SIGNED_S), what)
 
 
 def read(arguments: Sequence[str], environ: Mapping[str, str], *, namespace: str) -> Settings:
@@ -331,8 +330,10 @@ def _positive(variable: str, value: str) -> int:
 def _url_seconds(value: str) -> int:
     variable = "GRAFLOW_STORE_OUTCOME_URL_SECONDS"
     seconds = _positive(variable, value)
-    if seconds > MOST_URL_S:
-        raise SettingsError(f"{variable} is {value!r}; S3 signs for at most {MOST_URL_S} seconds")
+    if seconds > MOST_SIGNED_S:
+        raise SettingsError(
+            f"{variable} is {value!r}; S3 signs for at most {MOST_SIGNED_S} seconds"
+        )
     return seconds
 
 

@@ -162,36 +162,54 @@ class Operator:
         """Put a large value into the store, where the operator says."""
         asked = json.dumps({"sha256": sha256, "size": len(data)}).encode()
         what = f"store a value of {len(data)} bytes"
-        place = json.loads(self._ask("POST", "blob", asked, what).body)
-        if place.get("stored"):
-            return
-        patience = Patience(what, self._settings.report_patience_s, self._settings, self._sleep)
-        try:
-            answer = until_answered(lambda: exchange("PUT", place["url"], body=data), patience)
-        except GaveUpError as error:
-            raise AttemptError(
-                reasons.RUNNER_FAILED, f"could not {what}: {error}", retryable=True
-            ) from None
+        ask, url = self.prepared("POST", "blob", asked), ""
+
+        def put() -> Answer:
+            # Asked for at each try: what was signed for the one before may be over, and a try
+            # whose answer was lost may have come off.
+            nonlocal url
+            answer = ask()
+            if answer.passing:
+                return answer
+            place = json.loads(_granted(answer, what).body)
+            if place.get("stored"):
+                return answer
+            url = place["url"]
+            return exchange("PUT", url, body=data)
+
+        answer = self._until_answered(put, what)
         if answer.status not in STORED:
             raise AttemptError(
                 reasons.RUNNER_FAILED,
-                f"could not {what}: the store answered HTTP {answer.status} to PUT"
-                f" {bare(place['url'])}",
+                f"could not {what}: the store answered HTTP {answer.status} to PUT {bare(url)}",
                 retryable=True,
             )
 
+    def address(self, sha256: str) -> str:
+        """Return where a large value of the run may be read, signed anew; "" if nowhere."""
+        asked = json.dumps({"sha256": sha256}).encode()
+        answer = self._ask("POST", "address", asked, "read a value from the store")
+        return json.loads(answer.body).get("url") or ""
+
     def _ask(self, method: str, call: str, body: bytes, what: str) -> Answer:
+        return _granted(self._until_answered(self.prepared(method, call, body), what), what)
+
+    def _until_answered(self, send: Callable[[], Answer], what: str) -> Answer:
         patience = Patience(what, self._settings.report_patience_s, self._settings, self._sleep)
         try:
-            answer = until_answered(self.prepared(method, call, body), patience)
+            return until_answered(send, patience)
         except GaveUpError as error:
             raise AttemptError(
                 reasons.RUNNER_FAILED, f"could not {what}: {error}", retryable=True
             ) from None
-        if answer.status != OK:
-            reason, message = refusal(answer)
-            raise AttemptError(
-                reason or reasons.RUNNER_FAILED,
-                f"the operator refused to let the task {what}: {message or words(answer)}",
-            )
+
+
+def _granted(answer: Answer, what: str) -> Answer:
+    """Return the operator's answer, unless it is a refusal."""
+    if answer.status == OK:
         return answer
+    reason, message = refusal(answer)
+    raise AttemptError(
+        reason or reasons.RUNNER_FAILED,
+        f"the operator refused to let the task {what}: {message or words(answer)}",
+    )

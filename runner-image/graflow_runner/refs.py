@@ -10,9 +10,12 @@ from graflow.machine import reasons
 from graflow_runner.environment import Settings
 from graflow_runner.errors import AttemptError
 from graflow_runner.retries import GaveUpError, Patience, until_answered
-from graflow_runner.wire import bare, exchange
+from graflow_runner.wire import Answer, bare, exchange
 
 _OK: Final = 200
+_RUN_OUT: Final = (400, 401, 403)
+"""What stores say of an address whose signature or credentials are over; ExpiredToken is a 400."""
+
 TRIES: Final = 3
 """Of reading a value whose bytes are not those recorded: they may have changed on the way."""
 
@@ -44,19 +47,31 @@ def value_of(ref: Mapping[str, Any], fetch: Fetch) -> Any:  # noqa: ANN401  # a 
             )
 
 
-def fetcher(settings: Settings, pause: Callable[[float], object]) -> Fetch:
+def fetcher(
+    settings: Settings, pause: Callable[[float], object], address: Callable[[str], str]
+) -> Fetch:
     """Return how blobs are fetched: by the presigned URL beside them, again and again.
 
     Bytes that stay others than those recorded end the attempt: the next would read the same.
+
+    Args:
+        settings: How patient to be.
+        pause: Waits between tries.
+        address: Asks for another URL of a blob when the one beside it is over, by its sha256.
     """
+
+    def get(url: str) -> Answer:
+        patience = Patience("fetch a value", settings.report_patience_s, settings, pause)
+        try:
+            return until_answered(lambda: exchange("GET", url), patience)
+        except GaveUpError as error:
+            raise _unreadable(url, str(error)) from None
 
     def fetch(blob: Mapping[str, Any]) -> bytes:
         url = str(blob["url"])
-        patience = Patience("fetch a value", settings.report_patience_s, settings, pause)
-        try:
-            answer = until_answered(lambda: exchange("GET", url), patience)
-        except GaveUpError as error:
-            raise _unreadable(url, str(error)) from None
+        answer = get(url)
+        if answer.status in _RUN_OUT and (renewed := address(str(blob["sha256"]))):
+            answer = get(renewed)
         if answer.status != _OK:
             raise _unreadable(url, f"the store answered HTTP {answer.status}")
         return answer.body

@@ -54,7 +54,7 @@ class Work:
         self._order = order
         self._operator = operator
         self._settings = settings
-        self._fetch = fetcher(settings, pause)
+        self._fetch = fetcher(settings, pause, operator.address)
         self._task = str(order["task"]["id"])
         self._callee: Callee | None = None
 

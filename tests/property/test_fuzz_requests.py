@@ -105,7 +105,13 @@ def check(answer):
 
 
 def test_the_requests_that_are_damaged_here_are_answered(served, served_anew):
-    asked = (("results", RESULTS), ("blob", BLOB), ("checkpoint", CHECKPOINT), ("renewal", None))
+    asked = (
+        ("results", RESULTS),
+        ("blob", BLOB),
+        ("address", BLOB),
+        ("checkpoint", CHECKPOINT),
+        ("renewal", None),
+    )
     for path, body in (*asked, *(("channel", o) for o in OPERATIONS)):
         status, said = check(served.call(f"/runner/v1/{path}", json.dumps(body).encode()))
         assert status < 400, (body, said)

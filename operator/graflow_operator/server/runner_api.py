@@ -206,9 +206,7 @@ async def blob(request: web.Request) -> web.Response:
     """Return where a large value is to be put."""
     replica, caller = replica_of(request), await caller_of(request)
     body = object_in(caller.body)
-    sha256, size = body.get("sha256"), body.get("size")
-    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
-        raise bad("field `sha256` is 64 hex digits")
+    sha256, size = _sha256(body), body.get("size")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise bad("field `size` is the number of bytes")
     caller.actor.holder(caller.attempt, caller.claim)
@@ -227,6 +225,23 @@ async def blob(request: web.Request) -> web.Response:
         return web.json_response({"url": None, "stored": True})
     urls = await storage.presign("PUT", {"url": key}, expires_s=READ_URL_S)
     return web.json_response({"url": urls.get("url"), "stored": False})
+
+
+@ROUTES.post(f"{names.RUNNER_PREFIX}/address")
+async def address(request: web.Request) -> web.Response:
+    """Return where a large value of the run may be read, signed anew."""
+    replica, caller = replica_of(request), await caller_of(request)
+    blob = {"blob": {"sha256": _sha256(object_in(caller.body))}}
+    caller.actor.holder(caller.attempt, caller.claim)
+    found = await addressed(replica, caller.run, blob)
+    return web.json_response({"url": found["blob"].get("url")})
+
+
+def _sha256(body: Json) -> str:
+    found = body.get("sha256")
+    if not isinstance(found, str) or not _SHA256.fullmatch(found):
+        raise bad("field `sha256` is 64 hex digits")
+    return found
 
 
 @ROUTES.post(f"{names.RUNNER_PREFIX}/renewal")

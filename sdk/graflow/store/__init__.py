@@ -1,6 +1,6 @@
 """Objects by key: where values, outcomes and states too large for the cluster are kept."""
 
-from graflow.store.base import ObjectStore, require_conditional_put
+from graflow.store.base import MOST_SIGNED_S, ObjectStore, require_conditional_put
 from graflow.store.errors import (
     ObjectCorruptError,
     ObjectMissingError,
@@ -11,6 +11,7 @@ from graflow.store.errors import (
 )
 
 __all__ = [
+    "MOST_SIGNED_S",
     "ObjectCorruptError",
     "ObjectMissingError",
     "ObjectStore",

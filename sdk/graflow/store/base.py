@@ -7,6 +7,8 @@ from typing import Literal, Protocol
 from graflow.store.errors import StoreUnfitError
 
 Method = Literal["GET", "PUT"]
+MOST_SIGNED_S = 7 * 86_400
+"""For how long S3 signs at most, in seconds."""
 
 
 class ObjectStore(Protocol):

@@ -1,18 +1,19 @@
 """A store on anything that speaks S3. The only module that imports boto3."""
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.parsers import ResponseParserError
 
-from graflow.store.base import Method
+from graflow.store.base import MOST_SIGNED_S, Method
 from graflow.store.errors import (
     ObjectMissingError,
     StoreError,
@@ -172,9 +173,12 @@ class S3Store:
 
         A signature is worth nothing once the credentials that made it are over.
         """
-        # botocore tells it nowhere else. Read after something was signed: only then are they there.
-        ends: datetime | None = getattr(self._credentials, "_expiry_time", None)
-        return None if ends is None else (ends - datetime.now(ends.tzinfo)).total_seconds()
+        # botocore has no word for their end, but says of a time whether it comes before. To be
+        # asked after something was signed: only then are they there.
+        if not isinstance(self._credentials, RefreshableCredentials):
+            return None
+        end_within = self._credentials.refresh_needed
+        return bisect_left(range(MOST_SIGNED_S), 1, key=end_within) - 1.0
 
     @contextmanager
     def _explained(self, key: str) -> Iterator[None]:

@@ -500,6 +500,25 @@ async def test_an_order_says_how_long_its_addresses_live_and_a_renewal_gives_oth
     assert api.world.workflow == before
 
 
+async def test_where_a_value_is_read_is_told_anew_for_as_long_as_its_attempt_lasts(
+    api, monkeypatch
+):
+    signed = addressed(api, monkeypatch)
+    pod = await api.pod()
+    order = await (await api.claim(pod)).json()
+    signed.clear()
+    answer = await api.call(order, pod, "/runner/v1/address", {"sha256": "a" * 64})
+    key = f"{NAMESPACE}/{api.uid}/blobs/{'a' * 64}"
+    assert await answer.json() == {"url": f"https://store/{key}?n=1"}
+    assert signed == [("GET", key, 3600, False)]
+    wrong = await api.call(order, pod, "/runner/v1/address", {"sha256": "../other"})
+    await refusal(wrong, 400, "BadRequest")
+    done = {"outcome": "Succeeded", "value": {"json": 1}, "directives": []}
+    await api.call(order, pod, "/runner/v1/report", done)
+    late = await api.call(order, pod, "/runner/v1/address", {"sha256": "a" * 64})
+    await refusal(late, 409, "Fenced")
+
+
 async def test_addresses_live_no_longer_than_the_credentials_that_signed_them(api, monkeypatch):
     addressed(api, monkeypatch)
     monkeypatch.setattr(api.world.store, "credentials_last_s", lambda: 900.7)

@@ -261,7 +261,7 @@ class Request(http.server.BaseHTTPRequestHandler):
                 self.answer(200, operator.bundle)
             case "results":
                 self.answer(200, operator.found(self.json))
-            case "blob":
+            case "blob" | "address":
                 self.answer(200, operator.place_of(self.json["sha256"]))
             case _ if self.path.startswith("/told/"):
                 operator.note(lambda: operator.told.append(self.path.removeprefix("/told/")))

@@ -5,6 +5,7 @@ import json
 import cloudpickle
 import pytest
 
+from unit.runner.fake_operator import busy
 from unit.runner.harness import bundle, script, with_bundle
 
 
@@ -147,6 +148,35 @@ def test_values_of_every_form_are_read(operator, runners):
     }
     assert runners.run().process.returncode == 0, operator.reports
     assert operator.reports[0]["value"] == {"json": [True, "big", {"m": 1, "n": {}}]}
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_an_address_of_a_value_that_has_run_out_is_asked_for_anew(operator, runners, status):
+    script(operator, "return len(a)", "a")
+    data = json.dumps("v" * 500).encode()
+    sha256 = hashlib.sha256(data).hexdigest()
+    operator.store[f"/store/blobs/{sha256}"] = data
+    url = f"{operator.url}/old?X-Amz-Signature=SECRETSIGNATURE"
+    blob = {"sha256": sha256, "size": len(data), "encoding": "json", "url": url}
+    operator.order["names"] = {"a": {"result": {"blob": blob}}}
+    operator.next("old", lambda r: r.answer(status, b"over"))
+    assert runners.run().process.returncode == 0, operator.reports
+    assert operator.reports[0]["value"] == {"json": 500}
+    assert operator.calls.count("POST /runner/v1/address") == 1
+
+
+def test_a_value_is_not_put_twice_to_one_address(operator, runners):
+    script(operator, "return 'v' * 1_000_000")
+    data = b'"' + b"v" * 1_000_000 + b'"'
+    key = f"/store/blobs/{hashlib.sha256(data).hexdigest()}"
+    addresses = ["/first", "/second", key]
+    signed = [f"{operator.url}{one}?X-Amz-Signature=SECRETSIGNATURE" for one in addresses]
+    operator.next("blob", *[lambda r, u=url: r.answer(200, {"url": u}) for url in signed])
+    for name in ("first", "second"):
+        operator.next(name, busy)
+    assert runners.run(GRAFLOW_RETRY_MOST_SECONDS="0.01").process.returncode == 0
+    puts = [call.partition("?")[0] for call in operator.calls if call.startswith("PUT")]
+    assert puts == [f"PUT {one}" for one in addresses]
 
 
 def test_a_blob_with_other_bytes_is_refused_without_showing_its_signature(operator, runners):
