@@ -135,7 +135,7 @@ def _stand(plan: Plan, state: State) -> None:
     """Derive what is alive where anew: the plan need not be the one that the state was made by."""
     for number, scope in state.scopes.items():
         here = plan_at(plan, state, number)
-        for node in (*scope.tokens, *scope.queues, *(n for pair in scope.path for n in pair)):
+        for node in (*scope.tokens, *scope.queues):
             _demand(here, node)
         _check_ways_out(plan, state, number)
         for live in (n for queue in scope.queues.values() for n in queue):
@@ -154,8 +154,9 @@ def _stand(plan: Plan, state: State) -> None:
 def _demand(plan: Plan, node: str) -> None:
     if node not in plan.by_id:
         raise RevivalError(
-            f"{node!r} was alive at the checkpoint, and the workflow has no such task any more; "
-            f"{hint(node, plan.by_id)} Keep it, or go on from a checkpoint in which it is not alive"
+            f"{node!r} was alive at the checkpoint, and the workflow has no such task any more;"
+            " keep it, or go on from a checkpoint in which it is not alive;"
+            f" {hint(node, plan.by_id)}"
         )
 
 
@@ -163,7 +164,7 @@ def _check_ways_out(plan: Plan, state: State, number: int) -> None:
     """Look for what a fragment leads to outside, and spawners of the scope have yet to jump to."""
     known = {
         node.id
-        for at in (*_around(state, number), RUN_SCOPE)
+        for at in _around(state, number)
         for node in plan_at(plan, state, at).nodes
         if not isinstance(node, Exit)
     }

@@ -125,6 +125,29 @@ def test_what_waits_for_its_turn_goes_on_waiting():
     assert Revived(host).go().ran == ["x", "x"]
 
 
+def test_a_group_that_waits_for_its_turn_goes_on_waiting():
+    host = Host(plan_of("a; b; G", {"G": "m"}, start=("a", "b")))
+    host.end("a", Jump("G"))
+    host.end("b", Jump("G"))
+    assert Revived(host).go().ran == ["m", "m"]
+
+
+def test_a_spawner_goes_on_whose_fragment_ended_after_the_run_had_failed():
+    host = Host(plan_of("a >> z; f", start=("a", "f")))
+    host.end("a", Spawn(fragment("n")))
+    host.claim("n")
+    host.fail("f")
+    host.end("n")
+    assert Revived(host).go().ran == ["f", "z"]
+
+
+def test_a_fragment_goes_on_that_leads_to_a_task_of_the_one_around_it():
+    host = Host(plan_of("a"))
+    host.end("a", Spawn(fragment("n >> k")))
+    host.end("n", Spawn(fragment("i >> k", exits=("k",))))
+    assert Revived(host).go().ran == ["i", "k"]
+
+
 def test_holding_spawners_go_on_holding():
     host = Host(plan_of("a >> b"))
     host.end("a", Spawn(fragment("n >> k")))
@@ -148,8 +171,9 @@ def test_a_run_that_its_host_gave_up_goes_on():
     host = Host(plan_of("a >> b"))
     host.claim("a")
     host.hear(RunFailed(Error("DeadlineExceeded", "too long"), 1.0))
-    again = Revived(host).go()
-    assert (again.ran, again.state.failure, again.state.ended_at) == (["a", "b"], None, 0.0)
+    again = Revived(host)
+    assert (again.state.failure, again.state.ended_at) == (None, 0.0)
+    assert again.go().ran == ["a", "b"]
 
 
 def test_a_run_that_had_not_begun_begins():
@@ -158,7 +182,18 @@ def test_a_run_that_had_not_begun_begins():
     host = Host(plan)
     host.state = State()
     host.hear(CancelRequested("enough", 1.0))
-    assert Revived(host).go().ran == ["a"]
+    again = Revived(host)
+    assert again.state.seq > host.state.seq
+    assert again.go().ran == ["a"]
+
+
+def test_a_run_that_goes_on_says_nothing_of_its_end_before():
+    stopped = Host(plan_of("a"))
+    stopped.hear(CancelRequested("enough", 1.0))
+    for again in (Revived(stopped), Revived(Host(plan_of("a")).go(), rerun=("a",))):
+        state = again.state
+        assert (state.phase, state.reason, state.message) == (RunPhase.RUNNING, "", "")
+        assert state.value is None
 
 
 @pytest.mark.parametrize("last", [(), (Terminate("done"),)])
@@ -186,12 +221,27 @@ def test_what_a_termination_stopped_stays_stopped_when_a_task_is_run_again():
     assert Revived(host, rerun=("c",)).go().ran == ["c", "d"]
 
 
+def test_what_a_terminated_run_held_is_not_waited_for_when_a_task_is_run_again():
+    host = Host(plan_of("a; b; c", start=("a", "b")))
+    host.end("b", Spawn(fragment("n")))
+    host.end("a", Terminate("done"))
+    assert Revived(host, rerun=("c",)).go().state.value == "c#1"
+
+
 def test_what_runs_again_after_laps_is_the_value_of_the_run():
     host = Host(plan_of("s >> a"))
     host.end("s")
     host.end("a", Jump("a"))
     host.go()
     assert Revived(host, rerun=("a",)).go().state.value == "a#3"
+
+
+def test_what_runs_again_is_in_the_round_of_what_is_under_way():
+    host = Host(plan_of("s >> a"))
+    host.end("s")
+    host.end("a", Jump("a"))
+    host.end("a", Jump("a"))
+    assert (host.find("a").round, Revived(host, rerun=("s",)).find("s").round) == (2, 2)
 
 
 def test_a_task_that_is_alive_only_goes_on():
@@ -207,10 +257,24 @@ def test_a_task_that_something_waits_for_at_its_join_only_goes_on():
     assert again.ran == ["b", "c"]
 
 
+def test_a_task_that_is_alive_in_a_fragment_runs_again_in_the_run_too():
+    host = Host(plan_of("a; x", start=("a",)))
+    host.end("a", Spawn(fragment("x")))
+    assert Revived(host, rerun=("x",)).starting() == ["x", "x"]
+
+
 def test_a_member_runs_again_on_what_its_group_was_given():
     host = Host(plan_of("a >> G", {"G": "m n"})).go()
     again = Revived(host, rerun=("m",))
     assert [s.value for s in again.find("m").sent] == ["a#1"]
+
+
+def test_what_runs_again_has_the_latest_of_several_results_that_an_open_group_keeps():
+    host = Host(plan_of("a >> b; G", {"G": "m"}, start=("a", "G")))
+    host.end("a", Jump("a"))
+    host.end("a")
+    host.end("b")
+    assert [s.value for s in Revived(host, rerun=("b",)).find("b").sent] == ["a#2"]
 
 
 def test_a_replaced_result_reaches_what_has_not_run_yet():
@@ -222,6 +286,12 @@ def test_a_replaced_result_reaches_what_has_not_run_yet():
     again.end("c")
     assert [s.value for s in again.find("d").sent] == ["B", "c#1"]
     assert again.state.scopes[0].results["a"][-1].value == "A"
+
+
+def test_a_replaced_result_is_none_of_the_pass_that_is_under_way():
+    host = Host(plan_of("a"))
+    host.end("a", Jump("a"))
+    assert Revived(host, results={"a": "A"}).find("a").value is None
 
 
 def test_a_replaced_result_of_the_last_task_is_the_value_of_the_run():
@@ -280,11 +350,23 @@ def test_a_changed_plan_goes_on_where_nothing_alive_is_missing():
     assert again.ran == ["b", "new"]
 
 
+def test_what_is_alive_in_a_branch_goes_on_though_no_edge_of_the_new_plan_leads_there():
+    host = Host(plan_of("G >> z; a >> x", {"G": "a"}))
+    host.end("a")
+    again = Revived(host, plan_of("G >> z; x >> y", {"G": "a"}, start=("G",)))
+    again.reload()
+    assert again.go().ran == ["x", "y", "z"]
+
+
 def test_a_changed_plan_without_what_is_alive_is_refused():
     host = Host(plan_of("a >> b"))
     host.end("a")
-    with pytest.raises(RevivalError, match=r"'b' was alive.*did you mean 'b2'\? Keep it"):
+    with pytest.raises(RevivalError, match=r"'b' was alive.*; keep it, .*; did you mean 'b2'\?"):
         Revived(host, plan_of("a >> b2"))
+    host = Host(plan_of("a >> c; b >> c", start=("a", "b")))
+    host.end("a")
+    with pytest.raises(RevivalError, match="'c' was alive"):
+        Revived(host, plan_of("a; b", start=("a", "b")))
     host = Host(plan_of("G", {"G": "a b"}))
     with pytest.raises(RevivalError, match=r"'G' .* as a group of 'a', 'b', .* group of 'a'"):
         Revived(host, plan_of("G; b", {"G": "a"}, start=("G",)))
