@@ -373,7 +373,7 @@ class Actor:
         self._refused.recall(self._snapshot.refused)
         if not state.phase.ended:
             expected = {ref for ref, _ in folding.current(state)} - self._snapshot.held
-            self.book.missing |= expected - self.book.facts.keys()
+            self.book.expected(expected)
 
     def _take_newer(self) -> None:
         """Take over a spec that somebody changed."""

@@ -73,6 +73,9 @@ class Known:
     taken: Taken | None = None
     """Who took its pod away, if that was seen before it was gone."""
 
+    unseen: bool = False
+    """Whether nobody has ever shown its pod: there may have been none."""
+
 
 @dataclass(frozen=True)
 class Errands:
@@ -335,6 +338,8 @@ def _vanished(name: str, known: Known) -> Lost:
     """Return the verdict on an attempt whose pod is out of reach, and shows no end."""
     if known.why is not None:
         return Lost(known.why)
+    if known.unseen and not known.claim:
+        return verdicts.unmade(name)
     return verdicts.gone(name, claimed=bool(known.claim), taken=known.taken)
 
 

@@ -285,7 +285,8 @@ class Hands:
                 continue
             task, claim = work_of(program, state, activation).task, activation.claim
             taken = self._book.taken.get(attempt)
-            known = Known(claim, fact, why, given_up, taken)
+            unseen = attempt in self._book.unseen
+            known = Known(claim, fact, why, given_up, taken, unseen)
             self._dispatch.send(
                 (INQUIRY, attempt), partial(self._errands.inquire, attempt, task, known)
             )

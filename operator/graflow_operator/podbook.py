@@ -1,6 +1,7 @@
 """The pods of one run, as far as anybody has told: the latest of each, and which are missing."""
 
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from graflow.machine import reasons
@@ -22,6 +23,9 @@ class PodBook:
         """Attempts whose pods were seen once, or may have been made by a predecessor, and are not
         there any more as far as is known. To be believed only after the API server was asked."""
 
+        self.unseen: set[AttemptRef] = set()
+        """Those of them of which no pod was ever seen here: there may have been none."""
+
         self._told: dict[str, Pending] = {}
         """What keeps pods that say nothing of it themselves, by uid."""
 
@@ -42,8 +46,15 @@ class PodBook:
         fact = self._with_words(fact)
         self.facts[fact.attempt] = fact
         self.missing.discard(fact.attempt)
+        self.unseen.discard(fact.attempt)
         self.taken.pop(fact.attempt, None)
         self._ring()
+
+    def expected(self, attempts: AbstractSet[AttemptRef]) -> None:
+        """Take note of attempts whose pods a predecessor may have made; some may be there."""
+        absent = attempts - self.facts.keys()
+        self.unseen |= absent - self.missing
+        self.missing |= absent
 
     def told(self, uid: str, why: Pending | None) -> None:
         """Take note of what keeps a pod from running, which it does not say itself."""

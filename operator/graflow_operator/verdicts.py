@@ -70,14 +70,20 @@ def invalid(words: str) -> Failed:
 
 
 def gone(pod: str, *, claimed: bool, taken: Taken | None = None) -> Lost:
-    """Return the verdict on an attempt whose pod is no more, with no outcome anywhere.
-
-    Before the claim the pod may never have existed: its maker may have died before it made it.
-    """
+    """Return the verdict on an attempt whose pod is no more, with no outcome anywhere."""
     state = "while its task ran" if claimed else "before its runner had asked for the task"
     if taken is not None:
         return Lost(takings.taken(pod, taken, state), spends=claimed)
     return Lost(Error(reasons.POD_LOST, f"pod {pod} went away {state}"), spends=claimed)
+
+
+def unmade(pod: str) -> Lost:
+    """Return the verdict on an attempt whose pod is not there, and was never seen.
+
+    Its maker may have died before it made it, or after; the number is burnt either way.
+    """
+    words = "no runner had asked for the task, and the operator that was to make the pod stopped"
+    return Lost(Error(reasons.POD_LOST, f"there is no pod {pod}: {words}"), spends=False)
 
 
 def unstartable(error: Error) -> Failed:

@@ -13,7 +13,8 @@ INFRASTRUCTURE_FAULTS: Final = (
     Fault(
         reasons.POD_LOST,
         LOST,
-        "The attempt's pod, or its container, is gone, and nothing says how it ended.",
+        "The attempt's pod, or its container, is gone, and nothing says how it ended; or an"
+        " operator stopped before it made it.",
         "Look at the node and at the namespace's Events if it happens again.",
         "no such pod; container `ContainerStatusUnknown`, `Unknown` after the task was taken",
     ),

@@ -201,6 +201,29 @@ async def test_a_pod_that_was_lost_before_its_runner_asked_gets_no_order_any_mor
         assert (await world.end())["phase"] == "Succeeded"
 
 
+async def test_a_pod_that_its_operator_did_not_live_to_make_is_not_said_to_have_gone_away():
+    async with World(ONCE) as world:
+        create, died = world.cluster.create, asyncio.Event()
+
+        async def dies(kind, *rest, **options):
+            if kind is not PODS:
+                return await create(kind, *rest, **options)
+            died.set()
+            return await asyncio.Event().wait()
+
+        world.cluster.create = dies
+        world.start()
+        await world.until(died.is_set)
+        await world.crash()
+        world.cluster.create = create
+        world.start()
+        await world.until(lambda: world.status["counts"].get("waiting"))
+        [task] = world.status["tasks"]
+        assert "there is no pod " in task["message"]
+        assert "went away" not in task["message"]
+        assert (await world.end())["phase"] == "Succeeded"
+
+
 @pytest.mark.parametrize(
     ("status", "reason"),
     [
