@@ -1,6 +1,7 @@
-"""The operator as it is, but that it compares what it remembers with what exists every few seconds.
+"""The operator as it is, but less patient.
 
-What takes three comparisons takes three minutes otherwise.
+It compares what it remembers with what exists every few seconds, where what takes three comparisons
+takes three minutes otherwise, and gives up sooner on a store that says nothing.
 """
 
 import dataclasses
@@ -8,9 +9,11 @@ import sys
 
 import pytest
 
+from graflow.store import s3
 from graflow_operator import __main__, settings
 
 RESYNC_S = 2.0
+STORE_S = 2
 
 
 def main():
@@ -22,6 +25,7 @@ def main():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settings, "read", briskly)
+        patch.setattr(s3, "READ_TIMEOUT_S", STORE_S)
         return __main__.main()
 
 

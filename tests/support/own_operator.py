@@ -64,7 +64,6 @@ class OwnOperator:
     folder: Path
     store: str
     environ: Mapping[str, str] = field(default_factory=dict)
-    bucket: str = ""
     kubeconfig: Path | None = None
     entry: tuple[str, ...] = ("-m", "graflow_operator")
     also: tuple[str, ...] = ()
@@ -95,7 +94,7 @@ class OwnOperator:
             "listen": f"{self.host}:{self.port}",
             "advertise": url,
             "metrics-port": str(self.metrics_port),
-            "store-bucket": (self.bucket or store["S3_BUCKET"]) if self.store else "",
+            "store-bucket": store["S3_BUCKET"] if self.store else "",
             "store-endpoint": self.store,
         }
         for flag, value in flags.items():
