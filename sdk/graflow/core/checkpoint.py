@@ -84,6 +84,8 @@ class CheckpointManager:
 
 
 def _at_rest(context: ExecutionContext) -> Rest:
+    if isinstance(context, ResumedContext) and not context.begun:
+        return context.at_rest()
     outcome = context.outcome
     if outcome is None:
         return before_its_start(context)

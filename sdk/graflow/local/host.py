@@ -79,13 +79,7 @@ class LocalHost:
             CheckpointError: If the program lacks a task that is alive; see `machine.revive`.
             GraflowRuntimeError: As `execute`; everything else too.
         """
-        try:
-            state = revived(
-                rest.program.plan, rest.state, time.time(), results=results or {}, rerun=rerun
-            )
-        except RevivalError as error:
-            raise CheckpointError(str(error)) from error
-        return self._run(replace(rest, state=state), ret_context=ret_context)
+        return self._run(alive(rest, results or {}, rerun), ret_context=ret_context)
 
     def _run(self, rest: Rest, *, ret_context: bool) -> Any:  # noqa: ANN401 - the value of the run
         program = rest.program
@@ -109,6 +103,15 @@ class LocalHost:
         from graflow.local.isolation import Isolation  # noqa: PLC0415 - what compiles is large
 
         return Isolation(program.tasks)
+
+
+def alive(rest: Rest, results: Mapping[str, Value], rerun: Iterable[str]) -> Rest:
+    """Return a run at rest as it goes on; see `LocalHost.go_on`."""
+    try:
+        state = revived(rest.program.plan, rest.state, time.time(), results=results, rerun=rerun)
+    except RevivalError as error:
+        raise CheckpointError(str(error)) from error
+    return replace(rest, state=state)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from graflow.dsl.memory_channel import MemoryChannel
 from graflow.dsl.program import Program
 from graflow.exceptions import CheckpointError
 from graflow.local.checkpoints import read
-from graflow.local.host import LocalHost
+from graflow.local.host import LocalHost, alive
 from graflow.local.outcome import LocalOutcome
 from graflow.local.rest import Rest
 from graflow.machine.plan import GroupPlan, Plan
@@ -38,6 +38,9 @@ class ResumedContext(ExecutionContext):
 
     rerun: tuple[str, ...]
     """Tasks to run again."""
+
+    begun = False
+    """Whether it has been executed."""
 
     @classmethod
     def of(cls, rest: Rest, results: Mapping[str, object], rerun: Iterable[str]) -> Self:
@@ -72,19 +75,38 @@ class ResumedContext(ExecutionContext):
                 "a checkpoint of this machine goes on on this machine; run the program with python"
                 " or `graflow run`"
             )
-        program = self.program(handlers)
-        before = self.rest.program.plan.start[0]
-        again = () if self.start_node in (None, before) else (str(self.start_node),)
-        rest = replace(self.rest, program=program, channel=self.rest.channel.copied())
+        rest = self._resting(handlers)
         self.outcome = self.error = None
+        self.begun = True
         return self._left_by(
             lambda: LocalHost().go_on(
                 rest,
-                results=frozen_results(program.plan, self.changed),
-                rerun=(*self.rerun, *again),
+                results=frozen_results(rest.program.plan, self.changed),
+                rerun=self._again(),
                 ret_context=True,
             )
         )
+
+    def at_rest(self) -> Rest:
+        """Return the run as it would go on, with what is to be changed; as read if that is nothing.
+
+        Raises:
+            CheckpointError: If it cannot be changed like that.
+        """
+        rest, again = self._resting({}), self._again()
+        if not (self.changed or again):
+            return rest
+        return alive(rest, frozen_results(rest.program.plan, self.changed), again)
+
+    def _resting(self, handlers: Mapping[str, TaskHandler]) -> Rest:
+        program = self.program(handlers)
+        return replace(self.rest, program=program, channel=self.rest.channel.copied())
+
+    def _again(self) -> tuple[str, ...]:
+        """Return the tasks to run again."""
+        before = self.rest.program.plan.start[0]
+        again = () if self.start_node in (None, before) else (str(self.start_node),)
+        return (*self.rerun, *again)
 
 
 class GoingOn(LocalHost):

@@ -305,6 +305,32 @@ def test_a_run_that_has_succeeded_stays_ended_unless_told_what_to_run_again():
     assert ran == ["train", "finish"]
 
 
+def test_a_run_that_is_kept_again_before_it_goes_on_keeps_what_is_to_be_changed():
+    broken.add("train")
+    fails(line())
+    broken.clear()
+    value, context = goes_on("loaded")
+    path, _ = CheckpointManager.create_checkpoint(context, path="end")
+    for changes in ({"results": {"clean": 5}, "rerun": ["train"]}, {}, {}):
+        context, _ = CheckpointManager.resume_from_checkpoint(path, **changes)
+        context.max_steps = 77
+        path, _ = CheckpointManager.create_checkpoint(context, path="again")
+    ran.clear()
+    after, context = goes_on(path)
+    assert (after, ran) == (51, ["train", "finish"])
+    assert value != after
+    assert context.max_steps == 77
+
+
+def test_a_run_that_is_kept_again_unchanged_stands_where_it_stood():
+    broken.add("train")
+    fails(line())
+    context, _ = CheckpointManager.resume_from_checkpoint("loaded")
+    before = context.phase
+    path, _ = CheckpointManager.create_checkpoint(context, path="again")
+    assert CheckpointManager.resume_from_checkpoint(path)[0].phase is before
+
+
 def test_what_cannot_be_changed_is_refused_with_the_nearest_name():
     broken.add("train")
     fails(line())
