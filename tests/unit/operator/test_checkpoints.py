@@ -1,5 +1,6 @@
 """K2: one document with all that a run needs to go on, in the store before what names it."""
 
+import asyncio
 import json
 import zlib
 
@@ -130,6 +131,30 @@ async def test_k2_a_call_whose_answer_was_lost_gets_the_recorded_one(after):
         assert second >= first
         names = [name for name in documents(world) if name.startswith(f"{first}-")]
         assert len(names) == (1 if second > first else 2)
+
+
+async def test_k2_a_later_checkpoint_of_another_task_keeps_the_answers_of_the_one_before():
+    async def work(task, order):
+        pod = SavingPod(world, order)
+        if task == "first":
+            asked.append(await pod.save(1))
+            saved["first"].set()
+            await saved["second"].wait()
+            await world.crash()
+            world.start()
+            asked.append(await pod.save(1))
+        elif task == "second":
+            await saved["first"].wait()
+            await pod.save(1)
+            saved["second"].set()
+        return returned(1)
+
+    asked, saved = [], {"first": asyncio.Event(), "second": asyncio.Event()}
+    tasks = [script("root"), script("first", "root"), script("second", "root")]
+    async with World({"tasks": tasks}, work=work) as world:
+        world.start()
+        await world.end()
+        assert asked[0] == asked[1]
 
 
 @pytest.mark.parametrize("write", range(1, 9))
