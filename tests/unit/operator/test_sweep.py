@@ -272,6 +272,29 @@ async def test_a_run_leaves_its_mark_when_it_is_taken_up(fails):
         assert swept.marks == [swept.keys.mark("c1")]
 
 
+async def test_a_run_does_not_end_before_its_mark_is_there():
+    async with Swept() as swept:
+        await swept.parts.storage.delete(swept.keys.mark("c1"))
+        put, world = swept.world.store.put, swept.world
+
+        def full(key, data):
+            if key.startswith(MARKS):
+                raise StoreUnavailableError("no space left on device")
+            put(key, data)
+
+        world.store.put = full
+        engine = Engine(swept.parts)
+        await engine._begin()
+        world.actor = engine._actors[swept.uid]
+        await world.until(lambda: world.status.get("reason") == "StoreUnavailable")
+        assert world.status["phase"] == "Running"
+        world.store.put = put
+        await world.until(lambda: world.status["phase"] == "Succeeded")
+        assert swept.marks == [swept.keys.mark("c1")]
+        await engine.close(grace_s=0.1)
+        world.actor = None
+
+
 async def test_with_keep_nothing_is_looked_at():
     async with Swept(replace(SETTINGS, deleted_runs=DeletedRuns.KEEP)) as swept:
         await swept.sweep.run()
