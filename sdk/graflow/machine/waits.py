@@ -97,7 +97,7 @@ WAITS: Final = (
         reasons.STORE_UNAVAILABLE,
         WAIT,
         "The store does not answer; the run goes on when it does.",
-        "Look at the store; nothing that was committed is lost.",
+        "Look at the store, its disk and the operator's keys to it; nothing committed is lost.",
         pace="0.5 s, doubling up to 30 s",
     ),
     Fault(
@@ -112,7 +112,8 @@ WAITS: Final = (
         reasons.STATE_UNREADABLE,
         WAIT,
         "The run's state was written by another version, or is damaged.",
-        "Run the operator version that wrote it, or submit the program again.",
+        "Run the operator version that wrote it, or put back the object that the message names;"
+        " else fork a checkpoint.",
         pace="0.5 s, doubling up to 30 s",
     ),
     Fault(
