@@ -133,6 +133,11 @@ def resume(  # noqa: PLR0913 - one parameter for each option
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Go on with the code of this program; arguments after -- are its own.",
 )
+@click.option(
+    "--uid",
+    help="Uid of a run whose Workflow is deleted, while the store still has it; with --file, since"
+    " its code is deleted too. `graflow status -o json` has shown it.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be different; print the YAML.")
 @beginning_options
 @output_option("text", "json", default="text", help="Form of the output.")
@@ -146,6 +151,7 @@ def fork(  # noqa: PLR0913 - one parameter for each option
     results: tuple[tuple[str, object], ...],
     rerun: tuple[str, ...],
     file: Path | None,
+    uid: str | None,
     dry_run: bool,
     new: str | None,
     wait: bool,
@@ -168,10 +174,11 @@ def fork(  # noqa: PLR0913 - one parameter for each option
       graflow fork etl-7f3k9 --result load='{"rows": 3}'   as if load had returned that
       graflow fork etl-7f3k9 --rerun report --wait         report again, and what comes after it
       graflow fork etl-7f3k9 --file fixed.py --dry-run     which tasks have other code?
+      graflow fork etl-7f3k9 --uid 0a1b2c3d-… --file etl.py   it was deleted by mistake
     """  # noqa: D301 - \b keeps click from filling the lines
     from graflow.cluster.forks import Changes  # noqa: PLC0415
 
-    run = run_named(name, namespace, context)
+    run = run_named(name, namespace, context, uid=uid)
     changes = Changes(
         at=at,
         set=_once(keys, "--set"),

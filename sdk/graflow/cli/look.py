@@ -216,8 +216,11 @@ def _workflows(namespace: str | None, context: str | None) -> "Workflows":
     return Target(context=context, namespace=namespace).workflows()
 
 
-def run_named(name: str, namespace: str | None, context: str | None) -> "Run":
-    """Return the run that the options of a command mean."""
+def run_named(
+    name: str, namespace: str | None, context: str | None, *, uid: str | None = None
+) -> "Run":
+    """Return the run that the options of a command mean; with a uid it may be deleted."""
     from graflow.cluster.run import Run  # noqa: PLC0415
 
-    return Run.named(_workflows(namespace, context), name)
+    workflows = _workflows(namespace, context)
+    return Run.named(workflows, name) if uid is None else Run(workflows, name, uid)

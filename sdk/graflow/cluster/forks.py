@@ -4,7 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graflow.api.bundle import PLAN, BundleDamagedError, read_json
@@ -125,7 +125,7 @@ def forked(
                 f" the end: `graflow watch {where}`. A task takes one with ctx.checkpoint(), and"
                 " `graflow submit --checkpoint-every` has some taken"
             )
-        changes = _at(changes, status.checkpoints[-1].seq)
+        changes = replace(changes, at=status.checkpoints[-1].seq)
     if changes.at is None and status.phase == RunPhase.SUCCEEDED and not changes.rerun:
         raise RefusedError(
             f"workflow {name!r} has succeeded, so nothing of its last state is left to run; name a"
@@ -133,6 +133,32 @@ def forked(
             " to run again with --rerun"
         )
     return _made(found, bundle, FORK, changes)
+
+
+def forked_after_deletion(name: str, uid: str, changes: Changes) -> Fork:
+    """Return a run that goes on from one whose Workflow is deleted.
+
+    Nobody has its code any more but who gives it; the operator says what is left in the store.
+
+    Args:
+        name: Its name.
+        uid: Its uid.
+        changes: What is to be different, the code with it.
+
+    Raises:
+        NotFoundError: If no code is given.
+        RefusedError: If it makes no sense.
+        UnsupportedError: If a value cannot travel.
+    """
+    if changes.code is None:
+        raise NotFoundError(
+            f"workflow {name!r} with uid {uid} is deleted, and its code with it; while its"
+            f" checkpoints are in the store, `graflow fork {name} --uid {uid} --file PROGRAM` goes"
+            " on from them"
+        )
+    metadata = {"name": name, "uid": uid}
+    found = {**changes.code.workflow, "metadata": metadata}
+    return _made(found, changes.code.bundle.resource(), FORK, replace(changes, code=None))
 
 
 def checked_at(
@@ -255,16 +281,6 @@ def _sentences(changes: Changes) -> Iterable[str]:
 def _shown(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False, default=repr)
     return text if len(text) <= SHOWN_CHARS else f"{text[: SHOWN_CHARS - 1]}…"
-
-
-def _at(changes: Changes, seq: int) -> Changes:
-    return Changes(
-        at=seq,
-        set=changes.set,
-        results=changes.results,
-        rerun=changes.rerun,
-        code=changes.code,
-    )
 
 
 def _where(found: Object) -> str:

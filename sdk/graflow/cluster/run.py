@@ -20,7 +20,14 @@ from graflow.cluster.errors import (
     WaitTimeoutError,
 )
 from graflow.cluster.failures import failure, is_over
-from graflow.cluster.forks import Changes, Fork, checked_at, forked, resumed
+from graflow.cluster.forks import (
+    Changes,
+    Fork,
+    checked_at,
+    forked,
+    forked_after_deletion,
+    resumed,
+)
 from graflow.cluster.handout import Handout
 from graflow.cluster.plans import plan_in
 from graflow.cluster.values import Values
@@ -222,12 +229,17 @@ class Run:
     def forked(self, changes: Changes) -> Fork:
         """Return what goes on from this run with changes, ready to `begin`.
 
+        With the code among the changes its Workflow may be deleted, while the store still has it.
+
         Raises:
-            NotFoundError: If there is no such checkpoint.
+            NotFoundError: If there is no such checkpoint, or no Workflow, and no code is given.
             NotFinishedError: If the run goes on and has no checkpoint yet.
             GraflowError: If it makes no sense, or that cannot be known.
         """
-        found = self._mine(self._workflows.get(self.name))
+        try:
+            found = self._mine(self._workflows.get(self.name))
+        except NotFoundError:
+            return forked_after_deletion(self.name, self.uid, changes)
         status = status_of(found)
         if changes.at is not None:
             older = partial(checkpoints.all_of, self.handout)

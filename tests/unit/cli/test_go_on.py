@@ -218,6 +218,22 @@ def test_a_fork_with_other_code_says_which_tasks_are_other_ones(
     assert "task load is changed\ntask report is new\ntask sum is gone\n" in told.stderr
 
 
+def test_a_run_that_is_deleted_is_forked_by_its_uid_and_the_program(
+    fake: Any, runner: CliRunner, tmp_path: Path
+) -> None:
+    fake.answers = [lambda *_: (404, {"message": 'workflows.graflow.dev "etl" not found'})]
+    told = run(runner, "fork", "etl", "--uid", "0a-1b", "--dry-run")
+    assert told.exit_code == 4
+    assert "`graflow fork etl --uid 0a-1b --file PROGRAM` goes on" in told.stderr
+    program = tmp_path / "etl.py"
+    program.write_text(PROGRAM.replace("{argument}", "1"))
+    words = ("--uid", "0a-1b", "--at", "12", "--file", str(program), "--dry-run")
+    told = run(runner, "fork", "etl", *words)
+    assert told.exit_code == 0, told.stderr
+    _, made = yaml.safe_load_all(told.stdout)
+    assert made["spec"]["resumeFrom"] == {"name": "etl", "uid": "0a-1b", "checkpoint": 12}
+
+
 def test_checkpoints_are_listed_oldest_first_from_the_status(fake: Any, runner: CliRunner) -> None:
     other = {**TAKEN, "seq": 14, "reason": "End", "metadata": {"loss": 0.1}, "path": "best"}
     fake.answers = [(200, workflow(checkpoints=[TAKEN, other]))]

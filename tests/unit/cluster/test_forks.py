@@ -257,6 +257,26 @@ def test_a_run_of_the_same_name_that_came_later_is_not_gone_on_from(fake: Any, r
         run.resume()
 
 
+def test_a_deleted_run_goes_on_with_the_code_that_is_given(fake: Any, run: Run) -> None:
+    fake.answers = [lambda *_: (404, {"message": "not found"})]
+    with pytest.raises(NotFoundError, match="etl --uid 0a-1b --file PROGRAM"):
+        run.forked(Changes(at=9))
+    code = compiled("a", "b")
+    made = run.forked(Changes(at=9, rerun=("b",), code=code))
+    assert made.workflow["spec"]["resumeFrom"] == {
+        "name": "etl",
+        "uid": "0a-1b",
+        "checkpoint": 9,
+        "rerun": ["b"],
+    }
+    assert made.workflow["spec"]["tasks"] == code.workflow["spec"]["tasks"]
+    assert made.bundle is not None
+    assert made.bundle["metadata"]["name"] == code.workflow["spec"]["bundle"]["name"]
+    assert made.changes == ("it goes on from checkpoint 9", "task 'b' runs again")
+    with pytest.raises(RefusedError, match="did you mean 'b'"):
+        run.forked(Changes(rerun=("bb",), code=code))
+
+
 def test_a_run_whose_code_is_gone_says_how_to_bring_it_back(fake: Any, run: Run) -> None:
     bundle = {"name": "code-x", "sha256": "0" * 64}
     source = {**found(bundle=bundle), "status": {"phase": "Failed"}}
