@@ -85,6 +85,7 @@ class Errands:
     run: RunRef
     deliver: Callable[[Letter], None]
     pod_seen: Callable[[PodFact], None]
+    pod_gone: Callable[[AttemptRef, str], None]
     keep_log: Callable[[AttemptRef, bytes], None]
 
     async def start(
@@ -330,8 +331,29 @@ class Errands:
 
     async def release(self, fact: PodFact) -> None:
         """Take our finalizer off a pod whose outcome is committed, or does not matter any more."""
-        if pod := await removal.release(self.parts.cluster, self.run.namespace, fact):
-            self._seen(pod)
+        try:
+            pod = await removal.let_go(self.parts.cluster, self.run.namespace, fact)
+        except NotFoundError:
+            self.pod_gone(fact.attempt, fact.uid)  # its news may be lost, and it is asked no more
+        except InvalidError:
+            if not await self._has_changed(fact):
+                raise
+        else:
+            if pod:
+                self._seen(pod)
+
+    async def _has_changed(self, fact: PodFact) -> bool:
+        """Look at a pod that is not as it was thought to be; return whether that is so."""
+        try:
+            pod = await self.parts.cluster.get(PODS, self.run.namespace, fact.name)
+        except NotFoundError:
+            pod = None
+        found = of_pod(pod) if pod else None
+        if found is None or found.uid != fact.uid:
+            self.pod_gone(fact.attempt, fact.uid)
+            return True
+        self.pod_seen(found)
+        return found.finalizers != fact.finalizers
 
 
 def _vanished(name: str, known: Known) -> Lost:

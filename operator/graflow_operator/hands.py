@@ -65,7 +65,7 @@ class Hands:
         self._deliver = deliver
         self._mark = mark
         self._channel = channel
-        self._errands = Errands(parts, run, deliver, book.seen, self._keep)
+        self._errands = Errands(parts, run, deliver, book.seen, book.gone, self._keep)
         self._committed = Snapshot()
         self._removed: set[str] = set()
         self._lost: dict[AttemptRef, Error] = {}

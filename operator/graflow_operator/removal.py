@@ -17,6 +17,19 @@ async def remove(cluster: Cluster, namespace: str, fact: PodFact) -> Object | No
 
 async def release(cluster: Cluster, namespace: str, fact: PodFact) -> Object | None:
     """Take our finalizer off a pod; return it as it is then, None if there was nothing to do."""
+    try:
+        return await let_go(cluster, namespace, fact)
+    except (NotFoundError, InvalidError):
+        return None
+
+
+async def let_go(cluster: Cluster, namespace: str, fact: PodFact) -> Object | None:
+    """Take our finalizer off a pod; return it as it is then, None if it has none.
+
+    Raises:
+        NotFoundError: If the pod is gone.
+        InvalidError: If it is another one, or has other finalizers by now.
+    """
     if not fact.held:
         return None
     others = [name for name in fact.finalizers if name != names.OUTCOME_FINALIZER]
@@ -25,7 +38,4 @@ async def release(cluster: Cluster, namespace: str, fact: PodFact) -> Object | N
         {"op": "test", "path": "/metadata/finalizers", "value": list(fact.finalizers)},
         {"op": "replace", "path": "/metadata/finalizers", "value": others},
     ]
-    try:
-        return await cluster.patch_json(PODS, namespace, fact.name, operations)
-    except (NotFoundError, InvalidError):
-        return None
+    return await cluster.patch_json(PODS, namespace, fact.name, operations)

@@ -2,6 +2,7 @@
 
 import json
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -12,6 +13,7 @@ from graflow_operator.cluster_errors import (
     ConflictError,
     ForbiddenError,
     InvalidError,
+    NotFoundError,
     TooManyError,
     UnavailableError,
 )
@@ -507,6 +509,45 @@ async def test_a_container_task_runs_with_its_inputs_and_its_pod_is_let_go_after
         assert status["result"] == {"json": {"rows": 3}}
         await world.until(world.driving.done)
         assert world.pod_of("b")["metadata"]["finalizers"] == []
+
+
+async def test_a_pod_that_is_gone_without_news_is_let_go_of_once():
+    async with World({"tasks": [{"name": "a", "container": {"image": "alpine:3"}}]}) as world:
+        asked = []
+
+        async def patch_json(kind, namespace, name, operations):
+            asked.append(name)
+            world.cluster.objects.pop(("pods", namespace, name), None)
+            raise NotFoundError(f"pods {name!r} not found")
+
+        world.cluster.patch_json = patch_json
+        world.start()
+        await world.until(lambda: len(world.pods) == 1)
+        name = world.pods[0]["metadata"]["name"]
+        world.end_pod(name, 0, message="1")
+        await world.end()
+        await world.until(world.driving.done)
+        assert asked == [name]
+
+
+async def test_a_finalizer_that_cannot_be_taken_off_is_tried_ever_more_rarely():
+    async with World({"tasks": [{"name": "a", "container": {"image": "alpine:3"}}]}) as world:
+        asked, patch_json = [], world.cluster.patch_json
+
+        async def refuse_thrice(kind, namespace, name, operations):
+            asked.append(world.now)
+            if len(asked) <= 3:
+                raise InvalidError("no")
+            return await patch_json(kind, namespace, name, operations)
+
+        world.cluster.patch_json = refuse_thrice
+        world.start()
+        await world.until(lambda: len(world.pods) == 1)
+        world.end_pod(world.pods[0]["metadata"]["name"], 0, message="1")
+        await world.end()
+        await world.until(world.driving.done)
+        pauses = [later - before for before, later in pairwise(asked)]
+        assert pauses == pytest.approx([0.5, 1.0, 2.0], abs=0.1)
 
 
 async def test_an_input_that_no_environment_can_hold_fails_its_task_in_words():
