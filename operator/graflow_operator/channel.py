@@ -204,7 +204,7 @@ class RunChannel:
             self._part, self._epoch = part, secrets.token_hex(8)
             self._over = ended
             storage = self._parts.storage
-            if storage is None and part is not None and part.get("chain"):
+            if storage is None and part is not None and part.get("chain") and not ended:
                 raise StoreRequiredError(
                     f"the channel of {self._run} is in a store, and this operator has none"
                 )
@@ -281,14 +281,17 @@ class RunChannel:
         return {**part, "epoch": self._epoch, "state": channel_log.text_of(self._state)}
 
     async def _last_part(self) -> Json | None:
-        """Return the channel as it is kept after the run: the keys, and nothing of locks."""
+        """Return the channel as it is kept after the run: the keys, and nothing of locks.
+
+        What is left of its chain is `remains`'s.
+        """
         if self._part is None or self._over:
             return self._part
         state = self._state.copy()
         apply(state, End(frozenset(state.known())), self._parts.clock(), channel_log.NOBODY)
         if self._log is not None:
             part, _ = await self._log.save(state)
-            return {**part, "epoch": self._epoch}
+            return {**part, "epoch": self._epoch, "chain": True}
         seq, text = self._part["seq"] + 1, channel_log.text_of(state)
         return {"seq": seq, "epoch": self._epoch, "state": text}
 

@@ -25,6 +25,7 @@ from graflow_operator.lookout import Lookout
 from graflow_operator.objects import is_leaving, seconds, version_of
 from graflow_operator.parts import Parts
 from graflow_operator.refs import RunRef
+from graflow_operator.remains import Remains
 from graflow_operator.retention import Retention
 from graflow_operator.sweep import Sweep
 
@@ -63,6 +64,7 @@ class Engine:
 
         self._errands: set[asyncio.Task[None]] = set()
         self._retention = Retention(parts, self._errand)
+        self._remains = Remains(parts, self._errand)
         self._sweep = Sweep(parts)
         self._leftovers = Leftovers(parts, self._errand, self._exists)
         self._ended: set[str] = set()
@@ -322,6 +324,8 @@ class Engine:
         if _has_ended(workflow):
             self._retention.ended(workflow, facts)
             left = [f for f in facts or () if f.held or not (f.ended or f.deleting)]
+            if not left and (tidied or facts is not None):
+                self._remains.seen(workflow)
             if uid in self._ended and not left:
                 return
             self._ended.add(uid)

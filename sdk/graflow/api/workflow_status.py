@@ -329,7 +329,8 @@ class ChannelCursor(StatusModel):
     """Of the operator that may go on with it."""
 
     chain: bool | None = None
-    """Whether later batches are in the store; without a store all are here."""
+    """Whether later batches are in the store, or, of a run that has ended, may not be removed yet;
+    without a store all are here."""
 
     state: str | None = Field(default=None, max_length=65_536)
     """The channel itself, when small: base64 of zlib of JSON."""

@@ -248,6 +248,8 @@ class Observer:
         """Whether a segment with this number counts: the numbers of those that were removed are
         free again for an operator that does not know that, and nobody looks there any more."""
         part = (self._cursor or {}).get("channel")
+        if self.phase_ended:
+            return False
         return part is None or (bool(part.get("chain")) and number > part["seq"])
 
     def _counted(self, call):
@@ -363,8 +365,7 @@ class Observer:
         """Look at what is there when all of an ended run should be cleared away.
 
         What was in the store before a commit that its writer did not live to make stays there, and
-        means nothing, until the run goes: a few objects for each time an operator was stopped. So
-        do segments of the channel of a run that has ended, where their remover was stopped.
+        means nothing, until the run goes: a few objects for each time an operator was stopped.
 
         Args:
             stops: How often an operator was stopped.
@@ -382,8 +383,9 @@ class Observer:
             if key.startswith(self.keys.prefix) and key.split("/")[2] not in MAY_STAY
         ]
         orphans = [key for key in orphans if not self._is_fence(key)]
-        if stops:
-            orphans = [key for key in orphans if not key.startswith(self.keys.channels)]
+        for key in orphans:
+            if self.keys.segment_in(key) is not None:
+                self.wrong(LEAKS, f"{key} is left of the channel of a run that has ended")
         if not raced and len(orphans) > ORPHANS * stops:
             self.wrong(LEAKS, f"nothing refers to {', '.join(orphans)} in the store")
 

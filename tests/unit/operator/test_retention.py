@@ -5,6 +5,7 @@ import copy
 from dataclasses import replace
 from itertools import pairwise
 
+from graflow.store import StoreUnavailableError
 from graflow_operator.cluster import PODS, WORKFLOWS
 from graflow_operator.cluster_errors import UnavailableError
 from graflow_operator.engine import Engine
@@ -14,6 +15,7 @@ from graflow_operator.refs import RunRef
 from graflow_operator.retention import AT_ONCE, EndedRun
 from graflow_operator.settings import Settings
 from graflow_operator.verdicts import Succeeded
+from support.channel_pod import ChannelPod
 from support.patience import until
 from support.world import HANGS, NAME, NAMESPACE, World
 
@@ -188,6 +190,84 @@ async def test_a_ttl_that_ran_out_while_no_operator_was_there_counts():
         driven.world.now += 61
         await driven.restart()
         await until(lambda: driven.world.workflow is None)
+
+
+def channel_of(driven):
+    """Return what the cursor says of the channel, and what of it is in the store."""
+    cursor = driven.world.status["cursor"]["channel"]
+    return cursor, [key for key in driven.world.store.list("") if "/channel/" in key]
+
+
+def counting(driven):
+    """Return the work of a task that uses the channel."""
+
+    async def work(task, order):
+        pod = ChannelPod(driven.world, order)
+        for _ in range(3):
+            await pod.add("n")
+        return Succeeded({"json": task})
+
+    return work
+
+
+async def test_what_the_channel_of_an_ended_run_leaves_goes_and_that_is_said_by_one_commit():
+    async with Driven({"tasks": SPEC["tasks"][:1]}) as driven:
+        driven.world.work = counting(driven)
+        await driven.end()
+        cursor, objects = channel_of(driven)
+        assert objects == []
+        assert "chain" not in cursor
+        assert driven.world.status["phase"] == "Succeeded"
+        writes, listed = len(driven.world.cluster.writes), []
+        driven.world.store.list = listed.append
+        await driven.engine._compare()
+        await driven.restart()
+        await until(lambda: not driven.engine._errands)
+        assert len(driven.world.cluster.writes) == writes
+        assert listed == []
+
+
+async def test_what_a_crash_at_the_end_has_left_of_the_channel_goes_when_an_operator_begins():
+    async with Driven({"tasks": SPEC["tasks"][:1]}) as driven:
+        driven.world.work = counting(driven)
+        delete = driven.world.store.delete
+
+        def away(key):
+            raise StoreUnavailableError(key)
+
+        driven.world.store.delete = away
+        await until(lambda: driven.world.status.get("completionTime"))
+        await driven.engine.close(grace_s=0.1)
+        driven.world.store.delete = delete
+        cursor, objects = channel_of(driven)
+        assert cursor["chain"]
+        assert len(objects) == 3
+        await driven.restart()
+        assert not driven.engine._actors
+        await until(lambda: "chain" not in channel_of(driven)[0])
+        assert channel_of(driven)[1] == []
+
+
+async def test_what_the_store_does_not_let_go_of_at_the_end_goes_after_the_next_comparison():
+    async with Driven({"tasks": SPEC["tasks"][:1]}) as driven:
+        driven.world.work = counting(driven)
+        delete = driven.world.store.delete
+
+        def away(key):
+            raise StoreUnavailableError(key)
+
+        def later():
+            driven.world.now += 1
+            return driven.world.status.get("completionTime") and not driven.engine._actors
+
+        driven.world.store.delete = away
+        await until(later)
+        await driven.end()
+        assert channel_of(driven)[0]["chain"]
+        driven.world.store.delete = delete
+        await driven.engine._compare()
+        await until(lambda: "chain" not in channel_of(driven)[0])
+        assert channel_of(driven)[1] == []
 
 
 async def held_pod(driven):
