@@ -118,7 +118,9 @@ class Checkpoint:
     time: float
     """When it was taken, in seconds since the epoch."""
 
-    label: Label
+    labels: tuple[Label, ...]
+    """What it was taken for; one at least."""
+
     plan: Plan
     snapshot: Snapshot
     channel: Channel
@@ -163,7 +165,8 @@ def pack(made: Checkpoint) -> tuple[str, bytes]:
         "run": {"name": made.run.name, "uid": made.run.uid},
         "seq": packed.seq,
         "time": made.time,
-        **made.label.manifest(),
+        **made.labels[0].manifest(),
+        "also": [label.manifest() for label in made.labels[1:]],
         "plan": encode_plan(made.plan),
         "snapshot": base64.b64encode(packed.data).decode(),
         "channel": base64.b64encode(wire.pack(made.channel)).decode(),

@@ -1,6 +1,7 @@
 """The checkpoints of a run for people, read from the documents, the newest first."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from graflow.api.moment import rfc3339
@@ -9,9 +10,9 @@ from graflow_operator import checkpoint
 from graflow_operator.storage import Storage
 
 PAGE = 20
-"""Checkpoints that are told at one time: each is read whole."""
+"""Checkpoints after which no further document is read: each is read whole."""
 
-_TOLD = ("seq", "reason", "task", "path", "metadata")
+_LABEL = ("reason", "task", "path", "metadata")
 
 
 async def page(
@@ -33,8 +34,13 @@ async def page(
     while name is not None and len(told) < PAGE:
         data = await storage.get(keys.checkpoint(name))
         found = await asyncio.to_thread(checkpoint.document_in, name, data)
-        entry = {key: found[key] for key in _TOLD if found.get(key)}
-        told.append({**entry, "time": rfc3339(found["time"])})
+        when = {"seq": found["seq"], "time": rfc3339(found["time"])}
+        labels = [found, *found.get("also", ())]  # documents used to say the first alone
+        told += [{**when, **_label(one)} for one in reversed(labels)]
         previous = found["previous"]
         name = None if previous is None else checkpoint.checked_name(previous)
     return told, name
+
+
+def _label(told: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: told[key] for key in _LABEL if told.get(key)}

@@ -122,7 +122,7 @@ class Checkpoints:
         answered = await self._recalled(storage, cursor.get("checkpoint"))
         calls = [call for call in cut.calls if answered.get(call.by, (0, 0))[0] < call.number]
         asked = [Label(Reason.ASKED, _node(after, call), call.wish) for call in calls]
-        labels = (*asked, *cut.labels)
+        labels = _telling((*asked, *cut.labels))
         if not labels:
             return None
         live = {one.number: one.attempt for one in after.state.activations.values()}
@@ -131,7 +131,7 @@ class Checkpoints:
         made = Checkpoint(
             self._run,
             self._parts.clock(),
-            labels[0],
+            labels,
             found.plan,
             after,
             channel,
@@ -179,6 +179,11 @@ class Checkpoints:
                 except (ObjectMissingError, ObjectCorruptError, UnreadableCheckpointError) as error:
                     log.warning("%s: %s", self._run, error)
         return self._answered
+
+
+def _telling(labels: tuple[Label, ...]) -> tuple[Label, ...]:
+    """Return what people are told: that one was due is of interest where it is all there is."""
+    return tuple(label for label in labels if label.reason is not Reason.EVERY) or labels[:1]
 
 
 def _node(after: Snapshot, call: Save) -> str:

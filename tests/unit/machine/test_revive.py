@@ -226,6 +226,10 @@ def test_what_a_terminated_run_held_is_not_waited_for_when_a_task_is_run_again()
     host.end("b", Spawn(fragment("n")))
     host.end("a", Terminate("done"))
     assert Revived(host, rerun=("c",)).go().state.value == "c#1"
+    host = Host(plan_of("a; G", {"G": "m"}, start=("a", "G")))
+    host.end("a", Terminate("done"))
+    again = Revived(host, rerun=("a",)).go()
+    assert [found.value for found in again.state.scopes[0].results["a"]] == ["a#2"]
 
 
 def test_what_runs_again_after_laps_is_the_value_of_the_run():

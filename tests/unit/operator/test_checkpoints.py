@@ -63,7 +63,7 @@ async def test_k2_a_checkpoint_costs_no_status_of_its_own():
             await world.end()
             writes.append(len([w for w in world.cluster.writes if w[0] == "patch_status"]))
     assert writes[0] == writes[1]
-    assert shown(world) == [("Every", None)] * 2 + [("Every", None), ("End", None)]
+    assert shown(world) == [("Every", None)] * 2 + [("End", None)]
 
 
 async def test_k2_there_is_one_after_every_so_many_results():
@@ -72,6 +72,14 @@ async def test_k2_there_is_one_after_every_so_many_results():
         world.start()
         await world.end()
         assert [reason for reason, _ in shown(world)] == ["Every", "Every", "End"]
+
+
+async def test_that_a_checkpoint_was_due_is_not_told_where_a_task_asked_for_it():
+    async with World({**CHAIN, "checkpointEvery": 1}) as world:
+        world.work = lambda task, order: asking("half") if task == "b" else returned(1)
+        world.start()
+        await world.end()
+        assert [reason for reason, _ in shown(world)] == ["Every", "Asked", "End"]
 
 
 async def test_k2_a_status_shows_the_last_ten_and_all_are_in_the_store():

@@ -405,6 +405,18 @@ async def test_all_checkpoints_are_told_from_their_documents_page_by_page(monkey
         assert (await client.get(f"{path}/nonsense", headers=TOKEN)).status == 400
 
 
+async def test_all_that_a_checkpoint_was_taken_for_is_told_as_the_status_tells_it():
+    asked = {**returned(1), "checkpoint": {"path": "last", "metadata": {"n": 1}}}
+    async with World(SPEC, work=lambda *_: asked) as world:
+        world.start()
+        await world.end()
+        keys = RunKeys(NAMESPACE, world.workflow["metadata"]["uid"])
+        newest = world.status["cursor"]["checkpoint"]
+        told, _ = await checkpoint_list.page(world.storage, keys, newest)
+        assert [one["reason"] for one in told[:2]] == ["End", "Asked"]
+        assert [*reversed(told)] == world.status["checkpoints"]
+
+
 async def test_a_run_without_checkpoints_has_an_empty_list():
     plain = {"tasks": SPEC["tasks"][:1]}
     async with World(plain, store=False, work=lambda *_: Succeeded({"json": 1})) as world:
