@@ -118,8 +118,10 @@ class Cluster(Protocol):
     ) -> Object:
         """Change an object by a list of operations, all or none."""
 
-    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
-        """Delete the object of that name if it is the one with that uid."""
+    async def delete(
+        self, kind: Kind, namespace: str, name: str, *, uid: str, version: str | None = None
+    ) -> None:
+        """Delete the object of that name if it is the one with that uid, and is at that version."""
 
     async def log(self, namespace: str, name: str, container: str, lines: int, most: int) -> bytes:
         """Return the last lines that a pod's container has printed, `most` bytes of them."""
@@ -220,13 +222,18 @@ class ApiServer:
             "PATCH", kind, path, body=operations, content_type="application/json-patch+json"
         )
 
-    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
-        """Delete the object of that name if it is the one with that uid."""
+    async def delete(
+        self, kind: Kind, namespace: str, name: str, *, uid: str, version: str | None = None
+    ) -> None:
+        """Delete the object of that name if it is the one with that uid, and is at that version."""
+        preconditions = (
+            {"uid": uid} if version is None else {"uid": uid, "resourceVersion": version}
+        )
         body: Object = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "propagationPolicy": "Background",
-            "preconditions": {"uid": uid},
+            "preconditions": preconditions,
         }
         await self._ask("DELETE", kind, kind.path(namespace, name), body=body)
 

@@ -64,7 +64,8 @@ class Retention:
         if ttl is None or not ended_at:
             self._drop(run.uid, "ttl")
         else:
-            self._at(ended_at + ttl, run.uid, "ttl", lambda: self._delete_run(run))
+            version = str(workflow["metadata"]["resourceVersion"])
+            self._at(ended_at + ttl, run.uid, "ttl", lambda: self._delete_run(run, version))
         if ended_at:
             tasks = [task for task in status.get("tasks", ()) if task.get("phase") == "Failed"]
             failed = frozenset(str(task["pod"]) for task in tasks if task.get("pod"))
@@ -135,10 +136,15 @@ class Retention:
 
     # -- runs -------------------------------------------------------------------------------------
 
-    async def _delete_run(self, run: RunRef) -> None:
+    async def _delete_run(self, run: RunRef, version: str) -> None:
+        """Delete a run unless it was changed: somebody may have given it more time.
+
+        Who changed it, or a list, lets us know of it, and then its time is looked at again.
+        """
+        delete = self._parts.cluster.delete
         try:
             async with self._runs:
-                await self._parts.cluster.delete(WORKFLOWS, run.namespace, run.name, uid=run.uid)
+                await delete(WORKFLOWS, run.namespace, run.name, uid=run.uid, version=version)
         except (NotFoundError, ConflictError):
             return
         except ClusterError as error:

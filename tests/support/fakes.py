@@ -123,10 +123,12 @@ class FakeCluster:
         self._reap(kind, namespace, name)
         return clone(found)
 
-    async def delete(self, kind, namespace, name, *, uid):
+    async def delete(self, kind, namespace, name, *, uid, version=None):
         found = await self.get(kind, namespace, name)
         if found["metadata"]["uid"] != uid:
             raise ConflictError("the UID in the precondition does not match")
+        if version not in (None, found["metadata"]["resourceVersion"]):
+            raise ConflictError("the ResourceVersion in the precondition does not match")
         found["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
         self._store(self._key(kind, namespace, name), found)
         self.writes.append(("delete", kind.plural, name))

@@ -182,6 +182,23 @@ async def test_a_ttl_that_is_set_changed_or_taken_back_after_the_end_counts():
         await until(lambda: world.workflow is None)
 
 
+async def test_an_operator_that_slept_deletes_no_run_that_was_given_more_time_meanwhile():
+    async with Driven({**SPEC, "ttlSecondsAfterFinished": 60}) as driven:
+        await driven.end()
+        world, engine = driven.world, driven.engine
+        known = copy.deepcopy(world.workflow)
+        changed = world.cluster.edit_spec(WORKFLOWS, NAMESPACE, NAME, ttlSecondsAfterFinished=900)
+        world.now += 61
+        engine.workflow_seen("MODIFIED", known)
+        await until(lambda: (known["metadata"]["uid"], "ttl") not in engine._retention._timers)
+        await until(lambda: not engine._errands)
+        assert world.workflow is not None
+        engine.workflow_seen("MODIFIED", changed)
+        world.now += 900
+        await engine._compare()
+        await until(lambda: world.workflow is None)
+
+
 async def test_a_ttl_that_ran_out_while_no_operator_was_there_counts():
     async with Driven({**SPEC, "ttlSecondsAfterFinished": 60}) as driven:
         await driven.end()
