@@ -1,12 +1,12 @@
 """`graflow gc`: what nothing refers to in the store."""
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
 from graflow.cli.options import output_option, where_options
+from graflow.cli.told import tell_json
 
 if TYPE_CHECKING:
     from graflow.cluster.garbage import Collected
@@ -56,7 +56,7 @@ def gc(
     if output == "json":
         found = [asdict(one) for one in collected.found]
         told = {"found": found, "goingOn": collected.going_on}
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        tell_json(told)
     else:
         _show(collected, where, delete=delete)
 

@@ -10,15 +10,21 @@ import click
 
 from graflow.cli.look import run_named
 from graflow.cli.options import Value, output_option, program_arguments, where_options
+from graflow.cli.told import tell_list
 
 if TYPE_CHECKING:
     from graflow.cluster.forks import Fork
     from graflow.cluster.run import Run
     from graflow.compile.program import Compiled
 
+Command = Callable[..., None]
 
-def beginning_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Take what is said about the Workflow that is created, and about its end."""
+
+def beginning_options(command: Command) -> Command:
+    """Take what is said about the Workflow that is created, about its end, and where."""
+    command = output_option("text", "json", default="text", help="Form of the output.")(
+        where_options(command)
+    )
     for option in (
         click.option("--quiet", is_flag=True, help="With --wait: do not show what tasks print."),
         click.option("--wait", is_flag=True, help="Wait for its end; exit with 1 if it fails."),
@@ -26,6 +32,12 @@ def beginning_options(command: Callable[..., None]) -> Callable[..., None]:
     ):
         command = option(command)
     return command
+
+
+def values_option(option: str, name: str, form: str, what: str) -> Callable[[Command], Command]:
+    """Take values by name."""
+    words = f"{what}: JSON, or else text. May be given several times."
+    return click.option(option, name, multiple=True, type=Value(form), help=words)
 
 
 @click.command()
@@ -55,20 +67,13 @@ def checkpoints(
 
     run = run_named(name, namespace, context)
     found = run.checkpoints(newest=not all_)
-    if output == "json":
-        told = [one.manifest() for one in found]
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
-    elif found:
-        show_checkpoints(found)
-    else:
-        click.echo(f"workflow {name} has no checkpoint yet", err=True)
+    none = f"workflow {name} has no checkpoint yet"
+    tell_list(found, output, entry=lambda one: one.manifest(), show=show_checkpoints, none=none)
 
 
 @click.command()
 @click.argument("name")
 @beginning_options
-@output_option("text", "json", default="text", help="Form of the output.")
-@where_options
 def resume(  # noqa: PLR0913 - one parameter for each option
     name: str,
     *,
@@ -108,20 +113,8 @@ def resume(  # noqa: PLR0913 - one parameter for each option
     help="Checkpoint to go on from, as `graflow checkpoints NAME` lists them. By default the state "
     "in which the run has ended, or the newest checkpoint of one that goes on.",
 )
-@click.option(
-    "--set",
-    "keys",
-    multiple=True,
-    type=Value("KEY=VALUE"),
-    help="Give a key of the channel another value: JSON, or else text. May be given several times.",
-)
-@click.option(
-    "--result",
-    "results",
-    multiple=True,
-    type=Value("TASK=VALUE"),
-    help="Let a task have had another result: JSON, or else text. May be given several times.",
-)
+@values_option("--set", "keys", "KEY=VALUE", "Give a key of the channel another value")
+@values_option("--result", "results", "TASK=VALUE", "Let a task have had another result")
 @click.option(
     "--rerun",
     multiple=True,
@@ -140,8 +133,6 @@ def resume(  # noqa: PLR0913 - one parameter for each option
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be different; print the YAML.")
 @beginning_options
-@output_option("text", "json", default="text", help="Form of the output.")
-@where_options
 @program_arguments
 def fork(  # noqa: PLR0913 - one parameter for each option
     name: str,

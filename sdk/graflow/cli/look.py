@@ -2,12 +2,14 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from graflow.cli.options import output_option, where_options
+from graflow.cli.told import tell_json, tell_list
 from graflow.exceptions import GraflowError
 
 if TYPE_CHECKING:
@@ -44,18 +46,13 @@ def status(
     run = run_named(name, namespace, context)
     if transitions:
         moves = run.transitions()
-        if output == "json":
-            told = [moved.manifest() for moved in moves]
-            click.echo(json.dumps(told, indent=2, ensure_ascii=False))
-        elif moves:
-            show_transitions(moves)
-        else:
-            click.echo(f"no task of {run.name} has decided anything while it ran", err=True)
+        none = f"no task of {run.name} has decided anything while it ran"
+        tell_list(moves, output, entry=lambda one: one.manifest(), show=show_transitions, none=none)
         return
     found = run.status()
     if output == "json":
         head = {"name": run.name, "namespace": run.namespace, "uid": run.uid}
-        click.echo(json.dumps(head | found.manifest(), indent=2, ensure_ascii=False))
+        tell_json(head | found.manifest())
         return
     show_status(run.name, run.namespace, found, wide=output == "wide", now=utc_now())
 
@@ -84,7 +81,7 @@ def why(
 
     found = run_named(name, namespace, context).why(task)
     if output == "json":
-        click.echo(json.dumps(found.manifest(), indent=2, ensure_ascii=False))
+        tell_json(found.manifest())
     else:
         show_why(found, now=utc_now())
 
@@ -192,13 +189,13 @@ def list_(output: str, namespace: str | None, context: str | None) -> None:
 
     workflows = _workflows(namespace, context)
     found = workflows.all()
-    if output == "json":
-        heads = [_head(one["metadata"], one.get("status") or {}) for one in found]
-        click.echo(json.dumps(heads, indent=2, ensure_ascii=False))
-    elif found:
-        show_list(found, now=utc_now())
-    else:
-        click.echo(f"no workflows in namespace {workflows.namespace}", err=True)
+    tell_list(
+        found,
+        output,
+        entry=lambda one: _head(one["metadata"], one.get("status") or {}),
+        show=partial(show_list, now=utc_now()),
+        none=f"no workflows in namespace {workflows.namespace}",
+    )
 
 
 def _head(metadata: dict[str, str], status: dict[str, object]) -> dict[str, object]:
