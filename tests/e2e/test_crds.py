@@ -143,6 +143,7 @@ def test_a_spec_changes_only_where_it_may(cluster, workflow):
     assert cluster.apply(made).code == 0
     for field, value in {
         "tasks": [{**TASK, "script": "return 2"}],
+        "bundle": {"name": "code-x", "sha256": "0" * 64},
         "input": {"k": {"deep": [2]}},
         "maxSteps": 5,
         "operator": None,

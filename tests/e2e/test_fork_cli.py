@@ -1,4 +1,4 @@
-"""Runs that go on from others, and what nothing refers to, as users do it on a real cluster."""
+"""Runs that go on from others by commands and as the page shows, and what nothing refers to."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def failed(cluster: Cluster) -> str:
 
 
 @pytest.mark.timeout(600)  # six runs, one after the other
-def test_a_failed_run_goes_on_with_other_keys_and_other_code_and_repeats_nothing(
+def test_k3_a_failed_run_goes_on_with_other_keys_and_other_code_and_repeats_nothing(
     cluster: Cluster, failed: str
 ) -> None:
     again = graflow(cluster, "resume", failed, "--wait", "--quiet")
@@ -60,6 +60,7 @@ def test_a_failed_run_goes_on_with_other_keys_and_other_code_and_repeats_nothing
     assert (told.code, told.out) == (0, "lab-fork-1\n"), told.err
     assert ran(cluster, "lab-fork-1") == ["report", "train"]
     origin = cluster.get("workflows.graflow.dev", "lab-fork-1")["status"]["resumedFrom"]
+    assert origin["name"] == failed
     assert origin["changes"] == ["channel key 'rate' is 2"]
 
     file = ("--file", str(LAB))
@@ -78,7 +79,7 @@ def test_a_failed_run_goes_on_with_other_keys_and_other_code_and_repeats_nothing
     assert result(cluster, "fixed") == [100_000, 0, "fixed"]
 
 
-def test_a_run_is_forked_from_the_checkpoint_that_a_task_has_asked_for(
+def test_k3_a_run_is_forked_from_the_checkpoint_that_a_task_has_asked_for(
     cluster: Cluster, failed: str
 ) -> None:
     listed = graflow(cluster, "checkpoints", failed, "--all", "-o", "json")
@@ -124,6 +125,7 @@ def test_what_the_page_shows_for_kubectl_goes_on_and_what_cannot_is_refused_in_w
     status = cluster.wait("unknown")["status"]
     assert (status["phase"], status["reason"]) == ("Failed", "ResumeRefused")
     assert "has no checkpoint 1; the nearest are" in status["message"]
+    assert cluster.pods("unknown") == []
 
 
 def test_gc_deletes_what_nothing_refers_to_and_the_run_keeps_all_that_it_has(

@@ -12,7 +12,6 @@ PROFILE = {
     },
 }
 SCRIPT = {"name": "a", "script": "import os\nreturn os.environ['ROOM']"}
-NOWHERE = {"nodeSelector": {"example.com/no-node-has-this": "true"}}
 
 
 def waits(cluster, name, reason):
@@ -37,13 +36,6 @@ def test_a_task_waits_for_its_profile_and_runs_as_it_says_when_it_appears(cluste
     assert pod["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "roomy"
     assert pod["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux"}
     assert pod["spec"]["containers"][0]["resources"]["limits"]["memory"] == "256Mi"
-
-
-def test_a_selector_that_no_node_fits_shows_the_schedulers_words(cluster, workflow):
-    nowhere = {**PROFILE, "metadata": {"name": "nowhere"}, "spec": NOWHERE}
-    assert cluster.apply(nowhere).code == 0
-    assert cluster.apply(workflow("lost", [{**SCRIPT, "profile": "nowhere"}])).code == 0
-    assert "nodes are available" in waits(cluster, "lost", "Unschedulable")
 
 
 def test_a_gate_keeps_the_pod_until_somebody_takes_it_off(cluster, workflow):

@@ -1,36 +1,15 @@
-"""K3: runs that go on from others, on a real cluster; what had completed does not run again."""
+"""K3: runs that go on from others by `spec.resumeFrom`; what had completed does not run again."""
 
 import json
-import re
 from typing import Any
 
-from e2e.conftest import PROGRAMS, Cluster, condition, manifest
-
-PROGRAM = PROGRAMS / "mended.py"
-ONCE = {"extract": 1, "transform": 1, "load": 2, "report": 1}
-"""How often tasks have run when the third one failed once."""
+from e2e.conftest import PROGRAMS, Cluster, manifest
 
 MEMBERS = [f"m{n}" for n in range(3)]
 
 
 def script(name: str, *after: str, **more: Any) -> dict[str, Any]:
     return {"name": name, "after": list(after), "script": f"print('ran {name}')\nreturn 1", **more}
-
-
-def broken(cluster: Cluster) -> str:
-    """Run the program, which fails at its third task, and return the name of the run."""
-    ran = cluster.submit(PROGRAM)
-    assert ran.code == 1, ran.err
-    [found] = cluster.get("workflows.graflow.dev")["items"]
-    assert "3 rows, and 2 are allowed" in found["status"]["message"]
-    return str(found["metadata"]["name"])
-
-
-def begun(cluster: Cluster, *words: str) -> dict[str, Any]:
-    """Begin a run from another one by a command, and return it when it has ended."""
-    ran = cluster.graflow(*words, "-n", cluster.namespace)
-    assert ran.code == 0, ran.err
-    return cluster.wait(ran.out.strip().splitlines()[-1].rpartition("/")[2])
 
 
 def pods_of(cluster: Cluster, run: str) -> list[str]:
@@ -48,40 +27,6 @@ def ended(cluster: Cluster, made: dict[str, Any]) -> dict[str, Any]:
     ran = cluster.apply(made)
     assert ran.code == 0, ran.err
     return cluster.wait(made["metadata"]["name"])
-
-
-def test_k3_a_run_that_failed_is_mended_by_a_fork_with_another_channel_key(cluster):
-    name = broken(cluster)
-    mended = begun(cluster, "fork", name, "--set", "limit=5")
-    status = mended["status"]
-    assert status["phase"] == "Succeeded", status
-    assert status["result"]["json"] == {"sum": 9000, "ran": ONCE}
-    assert status["resumedFrom"]["name"] == name
-    assert status["resumedFrom"]["changes"] == ["channel key 'limit' is 5"]
-    assert pods_of(cluster, mended["metadata"]["name"]) == ["load", "report"]
-
-
-def test_k3_a_fork_goes_on_from_the_checkpoint_that_a_task_asked_for(cluster):
-    name = broken(cluster)
-    found = cluster.get("workflows.graflow.dev", name)["status"]["checkpoints"]
-    [asked] = [one for one in found if one["reason"] == "Asked"]
-    assert (asked["task"], asked["path"], asked["metadata"]["rows"]) == (
-        "transform",
-        "transformed",
-        3,
-    )
-    mended = begun(cluster, "fork", name, "--at", str(asked["seq"]), "--set", "limit=5")
-    assert mended["status"]["result"]["json"]["ran"] == {**ONCE, "load": 1}
-
-
-def test_k3_a_run_is_resumed_as_it_was_though_the_old_one_is_deleted_meanwhile(cluster):
-    name = broken(cluster)
-    again = begun(cluster, "resume", name)
-    assert again["status"]["reason"] == "TaskFailed"
-    assert "3 rows, and 2 are allowed" in again["status"]["message"]
-    cluster.kubectl("delete", "workflows.graflow.dev", name)
-    mended = begun(cluster, "fork", again["metadata"]["name"], "--set", "limit=5")
-    assert mended["status"]["result"]["json"]["ran"] == {**ONCE, "load": 3}
 
 
 def test_k3_a_cancelled_run_goes_on(cluster):
@@ -124,17 +69,6 @@ def test_k3_a_fork_inside_what_a_task_has_made_runs_the_rest_of_it(cluster):
     again = ended(cluster, part)
     assert again["status"]["result"] == result, name
     assert 0 < len(cluster.pods("part")) < len(cluster.pods("every"))
-
-
-def test_a_checkpoint_that_is_not_there_is_refused_in_words(cluster):
-    tasks = [script("a")]
-    ended(cluster, manifest("one", tasks))
-    lost = ended(cluster, from_run("lost", tasks, of="one", resume={"checkpoint": 999}))
-    accepted = condition(lost, "Accepted")
-    assert (accepted["status"], accepted["reason"]) == ("False", "ResumeRefused")
-    assert "spec.resumeFrom.checkpoint" in accepted["message"]
-    assert re.search(r"no checkpoint 999; the nearest are \d+", accepted["message"])
-    assert cluster.pods("lost") == []
 
 
 def test_a_run_that_was_done_is_adopted_when_it_is_deleted_and_applied_again(cluster):
