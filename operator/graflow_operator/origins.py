@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graflow.api.inputs import channel_keys
-from graflow.api.resume import ResumeFrom
+from graflow.api.resume import ResumeFrom, nearest
 from graflow.ledger.state import State as Channel
 from graflow.machine.plan import Plan
 from graflow.machine.state import RunPhase
@@ -25,9 +25,6 @@ from graflow_operator.parts import Parts
 from graflow_operator.refs import RunRef
 from graflow_operator.snapshot import Snapshot
 from graflow_operator.storage import Storage
-
-_NEAREST = 5
-"""Sequence numbers that are named where another one was asked for."""
 
 
 class CannotResumeError(Exception):
@@ -155,9 +152,7 @@ async def _nearest(storage: Storage, run: RunRef, keys: RunKeys, seq: int) -> st
     known = {checkpoint.seq_of(checkpoint.checked_name(name)) for name in listed}
     if not known:
         return f"run {run.name!r} has no checkpoints; leave the field out to go on from its end"
-    near = sorted(sorted(known, key=lambda one: abs(one - seq))[:_NEAREST])
-    words = ", ".join(str(one) for one in near)
-    return f"run {run.name!r} has no checkpoint {seq}; the nearest are {words}"
+    return f"run {run.name!r} has no checkpoint {seq}; {nearest(seq, known)}"
 
 
 async def _of_cursor(parts: Parts, workflow: Object) -> Origin:

@@ -1,5 +1,6 @@
 """Where a run begins that goes on from another one."""
 
+from collections.abc import Collection
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field
@@ -13,6 +14,20 @@ _Values: TypeAlias = Annotated[
     dict[str, Any], Field(max_length=MAX_CHANGES, json_schema_extra={PRESERVE: True})
 ]
 _ExactValues: TypeAlias = Annotated[dict[str, AnyObject], Field(max_length=MAX_CHANGES)]
+
+
+NEAREST = 3
+"""Checkpoints that are named where another one was asked for."""
+
+
+def nearest(seq: int, known: Collection[int]) -> str:
+    """Return the way out for a checkpoint that there is not, of some that there are.
+
+    >>> nearest(5, {1, 4, 7, 90}), nearest(5, {12})
+    ('the nearest are 1, 4, 7', 'the nearest is 12')
+    """
+    near = sorted(sorted(known, key=lambda one: abs(one - seq))[:NEAREST])
+    return f"the nearest {'is' if len(near) == 1 else 'are'} {', '.join(map(str, near))}"
 
 
 class ResumeFrom(SpecModel):

@@ -9,6 +9,7 @@ from typing import Any
 
 from graflow.api.bundle import PLAN, BundleDamagedError, read_json
 from graflow.api.errors import InvalidWorkflow
+from graflow.api.resume import nearest
 from graflow.api.runnable import needs_plan, runnable
 from graflow.api.workflow_status import CheckpointStatus, WorkflowStatus
 from graflow.cluster.code_changes import code_in, code_of, differences
@@ -180,12 +181,9 @@ def checked_at(
     """
     if any(one.seq == at for one in known):
         return
-    numbers = [one.seq for one in all_of()]
+    numbers = {one.seq for one in all_of()}
     if at not in numbers:
-        near = sorted(sorted(numbers, key=lambda seq: abs(seq - at))[:3])
-        shown = ", ".join(map(str, near))
-        are = "is" if len(near) == 1 else "are"
-        hint = f"the nearest {are} {shown}" if near else "it has none"
+        hint = nearest(at, numbers) if numbers else "it has none"
         raise NotFoundError(f"workflow {name!r} has no checkpoint {at}; {hint}")
 
 
