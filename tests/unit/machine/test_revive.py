@@ -24,7 +24,8 @@ class Revived(Host):
         before = encode(host.state)
         at_rest = decode(host.plan, json.loads(json.dumps(before)))
         self.state = revived(self.plan, at_rest, NOW, **changes)
-        assert encode(host.state) == before
+        assert encode(at_rest) == before
+        assert self.state.seq > at_rest.seq or self.state.phase is RunPhase.SUCCEEDED
 
 
 def test_k3_an_attempt_that_ran_is_followed_by_the_next_one_of_the_same_pass():
@@ -326,6 +327,8 @@ def test_results_that_are_not_there_are_refused_with_the_nearest_name():
         Revived(host, results={"zzz": 1})
     with pytest.raises(RevivalError, match="no results yet"):
         Revived(Host(plan_of("a")), results={"a": 1})
+    with pytest.raises(RevivalError, match="no results yet"):
+        revived(plan_of("a"), State(), NOW, results={"a": 1})
     with pytest.raises(RevivalError, match="'G' cannot be replaced by that"):
         Revived(host, results={"G": 1})
     with pytest.raises(RevivalError, match=r"'n', which is no member of it.*tasks are 'm'"):
