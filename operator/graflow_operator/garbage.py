@@ -108,7 +108,7 @@ async def collect(parts: Parts, storage: Storage, wish: Wish) -> AsyncIterator[d
         if found is None:
             going_on += 1
         elif found.keys or found.left:
-            yield await _told(storage, found, wish)
+            yield await _told(parts, storage, found, wish)
     yield {"done": True, "goingOn": going_on}
 
 
@@ -120,6 +120,18 @@ async def _known(parts: Parts, storage: Storage, namespace: str) -> _Known:
             owners.setdefault(run.uid, set()).add(key.removeprefix(MARKS).partition("/")[0])
     by_uid = {one["metadata"]["uid"]: one for one in found}
     return _Known(by_uid, owners, sources.needed(found))
+
+
+def _needed(found: Found, name: str) -> Found:
+    """Return that a run is left alone, and who needs it."""
+    words = f"workflow {name!r} goes on from it and has not ended"
+    return Found(found.run, left=words, keys=found.keys)
+
+
+def _goes(found: Found, wish: Wish) -> bool:
+    """Whether what was found is to be deleted."""
+    wanted = wish.delete and (found.why is not Why.UNMARKED or wish.unmarked)
+    return wanted and not found.left and bool(found.keys)
 
 
 def _uid_in(key: str) -> str:
@@ -151,7 +163,7 @@ def _of_gone(parts: Parts, run: RunKeys, keys: tuple[str, ...], known: _Known) -
     """Return what is garbage of a run that has no Workflow here."""
     owner, owners = parts.mark_owner, known.owners.get(run.uid, ())
     if name := known.sources.get(run.uid):
-        return Found(run, left=f"workflow {name!r} goes on from it and has not ended", keys=keys)
+        return _needed(Found(run, keys=keys), name)
     if parts.cluster_id and owner in owners:
         return Found(run, why=Why.GONE, keys=keys, also=(run.mark(owner),))
     if owners:
@@ -160,10 +172,14 @@ def _of_gone(parts: Parts, run: RunKeys, keys: tuple[str, ...], known: _Known) -
     return Found(run, why=Why.UNMARKED, keys=keys)
 
 
-async def _told(storage: Storage, found: Found, wish: Wish) -> dict[str, Any]:
+async def _told(parts: Parts, storage: Storage, found: Found, wish: Wish) -> dict[str, Any]:
     size = await _size(storage, found.keys)
-    wanted = wish.delete and (found.why is not Why.UNMARKED or wish.unmarked)
-    goes = wanted and not found.left and bool(found.keys)
+    if _goes(found, wish) and found.why is not Why.UNREFERENCED:
+        # What came before took long: somebody may go on from it by now.
+        others = await parts.cluster.find(WORKFLOWS, wish.namespace)
+        if name := sources.needed(others).get(found.run.uid):
+            found = _needed(found, name)
+    goes = _goes(found, wish)
     if goes:
         await delete_all(storage, found.keys)
         for key in found.also:

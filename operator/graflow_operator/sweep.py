@@ -102,8 +102,7 @@ class Sweep:
             if now - since < settings.deleted_runs_s:
                 continue
             try:
-                if await self._is_gone(storage, run):
-                    await self._delete(storage, run)
+                await self._delete_if_gone(storage, run)
             except (StoreRefusedError, ForbiddenError) as error:
                 # An object under a lock, a namespace without rights: those behind it do not wait.
                 log.warning("%s is not deleted: %s", run.prefix, error)
@@ -137,9 +136,12 @@ class Sweep:
         others = await self._parts.cluster.find(WORKFLOWS, run.namespace)
         return run.uid not in sources.needed(others)
 
-    async def _delete(self, storage: Storage, run: RunKeys) -> None:
+    async def _delete_if_gone(self, storage: Storage, run: RunKeys) -> None:
         """Delete all that a run has in the store, and its mark last: a crash begins again."""
         keys = await storage.list(run.prefix)
+        # After the list, which takes long: somebody may go on from the run by now.
+        if not await self._is_gone(storage, run):
+            return
         await delete_all(storage, keys)
         await storage.delete(run.mark(self._owner))
         del self._missed[run]

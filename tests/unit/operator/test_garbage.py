@@ -1,5 +1,6 @@
 """What nothing refers to in the store is found, deleted when asked for, and nothing else is."""
 
+import asyncio
 import hashlib
 import json
 import zlib
@@ -265,6 +266,30 @@ async def test_what_a_run_goes_on_from_stays_until_that_has_ended():
         kept.world.cluster.objects["workflows", NAMESPACE, "again"]["status"] = {"phase": "Failed"}
         [found, _] = await kept.collect(delete=True)
         assert found["deleted"]
+
+
+async def test_what_a_run_goes_on_from_stays_though_that_one_was_made_while_others_were_deleted():
+    async with ended() as kept:
+        first, source = (RunKeys(NAMESPACE, uid) for uid in (OTHER.replace("5b", "0b"), OTHER))
+        kept.put(first.blob(sha("x")), first.mark("c1"))
+        added = kept.put(source.blob(sha("x")), source.mark("c1"))
+        delete, loop, waits = kept.world.store.delete, asyncio.get_running_loop(), []
+        spec = {**SPEC, "resumeFrom": {"name": "old", "uid": OTHER}}
+        body = {"metadata": {"name": "again"}, "spec": spec}
+
+        def meanwhile(key):
+            if not waits:
+                waits.append(key)
+                creating = kept.world.cluster.create(WORKFLOWS, NAMESPACE, body)
+                asyncio.run_coroutine_threadsafe(creating, loop).result()
+            delete(key)
+
+        kept.world.store.delete = meanwhile
+        gone, found, _ = await kept.collect(delete=True)
+        assert waits[0].startswith(first.prefix)
+        assert gone["deleted"]
+        assert found["left"] == "workflow 'again' goes on from it and has not ended"
+        assert added <= kept.all
 
 
 async def test_a_run_that_begins_while_the_store_is_listed_keeps_all_that_it_has():

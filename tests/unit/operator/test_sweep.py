@@ -152,6 +152,24 @@ async def test_what_a_run_that_goes_on_from_it_may_still_copy_stays_until_that_o
         assert here.of(here.keys) == []
 
 
+async def test_what_a_run_goes_on_from_stays_though_that_one_was_made_while_it_was_listed():
+    async with Swept() as swept:
+        swept.delete_the_run()
+        spec = {**SPEC, "resumeFrom": {"name": NAME, "uid": swept.keys.uid}}
+        listed = swept.parts.storage.list
+
+        async def meanwhile(prefix):
+            keys = await listed(prefix)
+            if prefix == swept.keys.prefix:
+                body = {"metadata": {"name": "again"}, "spec": spec}
+                await swept.world.cluster.create(WORKFLOWS, NAMESPACE, body)
+            return keys
+
+        swept.parts.storage.list = meanwhile
+        await swept.rounds()
+        assert len(swept.of(swept.keys)) == 3
+
+
 async def test_runs_of_other_clusters_and_installations_and_foreign_objects_stay():
     async with Swept() as swept:
         others = RunKeys(NAMESPACE, "theirs"), RunKeys("elsewhere", "theirs-too")
