@@ -7,7 +7,7 @@ import zlib
 import pytest
 
 from graflow_operator import checkpoint
-from graflow_operator.checkpoint import UnreadableCheckpointError
+from graflow_operator.checkpoint import BadWishError, UnreadableCheckpointError
 from graflow_operator.checkpoints import Taken
 from graflow_operator.verdicts import Succeeded
 from support.channel_pod import ChannelPod
@@ -117,6 +117,8 @@ async def test_k2_a_checkpoint_at_once_is_a_consistent_cut_of_state_and_channel(
         state = checkpoint.snapshot_of(found, found.plan).state
         assert [one.node for one in state.activations.values()] == ["b"]
         assert shown(world)[0] == ("Asked", "b")
+        assert found.answered, "who asks again while the attempt goes on gets the same answer"
+        assert not newest(world).answered, "and nobody does once it is over"
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -231,3 +233,19 @@ def test_a_damaged_checkpoint_is_named():
 def test_what_is_no_name_of_a_checkpoint_is_refused(name):
     with pytest.raises(UnreadableCheckpointError, match="no name of a checkpoint"):
         checkpoint.checked_name(name)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ([], "an object with `path` and `metadata`"),
+        ({"path": 7}, "field `path`"),
+        ({"path": "x" * 1025}, "at most 1024 chars"),
+        ({"metadata": [1]}, "field `metadata` of a checkpoint is an object"),
+        ({"metadata": {"a": "x" * 16 * 1024}}, "may take 16384"),
+    ],
+    ids=["no object", "path of no text", "long path", "metadata of no object", "large metadata"],
+)
+def test_a_wish_that_is_out_of_bounds_is_refused_by_its_field(body, words):
+    with pytest.raises(BadWishError, match=words):
+        checkpoint.wish_of(body)
