@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from graflow.ledger import wire
 from graflow.machine import reasons
+from graflow.machine.state import Error
 from graflow_operator import program, snapshot
 from graflow_operator.cluster import WORKFLOWS
 from graflow_operator.snapshot import UnreadableSnapshotError
@@ -145,5 +146,6 @@ async def _survives(status):
         for _ in range(60):
             await asyncio.sleep(0)
         if world.driving.done() and world.driving.exception():
-            world.driving = None  # the engine begins it again
+            world.driving = None  # the engine says so, and begins it again
+            await world.actor.say(Error(reasons.OPERATOR_FAILED, "its log says why"))
             assert world.status["reason"] == reasons.OPERATOR_FAILED
