@@ -24,6 +24,9 @@ ROUTES = web.RouteTableDef()
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _SEGMENT = re.compile(r"[0-9]{1,20}-[0-9a-f]{64}")
+_DRIVER = web.RequestKey("driver", str)
+"""Where a request has which installation drives the run that it asks about."""
+
 _WORKFLOW = f"{names.USER_PREFIX}/namespaces/{{namespace}}/workflows/{{name}}"
 
 
@@ -90,7 +93,7 @@ async def checkpoints(request: web.Request) -> web.Response:
     try:
         told, previous = await page(parts.storage, parts.store_keys(RunRef.of(workflow)), name)
     except ObjectMissingError as error:
-        raise _missing(f"the store has no such checkpoint of this run: {error}") from error
+        raise _unstored(request, f"checkpoint of this run: {error}") from error
     except UnreadableCheckpointError as error:
         raise Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "Unreadable", str(error)) from error
     return web.json_response({"checkpoints": told, "previous": previous})
@@ -110,9 +113,11 @@ async def _workflow(request: web.Request) -> Object:
     namespace, name = request.match_info["namespace"], request.match_info["name"]
     await access.check(request, "get", namespace, name)
     try:
-        return await replica_of(request).parts.cluster.get(WORKFLOWS, namespace, name)
+        found = await replica_of(request).parts.cluster.get(WORKFLOWS, namespace, name)
     except NotFoundError as error:
         raise _missing(f"there is no Workflow {namespace}/{name}") from error
+    request[_DRIVER] = (found.get("spec") or {}).get("operator") or ""
+    return found
 
 
 async def _run(request: web.Request) -> RunRef:
@@ -124,7 +129,7 @@ async def _stream(request: web.Request, key: str, what: str) -> web.StreamRespon
     storage = replica_of(request).parts.storage
     size = None if storage is None else await storage.size(key)
     if storage is None or size is None:
-        raise _missing(f"the store has no such {what} of this run: {key.rpartition('/')[2]}")
+        raise _unstored(request, f"{what} of this run: {key.rpartition('/')[2]}")
     answer = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
     answer.content_length = size
     await answer.prepare(request)
@@ -132,6 +137,17 @@ async def _stream(request: web.Request, key: str, what: str) -> web.StreamRespon
         await answer.write(piece)
     await answer.write_eof()
     return answer
+
+
+def _unstored(request: web.Request, what: str) -> Refusal:
+    """Return what is said of an object that is not there: it may be in another one's bucket."""
+    words, own = f"the store has no such {what}", replica_of(request).parts.settings.instance
+    if request[_DRIVER] != own:
+        words += (
+            f"; the run is driven by operator {request[_DRIVER]!r}, and this is {own!r}: set"
+            " GRAFLOW_SERVICE to the NAMESPACE/NAME of that one's Service"
+        )
+    return _missing(words)
 
 
 def _missing(message: str) -> Refusal:

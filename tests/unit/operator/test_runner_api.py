@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from graflow.store import StoreUnavailableError
 from graflow_operator import keys
-from graflow_operator.cluster import PODS
+from graflow_operator.cluster import PODS, WORKFLOWS
 from graflow_operator.keys import MasterKey, Replaced
 from graflow_operator.server.app import application
 from support.served import leading
@@ -433,6 +433,16 @@ async def test_who_may_not_is_told_so_before_anything_is_looked_at(api):
 async def test_a_replica_that_does_not_lead_hands_out_values_too(api):
     api.replica.engine = None
     assert (await value(api)).status == 200
+
+
+async def test_what_is_in_another_installations_store_is_said_to_be_there(api):
+    missing = "0" * 64
+    alone = await refusal(await value(api, sha256=missing), 404, "NotFound")
+    assert "GRAFLOW_SERVICE" not in alone
+    api.world.cluster.peek(WORKFLOWS, NAMESPACE, "run")["spec"]["operator"] = "theirs"
+    words = await refusal(await value(api, sha256=missing), 404, "NotFound")
+    assert "driven by operator 'theirs', and this is ''" in words
+    assert "GRAFLOW_SERVICE" in words
 
 
 SEGMENT = f"12-{'c' * 64}"
