@@ -2,12 +2,12 @@
 
 import pytest
 
-from support.crashes import cases, page, scene
-from support.crashes.observer import INVARIANTS
-from support.crashes.points import FAULTS, Trial
+from support.crashes import cases, page, scene, timeline
+from support.crashes.observer import ENDS, INVARIANTS
+from support.crashes.points import FAULTS, Sample, Trial
 
 SEED = 20261130
-SOME = 2
+SOME = Sample.of(1)
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def _quiet():
     "name", ["02-diamond", "10-good-enough", "16-typed-channel", "state-in-store", "containers"]
 )
 def test_an_operator_stopped_anywhere_breaks_no_promise(name):
-    trial = Trial(cases.case(name), SEED, most=SOME)
+    trial = Trial(cases.case(name), SEED, sample=SOME)
     assert trial.all().broken == []
     assert set(trial.effects) <= set(page.EFFECTS)
 
@@ -30,9 +30,31 @@ def test_a_run_under_one_seed_goes_the_same_way_each_time():
     assert len(first.effects) > 40
 
 
+def test_all_parts_of_the_work_are_the_work():
+    case = cases.case("storeless")
+    whole = Trial(case, SEED, sample=Sample(kills=5, pairs=3, away=1, others=1)).all()
+    parts = [
+        Trial(case, SEED, sample=Sample(kills=5, pairs=3, away=1, others=1), part=(n, 2)).all()
+        for n in range(2)
+    ]
+    for fault in FAULTS:
+        runs = [sum(n for (_, f), n in t.runs.items() if f == fault) for t in (whole, *parts)]
+        assert runs[0] == runs[1] + runs[2] > 0
+
+
+def test_a_run_that_never_ends_or_breaks_off_is_a_broken_promise_with_its_command(monkeypatch):
+    monkeypatch.setattr(timeline, "MOST_TURNS", 50)
+    [(promise, words, command)] = Trial(cases.case("storeless"), SEED).tally.broken
+    assert promise == ENDS
+    assert "storeless --seed 20261130: too many turns of the loop" in words
+    assert command.endswith("crash_points.py storeless --seed 20261130")
+
+
 def test_the_page_tells_of_every_kind_of_effect_and_fault_and_of_no_broken_promise():
     """How many runs there were is not compared: `make crash-points` writes it."""
-    head, _, columns, _, *rows = page.written()
+    lines = page.written()
+    end = max(n for n, line in enumerate(lines) if line.startswith(f"| {INVARIANTS[-1]} |"))
+    head, _, columns, _, *rows = lines[: end + 1]
     assert head.endswith("violations: 0.")
     assert [cell.strip() for cell in columns.strip("|").split("|")][2:] == list(FAULTS)
     told = [row.strip("| ").split(" | ")[0] for row in rows if row.startswith("| ")]

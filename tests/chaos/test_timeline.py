@@ -1,6 +1,7 @@
 """What runs in virtual time comes to an end by itself, or says what does not."""
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -22,7 +23,7 @@ async def _leaves(coroutine):
 
 
 async def _turns():
-    while True:
+    for _ in itertools.count():
         await asyncio.sleep(0)
 
 

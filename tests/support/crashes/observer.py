@@ -24,6 +24,7 @@ CHANNEL = "an operation on the channel counts once"
 ENDS = "the run ends as it does undisturbed"
 LEAKS = "nothing is left over"
 CURSOR = "what the cursor names is there"
+OUTCOMES = "an outcome that the store or a held pod has counts"
 MAY_STAY = ("outcomes", "logs")
 """Tombstones, outcomes that nobody was there to hear, ends of logs: they stay with their run."""
 
@@ -36,6 +37,7 @@ INVARIANTS = (
     ONE_RUNNER,
     CHANNEL,
     CURSOR,
+    OUTCOMES,
     ENDS,
     LEAKS,
 )
@@ -69,6 +71,9 @@ class Observer:
 
         self._allowed = set()
         """Attempts that some commit has let start."""
+
+        self._accepted = {}
+        """Attempts whose success can be found, by activation."""
 
         self._claims = set()
         self._working = {}
@@ -115,6 +120,7 @@ class Observer:
                 self._allowed.add(ref)
             if activation.claim:
                 self._claims.add((ref, activation.claim))
+            self._counts(ref)
         self._walk(cursor, after)
 
     def _read(self, cursor):
@@ -309,6 +315,24 @@ class Observer:
         )
         if open_ and live.phase.has_attempt and ref.activation not in self._over:
             self.wrong(COMMIT_FIRST, f"the report of {ref} was answered before its commit")
+
+    def outcome_accepted(self, ref, report):
+        """Look at an outcome that has just come to where it is to be found."""
+        self.checked[OUTCOMES] += 1
+        if report["outcome"] == "Succeeded":
+            self._accepted[ref.activation] = ref
+            live = self.snapshot.state.activations.get(ref.activation)
+            if live is not None:
+                self._counts(AttemptRef(ref.activation, live.attempt))
+
+    def _counts(self, current):
+        """See whether an activation has gone on to another attempt after one that succeeded."""
+        accepted = self._accepted.get(current.activation)
+        if accepted is None:
+            return
+        self.checked[OUTCOMES] += 1
+        if current.attempt > accepted.attempt:
+            self.wrong(OUTCOMES, f"{accepted} succeeded, and {current} is to run")
 
     def operation_answered(self, ref, body, answer):
         """Look at what is durable when a runner hears that an operation on the channel is done."""

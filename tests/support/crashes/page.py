@@ -3,9 +3,12 @@
 from pathlib import Path
 
 from support.crashes.observer import INVARIANTS
-from support.crashes.points import FAULTS
+from support.crashes.points import AWAY, BEFORE, DELETED, FAULTS, PAIR, SAMPLES
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "concepts" / "crash-safety.md"
+GROUPS = {"killed": BEFORE, "twice": PAIR, "away long": AWAY, "each other fault": DELETED}
+"""Faults of which as much is tried, by the name of their column."""
+
 BEGIN, END = "<!-- crash points begin -->", "<!-- crash points end -->"
 EFFECTS = {
     "status": "a commit: the Workflow's status is written",
@@ -40,12 +43,12 @@ EFFECTS = {
 """What the operator does to anything outside it, in words."""
 
 
-def table(tally, *, seed, programs, most):
+def table(tally, lengths, *, seed, most):
     """Return the lines of the page for what was tried."""
     runs = tally.runs.total()
     how = f"seed {seed}, {_how_many(most)}"
     lines = [
-        f"{runs} runs of {programs} programs, {how}; violations: {len(tally.broken)}.",
+        f"{runs} runs of {len(lengths)} programs, {how}; violations: {len(tally.broken)}.",
         "",
         _line("effect", "what it is", *FAULTS),
         _line(*["---"] * 2, *["---:"] * len(FAULTS)),
@@ -57,13 +60,34 @@ def table(tally, *, seed, programs, most):
     for promise in INVARIANTS:
         broken = sum(found == promise for found, *_ in tally.broken)
         lines.append(_line(promise, str(tally.checked[promise]), str(broken)))
-    return lines
+    return lines if most else [*lines, "", *_samples(lengths)]
 
 
 def _how_many(most):
     if most is None:
-        return "every effect of each, and pairs drawn by lot"
+        return (
+            "every effect of each killed before and after it, of all else what the last table says"
+        )
     return f"for each program and fault {most} points drawn by lot"
+
+
+def _samples(lengths):
+    """Return the lines that say how much of the programs was tried."""
+    lines = [_line("programs", "effects", *GROUPS), _line("---", "---:", *["---:"] * len(GROUPS))]
+    for sample in SAMPLES:
+        group = [length for length in lengths if length.sample == sample]
+        if group:
+            effects = [length.effects for length in group]
+            names = ", ".join(length.name for length in group)
+            of = f"{min(effects)} to {max(effects)}"
+            lines.append(
+                _line(names, of, *(_part(sample.size(fault)) for fault in GROUPS.values()))
+            )
+    return lines
+
+
+def _part(size):
+    return "every point" if size is None else f"{size} by lot, or all"
 
 
 def _all(tally, fault):
@@ -80,10 +104,10 @@ def written():
     return text[text.index(BEGIN) + len(BEGIN) : text.index(END)].strip("\n").splitlines()
 
 
-def write(tally, *, seed, programs, most):
+def write(tally, lengths, *, seed, most):
     """Write the table into the page, and leave all else as it is."""
     text = PAGE.read_text()
     head, _, rest = text.partition(BEGIN)
     tail = rest[rest.index(END) :]
-    lines = "\n".join(table(tally, seed=seed, programs=programs, most=most))
+    lines = "\n".join(table(tally, lengths, seed=seed, most=most))
     PAGE.write_text(f"{head}{BEGIN}\n{lines}\n{tail}")

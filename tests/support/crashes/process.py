@@ -1,7 +1,8 @@
 """One process of the operator as seen from outside: what it does to anything but itself.
 
-Each effect has a number. At any of them the process can be killed, or stopped as by SIGSTOP, right
-before or right after it. From then on it reaches nothing: all its ways out lead through here.
+Each effect has a number. At any of them something can be done, right before or right after it. When
+the process is killed, or stopped as by SIGSTOP, it reaches nothing from then on: all its ways out
+lead through here.
 """
 
 import asyncio
@@ -44,13 +45,15 @@ class Process:
 
     Args:
         rng: Decides how long each thing takes.
-        point: Where it stops; None: nowhere.
-        sleeps: Whether it only sleeps then.
+        point: Where something is done to it; None: nowhere.
+        at_point: Does it, given the process.
+        sleeps: Whether it only sleeps when it is stopped.
     """
 
-    def __init__(self, rng, point=None, *, sleeps=False):
+    def __init__(self, rng, point=None, at_point=None, *, sleeps=False):
         self._rng = rng
         self._point = point
+        self._at_point = at_point
         self.sleeps = sleeps
         self.effects = []
         """What each was, in order."""
@@ -85,7 +88,7 @@ class Process:
         self.effects.append(kind if isinstance(kind, str) else "")
         here = self._point is not None and self._point.number == number
         if here and not self._point.after:
-            self.stop()
+            self._at_point(self)
             await self._goes.wait()
         try:
             answer = do()
@@ -95,7 +98,7 @@ class Process:
             if not isinstance(kind, str):
                 self.effects[number - 1] = kind()
             if here and self._point.after:
-                self.stop()
+                self._at_point(self)
         await self.pass_gate()
         return answer
 

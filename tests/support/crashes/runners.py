@@ -38,12 +38,31 @@ class Kubelet:
     def __init__(self, scene):
         self._scene = scene
         self._pods = {}
+        self._lost = set()
+        self._cut_off = set()
+
+    def runs(self, pod):
+        """Whether a pod's runner is alive."""
+        life = self._pods.get(pod["metadata"]["uid"])
+        return life is not None and not life.done()
+
+    def loses(self, uid, *, is_cut_off):
+        """Let a pod's runner live on when the pod is deleted; it may not reach the operator."""
+        self._lost.add(uid)
+        if is_cut_off:
+            self._cut_off.add(uid)
+
+    def reaches(self, uid):
+        """Whether a pod's runner reaches the operator, if there is one."""
+        return uid not in self._cut_off
 
     def seen(self, kind, pod):
         """Take note of a change of a pod."""
         uid = pod["metadata"]["uid"]
         if kind == "ADDED":
             self._pods[uid] = self._scene.spawn(self._run(pod))
+        elif uid in self._lost:
+            pass
         elif kind == "DELETED" or "deletionTimestamp" in pod["metadata"]:
             life = self._pods.pop(uid, None)
             if life is not None and not life.done():
@@ -68,7 +87,16 @@ class Kubelet:
         state = {"terminated": {"exitCode": code, "message": message, "reason": reason}}
         status = {"name": names.TASK_CONTAINER, "state": state}
         phase = "Succeeded" if code == 0 else "Failed"
+        if code == 0 and message:
+            self._keeps(name, uid)
         self._set(name, uid, {"phase": phase, "containerStatuses": [status]})
+
+    def _keeps(self, name, uid):
+        """Tell of a success that is in a pod which cannot go before it was read."""
+        pod = self._scene.cluster.peek(PODS, self._scene.namespace, name)
+        if pod is not None and pod["metadata"]["uid"] == uid and pod["metadata"].get("finalizers"):
+            ref = AttemptRef.of(pod["metadata"]["labels"])
+            self._scene.observer.outcome_accepted(ref, {"outcome": "Succeeded"})
 
     def _set(self, name, uid, status):
         cluster, namespace = self._scene.cluster, self._scene.namespace
@@ -192,10 +220,10 @@ class Runner:
         """Ask again and again; leave an outcome in the store when nobody has answered for long."""
         scene, began, pause_s, stored = self._scene, self._scene.clock(), 0.1, False
         while True:
-            try:
-                status, answer = await scene.ask(call, headers(), body)
-            except UnreachableError:
-                status, answer = 503, b""
+            status, answer = 503, b""
+            if scene.kubelet.reaches(self._pod["uid"]):
+                with contextlib.suppress(UnreachableError):
+                    status, answer = await scene.ask(call, headers(), body)
             if status == OK:
                 return answer
             if status == CONFLICT:
@@ -207,8 +235,14 @@ class Runner:
             waited = scene.clock() - began
             if store is not None and store[0] and not stored and waited >= STORE_AFTER_S:
                 stored = True
-                scene.bucket.put_if_absent(store[0]["url"].removeprefix(SCHEME), store[1])
+                self._leave(store[0]["url"].removeprefix(SCHEME), store[1])
             if waited >= PATIENCE_S:
                 raise GaveUpError(*(["stored"] if stored else []))
             await asyncio.sleep(pause_s * (1 + scene.rng.random() / 2))
             pause_s = min(pause_s * 2, 5.0)
+
+    def _leave(self, key, sealed):
+        """Leave an outcome in the store, unless something is there."""
+        if self._scene.bucket.put_if_absent(key, sealed):
+            ref = AttemptRef(self._signer.activation, self._signer.attempt)
+            self._scene.observer.outcome_accepted(ref, json.loads(sealed)["report"])

@@ -29,8 +29,9 @@ from graflow_operator.settings import Settings
 from support.crashes.bucket import Bucket
 from support.crashes.cluster import LivingCluster
 from support.crashes.observer import ENDS, Observer
-from support.crashes.process import LATENCY_S, ClusterWay, Point, Process, StoreWay
+from support.crashes.process import LATENCY_S, ClusterWay, Process, StoreWay
 from support.crashes.runners import Kubelet, UnreachableError
+from support.crashes.script import CANCEL, CUT, DELETE, FORCE
 from support.fakes import clone
 
 NAMESPACE = "team"
@@ -49,27 +50,10 @@ LONG_AWAY_S = 700.0
 """Longer than runners try."""
 
 LOST_NEWS = 0.02
+CUT_OFF = 0.5
+"""How often a runner that lives on reaches nothing but the store."""
+
 TWICE = 0.1
-
-
-@dataclass(frozen=True)
-class Script:
-    """What happens to the operators of a run."""
-
-    seed: int = 0
-    points: tuple[Point, ...] = ()
-    """Where the first process stops, then the second, and so on."""
-
-    sleeps: bool = False
-    """Whether the first one is not killed: it sleeps, and goes on when another has taken over."""
-
-    long: bool = False
-    """Whether nobody is there for longer than runners try."""
-
-    def __str__(self):
-        at = " ".join(f"--at {point}" for point in self.points)
-        flags = (" --sleeps" if self.sleeps else "") + (" --long" if self.long else "")
-        return f"--seed {self.seed} {at}{flags}".replace("  ", " ").strip()
 
 
 @dataclass
@@ -83,6 +67,9 @@ class Seen:
 
     checked: Counter = field(default_factory=Counter)
     """How often each promise was asked about."""
+
+    reached: bool = True
+    """Whether all that should be done to the run was done."""
 
     told_twice: bool = False
     """Whether two attempts of one activation have used the channel: what the first one wrote there
@@ -101,6 +88,9 @@ class Scene:
         self.bucket = Bucket() if case.store else None
         self.master = MasterKey(b"k" * 32)
         self.player = case.player
+        self.reached = 0
+        """Points that were come to."""
+
         self.seats = []
         self.tasks = set()
         self.kubelet = Kubelet(self)
@@ -108,6 +98,9 @@ class Scene:
         self.uid = ""
         self.broken = None
         """An error of this world's own."""
+
+    def __str__(self):
+        return f"{self.case.name} {self.script}"
 
     # -- time -------------------------------------------------------------------------------------
 
@@ -149,8 +142,7 @@ class Scene:
             settled_s = SETTLED_S + away_s * len(self.script.points)
             await asyncio.sleep(settled_s)
             outcome = self.observer.outcome()
-            stops = sum(seat.process.stopped.is_set() for seat in self.seats)
-            self.observer.look_for_leaks(stops, raced=self.script.sleeps)
+            self.observer.look_for_leaks(self.reached, raced=self.script.sleeps)
             for found in self.cluster.all(WORKFLOWS):
                 self.cluster.delete_now(WORKFLOWS, NAMESPACE, found["metadata"]["name"])
             await asyncio.sleep(settled_s)
@@ -160,7 +152,8 @@ class Scene:
             self.observer.wrong(ENDS, f"it stands still: {outcome}")
         effects = [seat.process.effects for seat in self.seats]
         seen = self.observer
-        return Seen(outcome, seen.violations, effects, seen.checked, seen.is_told_twice)
+        reached = self.reached == len(self.script.points)
+        return Seen(outcome, seen.violations, effects, seen.checked, reached, seen.is_told_twice)
 
     async def _submit(self):
         for body in self.case.others:
@@ -173,7 +166,7 @@ class Scene:
     async def _run_source(self, workflow):
         """Let a run that the other one goes on from come to its end, undisturbed."""
         await self._create(workflow)
-        seat = self._begin(None, sleeps=False)
+        seat = self._begin(None)
         await self._until(lambda: self._has_ended(workflow["metadata"]["name"]), LONG_S)
         await asyncio.sleep(5.0)
         seat.process.stop()
@@ -203,8 +196,7 @@ class Scene:
 
     async def _supervise(self):
         """Start operators: the next one when the last one has stopped."""
-        points = [*self.script.points, None]
-        for number, point in enumerate(points):
+        for number, point in enumerate([*self.script.points, None]):
             sleeps = self.script.sleeps and number == 0
             seat = self._begin(point, sleeps=sleeps)
             await seat.process.stopped.wait()
@@ -218,11 +210,44 @@ class Scene:
 
     # -- operators --------------------------------------------------------------------------------
 
-    def _begin(self, point, *, sleeps):
-        seat = Seat(self, Process(self.rng, point, sleeps=sleeps))
+    def _begin(self, point, *, sleeps=False):
+        process = Process(self.rng, point, self._at_point, sleeps=sleeps)
+        seat = Seat(self, process)
         self.seats.append(seat)
         seat.begin()
         return seat
+
+    # -- what is done to it -----------------------------------------------------------------------
+
+    def _at_point(self, process):
+        self.reached += 1
+        seed = self.script.seed_from(self.reached)
+        self.rng.seed(seed)
+        random.seed(seed)
+        if self.reached > 1 or self.script.stops:
+            process.stop()
+        if self.reached > 1:
+            return
+        if self.script.deed == CANCEL:
+            self._cancel()
+        if self.script.deed in (DELETE, FORCE, CUT):
+            self._delete_pod()
+
+    def _cancel(self):
+        if self.cluster.peek(WORKFLOWS, NAMESPACE, self.name) is not None:
+            self.cluster.edit_spec(WORKFLOWS, NAMESPACE, self.name, cancel=True)
+
+    def _delete_pod(self):
+        """Delete a pod of the run as somebody does who should not."""
+        pods = self.cluster.pods_of(self.uid)
+        found = [pod for pod in pods if self.kubelet.runs(pod)] or pods
+        if not found:
+            return
+        pod = self.rng.choice(found)["metadata"]
+        if self.script.deed != DELETE:
+            is_cut_off = self.script.deed == CUT or self.rng.random() < CUT_OFF
+            self.kubelet.loses(pod["uid"], is_cut_off=is_cut_off)
+        self.cluster.delete_now(PODS, NAMESPACE, pod["name"])
 
     def _changed(self, kind, plural, body):
         """Tell everybody of a change: the observer at once, operators when the news arrives."""

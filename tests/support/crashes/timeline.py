@@ -5,7 +5,6 @@ import contextlib
 import gc
 import selectors
 
-
 MOST_S = 50_000.0
 """Virtual seconds that anything may take."""
 
@@ -66,7 +65,7 @@ class Timeline(asyncio.SelectorEventLoop):
         return future
 
     def _run_once(self):
-        """Take one turn. An error here reaches whoever runs the loop, and no task can swallow it."""
+        """Take one turn. An error here reaches whoever runs the loop: no task can swallow it."""
         self._turns_left -= 1
         if self._turns_left < 0:
             raise EndlessError("too many turns of the loop")
