@@ -192,12 +192,14 @@ async def test_without_a_store_nothing_is_taken_and_the_run_goes_on():
         assert not status["checkpoints"]
 
 
-async def test_metadata_that_is_large_is_in_the_document_alone():
+async def test_what_is_large_of_a_label_is_in_the_document_alone():
     async with World({"tasks": [script("a")]}) as world:
-        world.work = lambda task, order: asking(much="x" * 2000)
+        world.work = lambda task, order: asking("p" * 1000, much="x" * 2000)
         world.start()
         await world.end()
-        assert "metadata" not in world.status["checkpoints"][0]
+        [entry, *_] = world.status["checkpoints"]
+        assert "metadata" not in entry
+        assert len(entry["path"].encode()) <= 200
 
 
 async def test_a_failed_attempt_takes_its_wish_with_it():
