@@ -321,9 +321,8 @@ class Observer:
         self.checked[OUTCOMES] += 1
         if report["outcome"] == "Succeeded":
             self._accepted[ref.activation] = ref
-            live = self.snapshot.state.activations.get(ref.activation)
-            if live is not None:
-                self._counts(AttemptRef(ref.activation, live.attempt))
+            started = (one for one in self._allowed if one.activation == ref.activation)
+            self._counts(max(started, key=lambda one: one.attempt, default=ref))
 
     def _counts(self, current):
         """See whether an activation has gone on to another attempt after one that succeeded."""
