@@ -13,8 +13,7 @@ INFRASTRUCTURE_FAULTS: Final = (
     Fault(
         reasons.POD_LOST,
         LOST,
-        "The attempt's pod, or its container, is gone, and nothing says how it ended; or an"
-        " operator stopped before it made it.",
+        "The attempt's pod or container is gone, or was never made, and nothing says how it ended.",
         "Look at the node and at the namespace's Events if it happens again.",
         "no such pod; container `ContainerStatusUnknown`, `Unknown` after the task was taken",
     ),

@@ -112,15 +112,14 @@ WAITS: Final = (
         reasons.STATE_UNREADABLE,
         WAIT,
         "The run's state was written by another version, or is damaged.",
-        "Run the operator version that wrote it, or put back the object that the message names;"
-        " else fork a checkpoint.",
+        "Run the version that wrote it, put back the object that is named, or fork a checkpoint.",
         pace="0.5 s, doubling up to 30 s",
     ),
     Fault(
         reasons.OPERATOR_FAILED,
         WAIT,
         "The operator meets an error of its own whenever it drives the run.",
-        "Its log says which; other runs are not affected. A change of the spec is tried at once.",
+        "Its log says which; other runs go on, and a change of the spec is tried at once.",
         pace="5 s, doubling up to 300 s",
     ),
 )
