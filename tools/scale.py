@@ -1,7 +1,8 @@
 """What runs of many tasks cost on a real API server, etcd and S3, without their pods' processes.
 
 An operator of its own runs beside the cluster. Pods are bound to a node that is none, and this
-program claims, reports and ends in their place. A table, and .bench/scale.json.
+program claims, reports and ends in their place. A table, and .bench/scale.json. What a step costs
+is also told of the steps from 50 to 100, from 500 to 1 000, and so on, while it goes on.
 """
 
 import argparse
@@ -9,11 +10,13 @@ import json
 import os
 import secrets
 import subprocess
+import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +37,10 @@ from support.scripted_runners import Runner, ScriptedRunners, Work
 
 ENDED = ("Succeeded", "Failed", "Cancelled")
 NODE_LABEL = "graflow.test/scale"
-PATIENCE_S = 3600
+PATIENCE_S = 6 * 3600
+ENDS = (100, 1000, 10_000)
+"""Steps after which it is told what the last half of them took."""
+
 TICKS = os.sysconf("SC_CLK_TCK")
 KIND = (names.GROUP, "v1alpha1")
 
@@ -84,41 +90,83 @@ class Bench:
         return await exchange.passed_on()
 
 
-def loop_of(number: int) -> tuple[dict[str, Any], Work]:
+@dataclass
+class Steps:
+    """Counts the steps of a run, and says what the last half of them took, now and then."""
+
+    number: int
+    counted: Callable[[], dict[str, float]]
+    told: Callable[[int, dict[str, float]], None]
+    done: int = 0
+    _seen: dict[int, dict[str, float]] = field(default_factory=dict)
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+
+    def step(self) -> int:
+        """Note one more, and return how many there are."""
+        with self._turn:
+            self.done = done = self.done + 1
+        ends = {*(n for n in ENDS if n <= self.number), self.number}
+        if done in ends or done * 2 in ends:
+            self._seen[done] = self.counted() | {"seconds": time.monotonic()}
+        if done in ends and done // 2 in self._seen:
+            half = done // 2
+            took = {k: (v - self._seen[half][k]) / half for k, v in self._seen[done].items()}
+            self.told(done, took)
+        return done
+
+
+Shape = Callable[[int, Steps], tuple[dict[str, Any], Work]]
+
+
+def loop_of(number: int, steps: Steps) -> tuple[dict[str, Any], Work]:
     """Return a task that runs so many times, and what each pass does."""
-    passes = iter(range(1, number + 1))
 
     def work(_: Runner) -> dict[str, Any]:
-        done = next(passes)
+        done = steps.step()
         again = [{"kind": "Iteration", "reason": "more"}] if done < number else []
         return {"outcome": "Succeeded", "value": {"json": done}, "directives": again}
 
     return large.loop(number), work
 
 
-def fan_of(number: int) -> tuple[dict[str, Any], Work]:
-    """Return so many tasks, all but the last side by side."""
-    return large.fan(number), lambda _: {"outcome": "Succeeded", "value": {"json": 1}}
+def tasks_of(shape: str) -> Shape:
+    """Return what makes a plan of so many tasks, each of which returns a number."""
+
+    def made(number: int, steps: Steps) -> tuple[dict[str, Any], Work]:
+        def work(_: Runner) -> dict[str, Any]:
+            return {"outcome": "Succeeded", "value": {"json": steps.step()}}
+
+        return large.SHAPES[shape](number), work
+
+    return made
 
 
-def channel_of(number: int) -> tuple[dict[str, Any], Work]:
+def channel_of(number: int, steps: Steps) -> tuple[dict[str, Any], Work]:
     """Return a task that does so many operations on the channel, one after the other."""
 
     def work(runner: Runner) -> dict[str, Any]:
         for done in range(1, number + 1):
             operation = {"op": "add", "key": "n", "amount": wire.number(1)}
             runner.call("channel", {**operation, "stream": 0, "n": done}, done)
+            steps.step()
         return {"outcome": "Succeeded", "value": {"json": number}}
 
     return large.loop(1), work
 
 
-SHAPES = {"loop": loop_of, "fan": fan_of, "channel": channel_of}
+SHAPES: dict[str, Shape] = {
+    "loop": loop_of,
+    "chain": tasks_of("chain"),
+    "fan": tasks_of("fan"),
+    "group": tasks_of("group"),
+    "channel": channel_of,
+}
+USUAL = ("loop", "chain", "fan", "channel")
 
 
 @contextmanager
-def prepared() -> Iterator[Bench]:
-    """Have a namespace, a node and an operator; all of them go in the end."""
+def prepared(*, stored: bool) -> Iterator[Bench]:
+    """Have a namespace, a node and an operator, with a store or without; all go in the end."""
     api, name = connect(), f"graflow-scale-{secrets.token_hex(3)}"
     core = client.CoreV1Api(api)
     with ExitStack() as stack:
@@ -131,7 +179,8 @@ def prepared() -> Iterator[Bench]:
         store = FaultyProxy(store_of_cluster()["S3_ENDPOINT"], host=address())
         stack.enter_context(store)
         settings = {"GRAFLOW_CHECK_PEER": "false", "GRAFLOW_RUNNER_RESOURCES": "{}"}
-        operator = OwnOperator(name, "none.example.com/none", folder, store.url, settings)
+        url = store.url if stored else ""
+        operator = OwnOperator(name, "none.example.com/none", folder, url, settings)
         bench = Bench(api, operator)
         stack.enter_context(store.fault(bench.count_put, where=lambda asked: asked.method == "PUT"))
         stack.enter_context(operator.running())
@@ -141,8 +190,13 @@ def prepared() -> Iterator[Bench]:
 
 def measure(bench: Bench, shape: str, number: int) -> dict[str, float]:
     """Run one program and return what it took."""
-    plan, work = SHAPES[shape](number)
-    name = f"{shape}-{number}"
+    name, halves = f"{shape}-{number}", {}
+
+    def told(done: int, took: dict[str, float]) -> None:
+        halves.update({f"{what} of {done // 2} to {done}": one for what, one in took.items()})
+        print(name, done, json.dumps(took), file=sys.stderr, flush=True)
+
+    plan, work = SHAPES[shape](number, Steps(number, bench.counted, told))
     url = f"http://{bench.operator.host}:{bench.operator.port}"
     runners = ScriptedRunners(str(kubeconfig()), bench.namespace, url, work)
     with runners:
@@ -162,6 +216,7 @@ def measure(bench: Bench, shape: str, number: int) -> dict[str, float]:
         "etcd_bytes_before": before["etcd_bytes"],
         "etcd_bytes_after": after["etcd_bytes"],
         "revisions_of_the_cluster": took["revision"],
+        **{what: round(one, 3) for what, one in halves.items() if not what.startswith("etcd")},
     }
 
 
@@ -214,11 +269,12 @@ def main() -> None:
     """Parse the command line, measure, print and keep the numbers."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--numbers", type=int, nargs="+", default=[100, 1000])
-    parser.add_argument("--shapes", nargs="+", default=[*SHAPES], choices=SHAPES)
+    parser.add_argument("--shapes", nargs="+", default=USUAL, choices=SHAPES)
+    parser.add_argument("--without-store", action="store_true", help="what fits into the object")
     options = parser.parse_args()
     os.environ.setdefault("KUBECONFIG", str(kubeconfig()))
     err, found = Console(stderr=True), {}
-    with prepared() as bench:
+    with prepared(stored=not options.without_store) as bench:
         for number in options.numbers:
             for shape in options.shapes:
                 err.print(f"{shape} of {number}")

@@ -21,6 +21,7 @@ AT_ONCE = 20
 PATIENCE_S = 60
 NOT_YET = 503
 
+Pod = dict[str, Any]
 Work = Callable[["Runner"], dict[str, Any]]
 """What a task does; it returns the report."""
 
@@ -34,16 +35,17 @@ class Runner:
         pod: The pod, as the API server shows it.
     """
 
-    def __init__(self, url: str, key: bytes, pod: Any) -> None:
-        self._url, self._pod = url, pod
+    def __init__(self, url: str, key: bytes, pod: Pod) -> None:
+        self._url = url
         self._http = requests.Session()
-        self._run = pod.metadata.labels[names.LABEL_RUN]
+        about = pod["metadata"]
+        self._run = about["labels"][names.LABEL_RUN]
         nonce = secrets.token_hex(16)
-        self._claim = f"{pod.metadata.uid}/{nonce}"
+        self._claim = f"{about['uid']}/{nonce}"
         body = {
             "run": self._run,
-            "namespace": pod.metadata.namespace,
-            "pod": {"name": pod.metadata.name, "uid": pod.metadata.uid},
+            "namespace": about["namespace"],
+            "pod": {"name": about["name"], "uid": about["uid"]},
             "nonce": nonce,
             "python": "3.11.2",
         }
@@ -95,7 +97,7 @@ class ScriptedRunners:
         self._keys: dict[str, bytes] = {}
         self._begun: set[str] = set()
         self._over = threading.Event()
-        self._watch = watch.Watch()
+        self._watch = watch.Watch("object")  # to make models of pods takes longer than all else
         self._pool = ThreadPoolExecutor(AT_ONCE)
         self._thread = threading.Thread(target=self._look, daemon=True)
         self.broken: list[str] = []
@@ -121,39 +123,46 @@ class ScriptedRunners:
 
     def _watched(self) -> None:
         pods = self._watch.stream(
-            self._core.list_namespaced_pod, self._namespace, timeout_seconds=30
+            self._core.list_namespaced_pod,
+            self._namespace,
+            field_selector="status.phase=Pending",  # the others may be very many
+            timeout_seconds=30,
         )
         for event in pods:
             pod = event["object"]
             if self._over.is_set():
                 return
-            is_ready = pod.spec.node_name and pod.status.phase == "Pending"
-            if is_ready and pod.metadata.uid not in self._begun:
-                self._begun.add(pod.metadata.uid)
+            uid, is_ready = pod["metadata"]["uid"], pod["spec"].get("nodeName")
+            if is_ready and event["type"] != "DELETED" and uid not in self._begun:
+                self._begun.add(uid)
                 self._pool.submit(self._live, pod)
 
-    def _live(self, pod: Any) -> None:
+    def _live(self, pod: Pod) -> None:
         try:
             runner = Runner(self._url, self._key(pod), pod)
             try:
                 runner.call("report", self._work(runner))
             finally:
                 runner.close()
-            self._end(pod.metadata.name)
+            self._end(pod["metadata"]["name"])
         except Exception:  # noqa: BLE001 - whoever waits for the run is told
             self.broken.append(traceback.format_exc())
 
-    def _key(self, pod: Any) -> bytes:
-        found = next(one for one in pod.spec.containers[0].env if one.name == names.ENV_KEY)
-        ref = found.value_from.secret_key_ref
-        if ref.name not in self._keys:
-            secret = self._core.read_namespaced_secret(ref.name, self._namespace)
-            self._keys[ref.name] = bytes.fromhex(base64.b64decode(secret.data[ref.key]).decode())
-        return self._keys[ref.name]
+    def _key(self, pod: Pod) -> bytes:
+        [task] = pod["spec"]["containers"]
+        found = next(one for one in task["env"] if one["name"] == names.ENV_KEY)
+        ref = found["valueFrom"]["secretKeyRef"]
+        if ref["name"] not in self._keys:
+            secret = self._core.read_namespaced_secret(ref["name"], self._namespace)
+            key = base64.b64decode(secret.data[ref["key"]]).decode()
+            self._keys[ref["name"]] = bytes.fromhex(key)
+        return self._keys[ref["name"]]
 
     def _end(self, name: str) -> None:
         ended = {"terminated": {"exitCode": 0, "reason": "Completed"}}
         container = {"name": "task", "image": "none", "imageID": "", "ready": False,
                      "restartCount": 0, "state": ended}  # fmt: skip
         status = {"phase": "Succeeded", "containerStatuses": [container]}
-        self._core.patch_namespaced_pod_status(name, self._namespace, {"status": status})
+        self._core.patch_namespaced_pod_status(
+            name, self._namespace, {"status": status}, _preload_content=False
+        )
