@@ -29,7 +29,6 @@ from graflow_operator import (
     orders,
     program,
     statuses,
-    turns,
 )
 from graflow_operator.beginning import RefusedError
 from graflow_operator.bundles import Bundle, BundleUnusableError
@@ -372,8 +371,7 @@ class Actor:
         state = self._snapshot.state
         self._refused.recall(self._snapshot.refused)
         if not state.phase.ended:
-            expected = {ref for ref, _ in folding.current(state)} - self._snapshot.held
-            self.book.expected(expected)
+            self.book.expected(folding.under_way(state, self._snapshot.held).keys())
 
     def _take_newer(self) -> None:
         """Take over a spec that somebody changed."""
@@ -445,7 +443,7 @@ class Actor:
             self._hands.gives_up_at,
             self._places,
         )
-        waits = statuses.waits(waiters, turns.starting(after.state), now)
+        waits = statuses.waits(waiters, self._starts.due(after.state), now)
         suspended = Error(reasons.SUSPENDED, "spec.suspend is true: nothing new starts")
         by_people = suspended if found.spec.suspend else None
         withheld = self.withheld.why(after.state)
@@ -470,10 +468,11 @@ class Actor:
     def _act(self, found: Program, now: float) -> None:
         """Do what follows from what is committed, and arrange to be woken."""
         state = self._snapshot.state
-        self._hands.act(found, self._snapshot, self._refused.waiting(now), now)
+        commands = due(found.plan, state)
+        self._hands.act(found, commands, self._snapshot, self._refused.waiting(now), now)
         self._mark.leave(ended=state.phase.ended)
         self.done = state.phase.ended and not self._hands.left()
-        wakes = [c.at for c in due(found.plan, state) if isinstance(c, WakeAt)]
+        wakes = [command.at for command in commands if isinstance(command, WakeAt)]
         limit = found.spec.active_deadline_seconds
         if limit and not state.phase.ended and state.started_at:
             wakes.append(state.started_at + limit)

@@ -1,6 +1,6 @@
 """Facts of the cluster folded into a run. Pure: a draft begins from what is committed."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from graflow.api.attempts import Attempt
@@ -41,11 +41,22 @@ class RunFacts:
     """Why it cannot go on, if it cannot."""
 
 
-def current(state: State) -> Iterator[tuple[AttemptRef, Activation]]:
-    """Return the attempts that should be under way."""
-    for activation in state.activations.values():
-        if activation.phase.has_attempt:
-            yield AttemptRef(activation.number, activation.attempt), activation
+def under_way(state: State, held: Container[AttemptRef]) -> dict[AttemptRef, Activation]:
+    """Return the attempts of which there may be pods: those that should run and are not held."""
+    return {
+        AttemptRef(number, activation.attempt): activation
+        for number, activation in state.activations.items()
+        if (activation.phase is Phase.RUNNING or activation.phase is Phase.STARTING)
+        and (number, activation.attempt) not in held  # many thousands may be
+    }
+
+
+def current(state: State, attempt: AttemptRef) -> Activation | None:
+    """Return the activation of an attempt if that should be under way."""
+    activation = state.activations.get(attempt.activation)
+    if state.phase.ended or activation is None or activation.attempt != attempt.attempt:
+        return None
+    return activation if activation.phase.has_attempt else None
 
 
 def is_current(state: State, attempt: AttemptRef) -> bool:
@@ -269,10 +280,7 @@ class Draft:
         return activation is not None and bool(activation.claim)
 
     def _current(self, attempt: AttemptRef) -> Activation | None:
-        activation = self.state.activations.get(attempt.activation)
-        if self.state.phase.ended or activation is None or activation.attempt != attempt.attempt:
-            return None
-        return activation if activation.phase.has_attempt else None
+        return current(self.state, attempt)
 
     def _work(self, activation: Activation) -> Work:
         return work_of(self._program, self.state, activation)

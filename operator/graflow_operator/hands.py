@@ -5,7 +5,7 @@ operator that was restarted does the very same.
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -13,8 +13,7 @@ from graflow.api.placement import laid_over, profile_of
 from graflow.api.pod import PodSettings
 from graflow.machine import faults, reasons
 from graflow.machine.check import Problem
-from graflow.machine.commands import StartAttempt
-from graflow.machine.due import due
+from graflow.machine.commands import Command, StartAttempt
 from graflow.machine.faults import FaultKind
 from graflow.machine.state import Error, Phase, State
 from graflow.store import ObjectCorruptError, ObjectMissingError, StoreError
@@ -84,6 +83,7 @@ class Hands:
     def act(
         self,
         program: Program,
+        commands: Iterable[Command],
         committed: Snapshot,
         refused: Collection[AttemptRef],
         now: float,
@@ -92,22 +92,23 @@ class Hands:
 
         Args:
             program: What the run executes.
+            commands: What is due.
             committed: Where it stands.
             refused: Attempts whose pods cannot be made for now.
             now: Seconds since the epoch.
         """
         self._committed = committed
-        for command in due(program.plan, committed.state):
+        for command in commands:
             # StopAttempt and FinishRun need nothing of their own: what is not current any more is
             # stopped below, whatever made it so. Timers are the actor's.
             if isinstance(command, StartAttempt):
                 attempt = AttemptRef(command.activation, command.attempt)
-                if attempt not in refused:
+                if attempt not in committed.held and attempt not in refused:
                     self._start(program, attempt)
         if not committed.state.phase.ended:
             self._replace_secret()
             self._give_up(committed.state, now)
-            self._inquire(program, committed.state)
+            self._inquire(program, committed)
         self._tidy(committed.state)
 
     async def tried(self, program: Program) -> list[Problem]:
@@ -173,8 +174,7 @@ class Hands:
     # -- starting ---------------------------------------------------------------------------------
 
     def _start(self, program: Program, attempt: AttemptRef) -> None:
-        known = attempt in self._book.facts or attempt in self._book.missing
-        if not known and attempt not in self._committed.held:
+        if attempt not in self._book.facts and attempt not in self._book.missing:
             self._mark(attempt, "due")
             self._dispatch.send(("start", attempt), partial(self._make_pod, program, attempt))
 
@@ -272,19 +272,17 @@ class Hands:
 
     # -- looking into and clearing up --------------------------------------------------------------
 
-    def _inquire(self, program: Program, state: State) -> None:
+    def _inquire(self, program: Program, committed: Snapshot) -> None:
         """Find out about attempts that should be under way and whose pods ended or are gone."""
-        for attempt, activation in folding.current(state):
+        for attempt, activation in folding.under_way(committed.state, committed.held).items():
             fact = self._book.facts.get(attempt)
             why = self._lost.get(attempt)
             given_up = None if activation.claim else self._given_up.get(attempt)
             lost = fact is None and (attempt in self._book.missing or bool(activation.claim))
-            if attempt in self._committed.held or not (
-                lost or why or given_up or (fact and fact.ended)
-            ):
+            if not (lost or why or given_up or (fact and fact.ended)):
                 continue
-            task, claim = work_of(program, state, activation).task, activation.claim
-            taken = self._book.taken.get(attempt)
+            task = work_of(program, committed.state, activation).task
+            claim, taken = activation.claim, self._book.taken.get(attempt)
             unseen = attempt in self._book.unseen
             known = Known(claim, fact, why, given_up, taken, unseen)
             self._dispatch.send(
@@ -297,9 +295,9 @@ class Hands:
         They are removed when it is committed that their attempts are over, as all others are: a
         successor may have given such a pod its task by now, and then that commit is refused.
         """
-        for attempt, activation in folding.current(state):
-            fact = self._book.facts.get(attempt)
-            if fact is None or activation.claim:
+        for attempt, fact in self._book.facts.items():
+            activation = folding.current(state, attempt)
+            if activation is None or activation.claim:
                 continue
             until = self.gives_up_at(fact) or _mute_until(fact)
             if until and now >= until:
@@ -321,10 +319,9 @@ class Hands:
 
     def _tidy(self, state: State) -> None:
         """Stop pods that are not to go on; let go of those whose outcome is committed."""
-        current = set() if state.phase.ended else {ref for ref, _ in folding.current(state)}
         on_commit = self._parts.settings.pods.keep is Keep.ON_COMMIT
         for attempt, fact in tuple(self._book.facts.items()):
-            if attempt in current or folding.is_unheard_of(state, attempt):
+            if folding.current(state, attempt) or folding.is_unheard_of(state, attempt):
                 continue
             over = fact.ended or attempt in self._committed.reported
             stays = over and not (fact.ended and on_commit)

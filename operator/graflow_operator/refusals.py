@@ -4,7 +4,7 @@ The API server refuses them (quota, admission, rights), or their profile is miss
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass, replace
 
 from graflow.machine.faults import FaultKind, of
@@ -119,12 +119,13 @@ class Refusals(dict[AttemptRef, Refusal]):
         tries = [refusal.until for refusal in self.values() if math.isfinite(refusal.until)]
         return tries + [r.gives_up_at for r in self.values() if r.is_configuration]
 
-    def keep(self, attempts: Collection[AttemptRef]) -> None:
-        """Forget all but these: the others have a pod now, or need none any more."""
-        for attempt in self.keys() - attempts:
-            del self[attempt]
-        for attempt in self._before.keys() - attempts:
-            del self._before[attempt]
+    def keep(self, due: Collection[AttemptRef], pods: Container[AttemptRef]) -> None:
+        """Forget all but what is due and has no pod."""
+        if self or self._before:
+            kept = {ref for ref in due if ref not in pods}
+            for known in (self, self._before):
+                for attempt in known.keys() - kept:
+                    del known[attempt]
 
     def waiting(self, now: float) -> set[AttemptRef]:
         """Return the attempts whose next try is not due yet."""

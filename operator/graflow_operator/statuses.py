@@ -61,23 +61,30 @@ def waits(known: Waiters, starting: Iterable[AttemptRef], now: float) -> Waits:
 
     A pod on its usual way to run is not: that is over before anybody has read it.
     """
-    found = ((attempt, _wait(known, attempt, now)) for attempt in starting)
-    return {attempt: wait for attempt, wait in found if wait is not None}
+    # One for all of them, who may be many thousands.
+    in_turn = Wait(
+        reasons.PARALLELISM, f"spec.parallelism allows {known.limits.parallelism} at one time"
+    )
+    if known.limits.suspend:
+        in_turn = Wait(reasons.SUSPENDED, "spec.suspend is true")
+    no_place = (
+        in_turn if known.limits.suspend else Wait(reasons.NAMESPACE_LIMIT, known.places.words)
+    )
+    held, away, refused = known.held, known.places.turned_away, known.refusals
+    found: dict[AttemptRef, Wait] = {}
+    for attempt in starting:
+        if attempt in held and attempt not in refused:
+            found[attempt] = no_place if attempt in away else in_turn
+        elif wait := _wait(known, attempt, now):
+            found[attempt] = wait
+    return found
 
 
-def _wait(  # noqa: PLR0911 - a table
-    known: Waiters, attempt: AttemptRef, now: float
-) -> Wait | None:
+def _wait(known: Waiters, attempt: AttemptRef, now: float) -> Wait | None:
+    """Return why an attempt that may start does not run yet, if that is worth a word."""
     fact, refusal = known.pods.get(attempt), known.refusals.get(attempt)
     if refusal is not None:
         return Wait(refusal.reason, refusal.message, refusal.gives_up_at)
-    if attempt in known.held:
-        if known.limits.suspend:
-            return Wait(reasons.SUSPENDED, "spec.suspend is true")
-        if attempt in known.places.turned_away:
-            return Wait(reasons.NAMESPACE_LIMIT, known.places.words)
-        words = f"spec.parallelism allows {known.limits.parallelism} at one time"
-        return Wait(reasons.PARALLELISM, words)
     if fact is None or fact.pending is None:
         return None
     if fact.pending.reason == reasons.POD_PENDING and now < slow_at(fact):
@@ -94,17 +101,24 @@ def pod_notes(
     pods: Mapping[AttemptRef, PodFact], found: Waits
 ) -> Mapping[tuple[int, int], PodNote]:
     """Return what is known of the attempts' pods, for the status."""
+    alike: dict[int, PodNote] = {}
     notes: dict[tuple[int, int], PodNote] = {}
-    for attempt in {**pods, **found}:
-        fact, wait = pods.get(attempt), found.get(attempt, _NONE)
-        notes[attempt] = PodNote(
-            name=fact.name if fact else "",
-            node=fact.node if fact else "",
-            reason=wait.reason,
-            message=wait.message,
-            until=wait.until,
-        )
+    for attempt, wait in found.items():
+        if attempt not in pods:
+            notes[attempt] = alike.get(id(wait)) or alike.setdefault(id(wait), _note(None, wait))
+    for attempt, fact in pods.items():
+        notes[attempt] = _note(fact, found.get(attempt, _NONE))
     return notes
+
+
+def _note(fact: PodFact | None, wait: Wait) -> PodNote:
+    return PodNote(
+        name=fact.name if fact else "",
+        node=fact.node if fact else "",
+        reason=wait.reason,
+        message=wait.message,
+        until=wait.until,
+    )
 
 
 def previous(workflow: Object) -> WorkflowStatus | None:

@@ -59,8 +59,10 @@ def tell_waits(
     """
     new: dict[str, dict[str, str]] = {}
     for attempt, wait in found.items():
+        if in_its_course(wait.reason):
+            continue
         task = state.activations[attempt.activation].node
-        if not in_its_course(wait.reason) and (task, wait.reason) not in noted:
+        if (task, wait.reason) not in noted:
             new.setdefault(wait.reason, {})[task] = wait.message
     for reason, tasks in new.items():
         names = ", ".join(repr(task) for task in islice(tasks, _NAMED))

@@ -1,6 +1,6 @@
 """Which of the attempts that are due may start now: `parallelism` and `suspend`. Pure."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from graflow.machine.state import Phase, State
@@ -24,6 +24,7 @@ def held(
     state: State,
     limits: Limits,
     *,
+    due: Sequence[AttemptRef],
     allowed: Collection[AttemptRef],
     refused: Collection[AttemptRef],
 ) -> frozenset[AttemptRef]:
@@ -32,10 +33,10 @@ def held(
     Args:
         state: The run.
         limits: What the spec says.
+        due: Its attempts that are due, as `starting` returns them.
         allowed: Attempts that were allowed to start before; nothing takes that back.
         refused: Attempts whose pods cannot be made, and whose next try is not due yet.
     """
-    due = starting(state)
     if state.phase.ended:
         return frozenset(due).difference(allowed)
     gone = [ref for ref in due if ref in allowed]

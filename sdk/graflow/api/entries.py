@@ -1,10 +1,12 @@
 """What there is to tell about each task of a run: the live ones, and how the others ended."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from heapq import nlargest
+from itertools import islice
 from typing import TypeAlias
 
 from graflow.api import cut
@@ -56,7 +58,7 @@ class PodNote:
 
 
 PodNotes: TypeAlias = Mapping[tuple[int, int], PodNote]
-"""By activation and attempt."""
+"""By activation and attempt. Those that wait for the same thing and have no pod share one."""
 
 _NOTHING = PodNote()
 
@@ -125,37 +127,49 @@ class View:
         return begun, {(scopes[one.scope].home, one.node) for one in alive}
 
 
-def entries(view: View) -> tuple[Entry, ...]:
+def entries(view: View) -> tuple[tuple[Entry, ...], int]:
     """Return the entries: live and failed ones by number, then the others, the newest first.
 
-    Of those that succeeded, the ones that can have no place in a status are left out: a run may
-    have many thousands of them, and a status is made with each commit.
+    Of those that succeeded, and of those that wait alike, the ones that can have no place in a
+    status are left out: a run may have many thousands of them, and a status is made with each
+    commit. How many that wait were left out is returned as well.
     """
-    live = [*_live(view)]
-    named = {entry.name for entry in live}
+    live, others = _live(view)
+    named = {entry.name for entry in live} | others.keys()
     known = {task.name: task for task in view.previous.tasks if task.name not in named}
     succeeded = _succeeded(view, known, besides=named)
     named = {entry.name for entry in succeeded}
     gone = (_gone(view, task) for name, task in known.items() if name not in named)
-    return (*live, *succeeded, *gone)
+    return (*live, *succeeded, *gone), others.total()
 
 
-def _live(view: View) -> Iterator[Entry]:
+def _live(view: View) -> tuple[list[Entry], Counter[str]]:
+    """Return the entries of live activations, and the names of those that are left out."""
     known = {task.activation: task for task in view.previous.tasks}
+    ended = view.state.phase.ended
+    made, left_out, alike = [], [], Counter[int]()
     for number, activation in sorted(view.state.activations.items()):
-        if _ended_the_run(view.state, activation):
-            continue
-        is_group = isinstance(node_of(view.plan, view.state, activation), GroupPlan)
-        # Of a group that waits for its branches these tell more.
-        if not is_group or activation.phase not in (Phase.PENDING, Phase.HOLDING):
-            note = view.pods.get((number, activation.attempt), _NOTHING)
-            yield _of_activation(view, activation, note, known.get(number))
+        note = view.pods.get((number, activation.attempt), _NOTHING)
+        if activation.phase is Phase.STARTING and not ended:
+            alike[id(note)] += 1
+            if alike[id(note)] > MOST_TASKS:
+                left_out.append(activation.node)
+                continue
+        if not (ended and _ended_the_run(view.state, activation)) and _has_entry(view, activation):
+            made.append(_of_activation(view, activation, note, known.get(number)))
+    return made, Counter(left_out)
+
+
+def _has_entry(view: View, activation: Activation) -> bool:
+    """Whether it tells something: of a group that waits for its branches these tell more."""
+    is_group = isinstance(node_of(view.plan, view.state, activation), GroupPlan)
+    return not is_group or activation.phase not in (Phase.PENDING, Phase.HOLDING)
 
 
 def _ended_the_run(state: State, activation: Activation) -> bool:
     """Whether it is the task that has ended the run: it has succeeded, and nothing came of it."""
     results = state.scopes[activation.scope].results.get(activation.node)
-    return state.phase.ended and results is not None and results[-1].seq == state.seq
+    return results is not None and results[-1].seq == state.seq
 
 
 def _of_activation(
@@ -269,9 +283,8 @@ def _succeeded(
 ) -> tuple[Entry, ...]:
     """Return entries of the tasks and groups with a result: the newest, then those told before."""
     last_seq = view.previous.cursor.seq if view.previous.cursor else 0
-    latest = _latest(view.state, known, MOST_TASKS + len(besides))
-    others = (name for name in latest if name not in besides)
-    newest = dict.fromkeys(nlargest(MOST_TASKS, others, key=lambda n: latest[n][0].completed))
+    latest = _latest(view.state, known, besides)
+    newest = dict.fromkeys(nlargest(MOST_TASKS, latest, key=lambda n: latest[n][0].completed))
     told = dict.fromkeys(name for name in known if name in latest)
     return tuple(
         _success(view, name, result, iteration, known.get(name), is_new=result.seq > last_seq)
@@ -281,21 +294,18 @@ def _succeeded(
 
 
 def _latest(
-    state: State, known: Mapping[str, object], number: int
+    state: State, known: Mapping[str, object], besides: Collection[str]
 ) -> dict[str, tuple[Result, int]]:
     """Return the newest results by id, and those of known ids, each with its iteration.
 
-    At least so many, if there are. This is done with each commit, so most are looked at only for
-    when they came.
+    At least `MOST_TASKS`, if there are so many. This is done with each commit, so the others, which
+    may be many thousands, are not looked at.
     """
-    scopes = state.scopes.values()
-    ends = sorted(found[-1].completed for s in scopes for found in s.results.values())
-    # One id may have results in several scopes; so a few more are taken than are wanted.
-    bound = ends[-2 * number] if len(ends) > 2 * number else 0
     latest: dict[str, tuple[Result, int]] = {}
-    for scope in scopes:
-        names = [name for name, found in scope.results.items() if found[-1].completed >= bound]
-        for name in dict.fromkeys((*names, *(known.keys() & scope.results.keys()))):
+    for scope in state.scopes.values():
+        others = (name for name in reversed(scope.results) if name not in besides)
+        names = (*islice(others, MOST_TASKS), *(known.keys() & scope.results.keys()))
+        for name in dict.fromkeys(names):
             result = scope.results[name][-1]
             if name not in latest or latest[name][0].completed <= result.completed:
                 latest[name] = (result, scope.counts.get(name, 0))

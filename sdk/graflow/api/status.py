@@ -98,9 +98,10 @@ def summarize(  # noqa: PLR0913 - the parts that a status is made from
     else:
         hold_up = None
     view = View(plan, state, previous_status or WorkflowStatus(), pods, now, history)
-    found = entries(view)
+    found, others = entries(view)
     shown = tuple(_by_importance(found))
-    waits = waiting(view, found, hold_up)
+    told, count = waiting(view, found, hold_up)
+    waits = told, count + others
     status = WorkflowStatus()
     for detail in _DETAILS:
         status = _status(spec_generation, view, waits, shown, detail)
@@ -196,7 +197,8 @@ def _progress(view: View) -> str:
         if scope.plan:
             made |= {node.id for node in scope.plan.nodes if isinstance(node, TaskPlan)}
     for activation in state.activations.values():
-        if isinstance(node_of(plan, state, activation), TaskPlan):
+        is_placed = activation.node in plan.placed_tasks
+        if not is_placed and isinstance(node_of(plan, state, activation), TaskPlan):
             made.add(activation.node)
     others = (made | (done - plan.placed)) - plan.placed_tasks
     return f"{len(done)}/{len(plan.placed_tasks) + len(others)}"
@@ -204,8 +206,10 @@ def _progress(view: View) -> str:
 
 def _counts(view: View) -> Counts:
     state = view.state
-    phases = dict.fromkeys(Phase, 0)
+    phases = dict.fromkeys(Phase, 0) | {Phase.STARTING: len(state.starting)}
     for activation in state.activations.values():
+        if activation.phase is Phase.STARTING:
+            continue
         is_task = isinstance(node_of(view.plan, state, activation), TaskPlan)
         # A group counts where it has an attempt: while its own policy judges it.
         if is_task or activation.phase.has_attempt:

@@ -6,6 +6,7 @@ something is found to differ which does not costs a few bytes and is no error.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import Any, TypeAlias, TypeVar
 
 from graflow.machine.codec import (
@@ -23,6 +24,7 @@ from graflow.machine.codec import (
 from graflow.machine.state import Result, Scope, State, Token
 
 K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
 Document: TypeAlias = dict[str, Any]
 
 
@@ -102,13 +104,10 @@ def _scope_changes(before: Scope | None, after: Scope) -> Document:
     """Return what a scope has become; the whole of one that is new."""
     if before is None or not _grows(before, after):
         return {"new": encode_scope(after)}
-    counts = {
-        node: count for node, count in after.counts.items() if count != before.counts.get(node)
-    }
+    counts = {node: after.counts[node] for node in _latest(before.counts, after.counts)}
     results = [
-        _more_results(task, before.results.get(task, ()), found)
-        for task, found in after.results.items()
-        if before.results.get(task) is not found
+        _more_results(task, before.results.get(task, ()), after.results[task])
+        for task in _latest(before.results, after.results)
     ]
     found = {
         "frame": encode_frame(after, before),
@@ -117,6 +116,15 @@ def _scope_changes(before: Scope | None, after: Scope) -> Document:
         **_token_changes(before.tokens, after.tokens),
     }
     return {key: value for key, value in found.items() if value}
+
+
+def _latest(before: dict[str, T], after: dict[str, T]) -> list[str]:
+    """Return which keys have another value, where what changes comes to the end each time.
+
+    So this does not look at the many that have not changed.
+    """
+    changed = takewhile(lambda key: before.get(key) is not after[key], reversed(after))
+    return [*changed][::-1]
 
 
 def _grows(before: Scope, after: Scope) -> bool:

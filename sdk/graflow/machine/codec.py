@@ -172,7 +172,7 @@ def _decode_scope(
     results: dict[str, tuple[Result, ...]] = {}
     for task, seq, completed, value in data["results"]:
         result = Result(decode_value(value), seq, completed)
-        results[task] = (*results.get(task, ()), result)
+        results[task] = (*results.pop(task, ()), result)
     tokens: dict[str, tuple[Token, ...]] = {}
     for node, round_, sent, explicit, again in data["tokens"]:
         token = Token(node, round_, list(_decode_sent(sent)), explicit, again)

@@ -117,7 +117,7 @@ class Fold:
         """Create an activation of a token, which stays alive at its node as what it has become."""
         state, found, node = self.state, self.state.scopes[scope], token.node
         number = state.steps = state.steps + 1
-        iteration = found.counts[node] = found.counts.get(node, 0) + 1
+        iteration = found.counts[node] = found.counts.pop(node, 0) + 1
         queue = found.queues.get(node)
         found.queues[node] = (*queue, number) if queue else (number,)
         made = Activation(
@@ -233,8 +233,8 @@ class Fold:
             completed = self.state.recorded = self.state.recorded + 1
         found = self.state.scopes[scope]
         result = Result(value, self.seq, completed)
-        kept = found.results.get(node, ()) if found.children else ()
-        found.results[node] = (*kept, result)
+        known = found.results.pop(node, ())
+        found.results[node] = (*known, result) if found.children else (result,)
 
     def merge_results(self, into: int, source: Scope) -> None:
         """Make the results of a scope that has ended visible around it (G4)."""

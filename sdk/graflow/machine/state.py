@@ -292,10 +292,11 @@ class Scope:
     """Live activations of each node, in order of creation; the first one runs."""
 
     counts: dict[str, int] = field(default_factory=dict)
-    """Activations made of each node so far."""
+    """Activations made of each node so far; the node of the latest one comes last."""
 
     results: dict[str, tuple[Result, ...]] = field(default_factory=dict)
-    """Results by id; the last one is the latest, older ones are kept while `children` need them."""
+    """Results by id, that of the latest one last; of one id the last one is the latest, older ones
+    are kept while `children` need them."""
 
     end: End | None = None
     """The best end so far."""

@@ -115,7 +115,7 @@ class Observer:
             return
         self._cursor, before, self.snapshot = cursor, self.snapshot, after
         self._compare(before.state, after.state)
-        for ref, activation in folding.current(after.state):
+        for ref, activation in folding.under_way(after.state, ()).items():
             if ref not in after.held:
                 self._allowed.add(ref)
             if activation.claim:

@@ -279,9 +279,28 @@ def test_no_more_is_made_of_the_results_of_a_long_run_than_can_be_told():
     for name in names:
         run.run(name)
     told = WorkflowStatus(tasks=(TaskStatus(name="t3", phase="Running", iteration=1),))
-    found = entries(View(run.plan, run.state, told, {}, run.now))
+    found, others = entries(View(run.plan, run.state, told, {}, run.now))
     assert [entry.status.name for entry in found] == [*reversed(names[MOST_TASKS:]), "t3"]
+    assert others == 0
     assert found[-1].status.phase == "Succeeded"
+
+
+def test_of_the_tasks_that_wait_alike_those_without_a_place_are_only_counted():
+    names = tuple(f"t{n}" for n in range(MOST_TASKS * 2))
+    run = Told(Plan(tuple(map(TaskPlan, names)), start=names))
+    found, others = entries(View(run.plan, run.state, WorkflowStatus(), {}, run.now))
+    assert [entry.name for entry in found] == [*names[:MOST_TASKS]]
+    assert others == MOST_TASKS
+    assert run.status.waiting_count == MOST_TASKS * 2
+    assert run.status.counts.starting == MOST_TASKS * 2
+
+
+def test_a_task_that_is_only_counted_is_not_taken_for_one_that_has_gone():
+    names = tuple(f"t{n}" for n in range(MOST_TASKS * 2))
+    run = Told(Plan(tuple(map(TaskPlan, names)), start=names))
+    told = WorkflowStatus(tasks=(TaskStatus(name=names[-1], phase="Running", iteration=1),))
+    found, _ = entries(View(run.plan, run.state, told, {}, run.now))
+    assert names[-1] not in {entry.name for entry in found}
 
 
 FRAGMENT = Plan(

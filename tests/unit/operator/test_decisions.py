@@ -28,7 +28,9 @@ STARTED = reduce(PLAN, State(), RunStarted(1.0))
 
 
 def held(limits, allowed=(), refused=(), state=STARTED):
-    return turns.held(state, limits, allowed=set(allowed), refused=set(refused))
+    return turns.held(
+        state, limits, due=turns.starting(state), allowed=set(allowed), refused=set(refused)
+    )
 
 
 def test_without_limits_everything_that_is_due_starts():
