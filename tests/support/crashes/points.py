@@ -53,8 +53,8 @@ class Sample:
 
 
 FEW_TASKS, MANY_EFFECTS = 3, 120
-LONG = Sample(pairs=40, away=10, others=40)
-SMALL = Sample(pairs=600, away=30)
+LONG = Sample(pairs=30, away=10, others=30)
+SMALL = Sample(pairs=300, away=30)
 OTHERS = Sample(pairs=100, away=20)
 SAMPLES = (SMALL, OTHERS, LONG)
 
