@@ -29,11 +29,11 @@ CONNECT_TIMEOUT_S = 3.0
 LIST_CHUNK = 500
 CONNECTIONS = 64
 LEASE_CONNECTIONS = 2
-AGENT = "graflow-operator"
-"""Who an object's managedFields name, and the API server's audit log, there with the replica."""
-
 """Of the Lease alone: a thousand pods that are to be made wait for one of the others, and whoever
 stood behind them would lose it."""
+
+AGENT = "graflow-operator"
+"""Who an object's managedFields name, and the API server's audit log, there with the replica."""
 
 _VERBS = {
     "GET": "get",

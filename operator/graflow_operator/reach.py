@@ -21,7 +21,7 @@ from graflow_operator.storage import Storage
 
 _SHA256 = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _SEGMENT = re.compile(r"[0-9]{1,20}-[0-9a-f]{64}")
-OFTEN = (
+FOLDERS = (
     "blobs/",
     "state/",
     "changes/",
@@ -91,7 +91,7 @@ class Reach:
             logs: Whether the last lines of attempts are kept.
         """
         path = key.removeprefix(self._keys.prefix)
-        if not path.startswith(OFTEN) or key in self._named:
+        if not path.startswith(FOLDERS) or key in self._named:
             return True
         if path.startswith("logs/"):
             return logs

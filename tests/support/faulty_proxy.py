@@ -346,16 +346,6 @@ def slow(seconds: float) -> Act:
     return act
 
 
-def done_but_says(status: int, body: str = "") -> Act:
-    """Have it done and answer otherwise."""
-
-    async def act(exchange: Exchange) -> web.StreamResponse:
-        await exchange.answer()
-        return exchange.say(Answer(status, {}, body.encode()))
-
-    return act
-
-
 async def ignores_conditions(exchange: Exchange) -> web.StreamResponse:
     """Answer as a store does that has never heard of `If-None-Match`."""
     answer = await exchange.answer()
