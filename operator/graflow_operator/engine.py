@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from graflow.api import names
-from graflow.machine.state import RunPhase
 from graflow_operator import metrics, restarts
 from graflow_operator.actor import Actor
 from graflow_operator.census import Census
@@ -22,7 +21,7 @@ from graflow_operator.hearing import Hearing
 from graflow_operator.leftovers import Leftovers
 from graflow_operator.letters import FencedError, NotYetError
 from graflow_operator.lookout import Lookout
-from graflow_operator.objects import is_leaving, seconds, version_of
+from graflow_operator.objects import has_ended, is_leaving, seconds, version_of
 from graflow_operator.parts import Parts
 from graflow_operator.refs import RunRef
 from graflow_operator.remains import Remains
@@ -242,7 +241,7 @@ class Engine:
 
     def _exists(self, workflow: Object, fact: PodFact) -> None:
         """Look at a run whose pod is on its way out while nobody drives it."""
-        if _has_ended(workflow) or is_leaving(workflow):
+        if has_ended(workflow) or is_leaving(workflow):
             self._consider(workflow, (fact,))
 
     async def _look_for(self, actor: Actor) -> None:
@@ -321,7 +320,7 @@ class Engine:
             if facts:
                 self._errand(self._leftovers.let_go(RunRef.of(workflow), facts))
             return
-        if _has_ended(workflow):
+        if has_ended(workflow):
             self._retention.ended(workflow, facts)
             left = [f for f in facts or () if f.held or not (f.ended or f.deleting)]
             if not left and (tidied or facts is not None):
@@ -410,10 +409,6 @@ class Engine:
         task = asyncio.create_task(errand)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
-
-
-def _has_ended(workflow: Object) -> bool:
-    return (workflow.get("status") or {}).get("phase") in tuple(p for p in RunPhase if p.ended)
 
 
 def _by_run(pods: Iterable[Object]) -> dict[str, list[PodFact]]:

@@ -59,12 +59,6 @@ def current(state: State, attempt: AttemptRef) -> Activation | None:
     return activation if activation.phase.has_attempt else None
 
 
-def is_current(state: State, attempt: AttemptRef) -> bool:
-    """Whether an attempt should be under way."""
-    known = state.activations.get(attempt.activation)
-    return known is not None and known.attempt == attempt.attempt and known.phase.has_attempt
-
-
 def is_unheard_of(state: State, attempt: AttemptRef) -> bool:
     """Whether an attempt is later than all that a state knows: somebody else drives the run."""
     known = state.activations.get(attempt.activation)

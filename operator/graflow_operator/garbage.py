@@ -18,6 +18,7 @@ from typing import Any
 from graflow.store.keys import MARKS, RunKeys, mark_of
 from graflow_operator import sources
 from graflow_operator.cluster import WORKFLOWS, Object
+from graflow_operator.objects import has_ended
 from graflow_operator.parts import Parts
 from graflow_operator.reach import Reach, UnknownReachError
 from graflow_operator.storage import Storage
@@ -145,7 +146,7 @@ async def _found(
     workflow = known.workflows.get(run.uid)
     if workflow is None:
         return _of_gone(parts, run, keys, known)
-    if not sources.has_ended(workflow):
+    if not has_ended(workflow):
         return None
     name = str(workflow["metadata"]["name"])
     reach = Reach(storage, run)

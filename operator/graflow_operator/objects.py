@@ -1,8 +1,12 @@
-"""What every object of Kubernetes has: a version, times, conditions, an end. Pure."""
+"""What objects of Kubernetes say of themselves: a version, times, conditions, an end. Pure."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+
+from graflow.machine.state import RunPhase
+
+_ENDED = tuple(phase.value for phase in RunPhase if phase.ended)
 
 
 def version_of(thing: Mapping[str, Any]) -> int:
@@ -14,6 +18,11 @@ def version_of(thing: Mapping[str, Any]) -> int:
 def is_leaving(thing: Mapping[str, Any]) -> bool:
     """Whether an object was deleted, and is there only until its finalizers are off."""
     return "deletionTimestamp" in thing["metadata"]
+
+
+def has_ended(workflow: Mapping[str, Any]) -> bool:
+    """Whether a run has ended, as its status says."""
+    return (workflow.get("status") or {}).get("phase") in _ENDED
 
 
 def condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:

@@ -12,7 +12,6 @@ from graflow.api.inputs import channel_keys
 from graflow.api.resume import ResumeFrom, nearest
 from graflow.ledger.state import State as Channel
 from graflow.machine.plan import Plan
-from graflow.machine.state import RunPhase
 from graflow.store import ObjectMissingError
 from graflow.store.keys import RunKeys
 from graflow_operator import channel_log, checkpoint
@@ -21,6 +20,7 @@ from graflow_operator.cluster import WORKFLOWS, Object
 from graflow_operator.cluster_errors import NotFoundError
 from graflow_operator.code import Code
 from graflow_operator.journal import Journal
+from graflow_operator.objects import has_ended
 from graflow_operator.parts import Parts
 from graflow_operator.refs import RunRef
 from graflow_operator.snapshot import Snapshot
@@ -58,15 +58,14 @@ async def find(parts: Parts, namespace: str, asked: ResumeFrom) -> Origin:
     workflow = await _workflow(parts, namespace, asked)
     if workflow is None:
         return await _of_deleted(parts, RunRef(namespace, asked.name, asked.uid or ""), asked)
-    run, status = RunRef.of(workflow), workflow.get("status") or {}
-    cursor = status.get("cursor")
+    run, cursor = RunRef.of(workflow), (workflow.get("status") or {}).get("cursor")
     if not cursor:
         words = f"Workflow {run.name!r} has not begun, so there is nothing to go on from"
         raise CannotResumeError(".name", f"{words}; create it anew")
     newest = cursor.get("checkpoint")
     if asked.checkpoint is not None:
         return await _of_document(parts, run, newest, asked.checkpoint)
-    if status.get("phase") not in tuple(phase.value for phase in RunPhase if phase.ended):
+    if not has_ended(workflow):
         raise CannotResumeError(
             ".name",
             f"Workflow {run.name!r} has not ended; cancel it first, or fork it: name one of its"

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from graflow.machine.state import RunPhase
 from graflow_operator.cluster import Object
+from graflow_operator.objects import has_ended
 
 
 def needed(workflows: Iterable[Object]) -> dict[str, str]:
@@ -13,12 +13,6 @@ def needed(workflows: Iterable[Object]) -> dict[str, str]:
         if not has_ended(workflow) and (uid := _source_of(workflow)):
             found[uid] = str(workflow["metadata"]["name"])
     return found
-
-
-def has_ended(workflow: Object) -> bool:
-    """Whether a run has ended, as its status says."""
-    phase = (workflow.get("status") or {}).get("phase")
-    return phase in {one.value for one in RunPhase if one.ended}
 
 
 def _source_of(workflow: Object) -> str:

@@ -42,7 +42,7 @@ class Withheld:
             return _unavailable(self.commit)
         failures = self._dispatch.store_failures(INQUIRY) | self._runners
         for attempt, error in failures.items():
-            if folding.is_current(state, attempt):
+            if folding.current(state, attempt) is not None:
                 return _unavailable(error)
         self._runners.clear()
         return None
