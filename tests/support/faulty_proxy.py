@@ -18,7 +18,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer"}
+_HOP = {"connection", "expect", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer"}
 _ALREADY_SENT = web.Response()
 """What a handler returns once the connection is broken: nobody gets it."""
 
@@ -254,6 +254,9 @@ class FaultyProxy:
         agent = request.headers.get("User-Agent", "")
         asked = Asked(request.method, request.path, dict(request.query), agent)
         self.asked.append(asked)
+        if request.headers.get("Expect") and request.transport:
+            # boto3 waits a second for this before it sends what it puts.
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         exchange = Exchange(self, request, asked, await request.read())
         self._open.add(exchange)
         try:
