@@ -6,7 +6,6 @@ the first commit is what makes the run begin.
 
 import asyncio
 import json
-import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from graflow.machine.plan import GroupPlan, Plan
 from graflow.machine.revive import RevivalError, revived
 from graflow.machine.state import GroupValue, State, Value
 from graflow.store import ObjectCorruptError, ObjectMissingError
+from graflow.store.keys import is_sha256
 from graflow_operator import channel_log, channel_values, completions, origins, turns, values
 from graflow_operator.checkpoint import UnreadableCheckpointError
 from graflow_operator.cluster import Object
@@ -49,7 +49,6 @@ CHANGE_BYTES = 200
 Trial: TypeAlias = Callable[[Program], Awaitable[Sequence[Problem]]]
 """Says what is wrong with the pods of a run that has not begun."""
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 Json = dict[str, Any]
 
 
@@ -215,7 +214,7 @@ async def _copy(
     turn = asyncio.Semaphore(AT_ONCE)
 
     async def copy(sha256: str) -> None:
-        if not _SHA256.fullmatch(sha256):
+        if not is_sha256(sha256):
             raise CannotResumeError("", f"{sha256[:80]!r} is no name of a value")
         async with turn:
             await storage.copy(source.blob(sha256), target.blob(sha256))

@@ -7,7 +7,6 @@ cursor of a run names, and what that names in turn as the one before, is true.
 import base64
 import hashlib
 import json
-import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from graflow.ledger.state import State as Channel
 from graflow.ledger.wire import SHAPELESS
 from graflow.machine.plan import Plan
 from graflow.machine.plan_codec import decode_plan, encode_plan
+from graflow.store.keys import is_segment
 from graflow_operator import snapshot
 from graflow_operator.refs import RunRef
 from graflow_operator.snapshot import Snapshot, UnreadableSnapshotError
@@ -32,8 +32,6 @@ MAX_BYTES = 512 * 1024 * 1024
 
 PATH_CHARS = 1024
 METADATA_BYTES = 16 * 1024
-
-_NAME = re.compile(r"[0-9]{1,20}-[0-9a-f]{64}")
 
 Json = dict[str, Any]
 
@@ -258,7 +256,7 @@ def checked_name(name: object) -> str:
     Raises:
         UnreadableCheckpointError: If it is none.
     """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not is_segment(name):
         raise UnreadableCheckpointError(f"{str(name)[:100]!r} is no name of a checkpoint")
     return name
 

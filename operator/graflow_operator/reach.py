@@ -14,13 +14,12 @@ from contextlib import suppress
 from typing import Any
 
 from graflow.store import ObjectCorruptError, ObjectMissingError
-from graflow.store.keys import RunKeys
+from graflow.store.keys import RunKeys, is_segment
 from graflow_operator import channel_log, checkpoint
 from graflow_operator.checkpoint import UnreadableCheckpointError
 from graflow_operator.storage import Storage
 
 _SHA256 = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
-_SEGMENT = re.compile(r"[0-9]{1,20}-[0-9a-f]{64}")
 FOLDERS = (
     "blobs/",
     "state/",
@@ -163,7 +162,7 @@ class Reach:
 
 
 def _segment(name: object) -> str:
-    if not isinstance(name, str) or not _SEGMENT.fullmatch(name):
+    if not is_segment(name):
         raise UnknownReachError(f"{str(name)[:200]!r} is no segment of this run")
     return name
 

@@ -7,12 +7,11 @@ import base64
 import binascii
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from graflow.machine.codec import encode_value
-from graflow.store.keys import RunKeys
+from graflow.store.keys import RunKeys, is_sha256
 from graflow_operator.storage import Storage
 
 INLINE_BYTES = 1024
@@ -21,7 +20,6 @@ INLINE_BYTES = 1024
 REPORT_INLINE_BYTES = 256 * 1024
 """Larger values do not pass through the operator."""
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _DEPTH = 20
 
 ValueRef = dict[str, Any]
@@ -65,7 +63,7 @@ def _blob(content: object) -> ValueRef:
     if not isinstance(content, dict):
         raise BadValueError("a blob has sha256, size and encoding")
     sha256, size, encoding = (content.get(field) for field in ("sha256", "size", "encoding"))
-    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+    if not is_sha256(sha256):
         raise BadValueError(f"a blob's sha256 is 64 hex digits; this is {str(sha256)[:80]!r}")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise BadValueError(f"a blob's size is its number of bytes; this is {str(size)[:80]!r}")

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from graflow.api import names
 from graflow.machine.results import visible_names
+from graflow.store.keys import is_sha256
 from graflow_operator import keys, orders, outcomes, reports, strictjson, values
 from graflow_operator.actor import Actor
 from graflow_operator.checkpoint import BadWishError, wish_of
@@ -36,7 +37,6 @@ MAX_CLAIM_BYTES = 16 << 10
 """Whoever claims may be anybody until the body is read."""
 
 _NONCE = re.compile(r"[0-9a-f]{32}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 Json = dict[str, Any]
 
 
@@ -239,7 +239,7 @@ async def address(request: web.Request) -> web.Response:
 
 def _sha256(body: Json) -> str:
     found = body.get("sha256")
-    if not isinstance(found, str) or not _SHA256.fullmatch(found):
+    if not is_sha256(found):
         raise bad("field `sha256` is 64 hex digits")
     return found
 

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from graflow.api import names
 from graflow.store import ObjectMissingError
+from graflow.store.keys import is_segment, is_sha256
 from graflow_operator.checkpoint import UnreadableCheckpointError
 from graflow_operator.checkpoint_list import page
 from graflow_operator.cluster import WORKFLOWS, Object
@@ -21,9 +22,7 @@ from graflow_operator.server.errors import Refusal, bad
 from graflow_operator.server.replica import replica_of
 
 ROUTES = web.RouteTableDef()
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
-_SEGMENT = re.compile(r"[0-9]{1,20}-[0-9a-f]{64}")
 _DRIVER = web.RequestKey("driver", str)
 """Where a request has which installation drives the run that it asks about."""
 
@@ -34,7 +33,7 @@ _WORKFLOW = f"{names.USER_PREFIX}/namespaces/{{namespace}}/workflows/{{name}}"
 async def value(request: web.Request) -> web.StreamResponse:
     """Stream one value of a run."""
     sha256 = request.match_info["sha256"]
-    if not _SHA256.fullmatch(sha256):
+    if not is_sha256(sha256):
         raise bad("a value is named by 64 hex digits")
     key = replica_of(request).parts.store_keys(await _run(request)).blob(sha256)
     return await _stream(request, key, "value")
@@ -44,7 +43,7 @@ async def value(request: web.Request) -> web.StreamResponse:
 async def history(request: web.Request) -> web.StreamResponse:
     """Stream one segment of what the tasks of a run have decided; its first line names another."""
     segment = request.match_info["segment"]
-    if not _SEGMENT.fullmatch(segment):
+    if not is_segment(segment):
         raise bad("a segment of a run's history is named as in status.cursor.history")
     run = await _run(request)
     return await _stream(
@@ -102,7 +101,7 @@ async def checkpoints(request: web.Request) -> web.Response:
 def _packed(request: web.Request, refusal: str) -> tuple[int, str]:
     """Return number and sha256 of the object that is asked for; a name that is none is refused."""
     segment = request.match_info["segment"]
-    if not _SEGMENT.fullmatch(segment):
+    if not is_segment(segment):
         raise bad(refusal)
     seq, _, sha256 = segment.partition("-")
     return int(seq), sha256

@@ -8,6 +8,7 @@ called: who has made a run, and that it has something in the store. And there is
 import hashlib
 import re
 from dataclasses import dataclass
+from typing import TypeGuard
 
 MARKS = ".graflow/runs/"
 """What the keys of all marks begin with."""
@@ -18,6 +19,8 @@ IDS = ".graflow/ids/"
 _MARK = re.compile(rf"^{re.escape(MARKS)}[^/]+/(?P<namespace>[^/]+)/(?P<uid>[^/]+)$")
 
 _BATCH = re.compile(r"[0-9]{12}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SEGMENT = re.compile(r"[0-9]{1,20}-[0-9a-f]{64}")
 _BY_CONTENT = re.compile(
     r"^(?:[^./][^/]*/[^/]+/(?:blobs/|(?:state|changes|history|channel|checkpoints)/[^/]*-)"
     r"|\.graflow/ids/[^/]+/[0-9a-f]{64}\.(?:blobs/|ends/[^/]+/))(?P<sha256>[0-9a-f]{64})(?:\.jsonl)?$"
@@ -144,6 +147,16 @@ class IdKeys:
         Several of one run contradict each other; the status that names one of them makes it true.
         """
         return f"{self.ends}{uid}/{sha256}"
+
+
+def is_sha256(text: object) -> TypeGuard[str]:
+    """Whether a text that was read somewhere can be the SHA-256 of something."""
+    return isinstance(text, str) and _SHA256.fullmatch(text) is not None
+
+
+def is_segment(name: object) -> TypeGuard[str]:
+    """Whether a name that was read somewhere is of the form `<seq>-<sha256>`."""
+    return isinstance(name, str) and _SEGMENT.fullmatch(name) is not None
 
 
 def sha256_of(key: str) -> str | None:
