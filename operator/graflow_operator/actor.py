@@ -49,6 +49,7 @@ from graflow_operator.hands import Hands
 from graflow_operator.journal import StoreRequiredError
 from graflow_operator.laps import Laps
 from graflow_operator.letters import Claim, FencedError, Json, Letter, NotYetError, Save
+from graflow_operator.moments import Moments
 from graflow_operator.objects import is_leaving
 from graflow_operator.parts import Parts
 from graflow_operator.places import Applicant
@@ -95,7 +96,8 @@ class Actor:
         self.withheld = Withheld(self._dispatch, self.ring)
         self._record = Record(parts, workflow, self._dispatch)
         self._mark = RunMark(parts, self.run, self._dispatch)
-        self._checkpoints = Checkpoints(parts, self.run)
+        self._checkpoints = Checkpoints(parts, self.run, self._dispatch)
+        self._moments = Moments(parts.clock)
         self._code = Code(parts, self.run.namespace)
         self._refused = Refusals(parts.settings.configuration_s)
         self.created = created = workflow["metadata"].get("creationTimestamp") or ""
@@ -267,6 +269,7 @@ class Actor:
             log.warning("%s: %s; reading it again", self.run, error)
             self._program, self._listed = None, None
             self._checkpoints.forget()
+            self._moments.over()
             self._record = Record(self.parts, error.workflow, self._dispatch)
         except NotFoundError:
             log.info("%s: the Workflow is gone", self.run)
@@ -391,13 +394,14 @@ class Actor:
 
     async def _step(self, letters: list[Letter]) -> None:
         """Fold, commit, answer, act."""
-        found, before, now = self._read_already(), self._snapshot, self.parts.clock()
+        found, before = self._read_already(), self._snapshot
         if not before.state.phase.ended:
             await self._code.fetch(found)
         if self._code.unusable and before.state.phase is RunPhase.PENDING:
             problem = Problem("", self._code.unusable.message)
             await self._refuse(self._code.unusable.reason, [problem])
             return
+        now = self._moments.of(letters)
         draft = Draft(found, before, now, self.book.facts, self.bundle)
         draft.told_to_stop = self._told_to_stop
         fatal = self._fatal or self._code.unusable
@@ -415,14 +419,15 @@ class Actor:
         async with self.channel.turn:
             part = await self.channel.part(after.state, moved=after.differs_from(before))
             taken = await self._checkpoints.take(
-                cut, found, after, self.channel.state, self._record.cursor
+                cut, found, after, self.channel.state, self._record.cursor, now
             )
             if after.state.phase.ended and not before.state.phase.ended:
                 await self._mark.put()  # whoever deletes the run finds its objects by it
             facts = self.book.facts
             if await self._record.commit(found, before, after, news, facts, part, taken):
                 self.withheld.commit = None
-            self._checkpoints.committed(taken)
+                self._checkpoints.committed(taken)
+            self._moments.over()
             self._snapshot = after
             self.channel.committed(part, after.state.phase)
         for outcome, reason in draft.ended:

@@ -262,7 +262,7 @@ class RunChannel:
         elif self._batch is not None:
             raise self._trouble or StoreUnavailableError("a batch of the channel is not written")
         if after.phase.ended:
-            return await self._last_part()
+            return await self._last_part(after.ended_at)
         if not self._serving:
             return self._first_part()
         if self._log is None:
@@ -280,7 +280,7 @@ class RunChannel:
             return {**part, "epoch": self._epoch, "chain": True}
         return {**part, "epoch": self._epoch, "state": channel_log.text_of(self._state)}
 
-    async def _last_part(self) -> Json | None:
+    async def _last_part(self, now: float) -> Json | None:
         """Return the channel as it is kept after the run: the keys, and nothing of locks.
 
         What is left of its chain is `remains`'s.
@@ -288,7 +288,7 @@ class RunChannel:
         if self._part is None or self._over:
             return self._part
         state = self._state.copy()
-        apply(state, End(frozenset(state.known())), self._parts.clock(), channel_log.NOBODY)
+        apply(state, End(frozenset(state.known())), now, channel_log.NOBODY)
         if self._log is not None:
             part, _ = await self._log.save(state)
             return {**part, "epoch": self._epoch, "chain": True}

@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from graflow.api import cut
@@ -15,6 +16,7 @@ from graflow.ledger.state import State as Channel
 from graflow.store import ObjectCorruptError, ObjectMissingError
 from graflow_operator import checkpoint
 from graflow_operator.checkpoint import Checkpoint, Label, Reason, UnreadableCheckpointError
+from graflow_operator.dispatch import Dispatch
 from graflow_operator.folding import Draft
 from graflow_operator.letters import Json, Letter, Save
 from graflow_operator.parts import Parts
@@ -91,18 +93,29 @@ def due(
 class Checkpoints:
     """Takes the checkpoints of one run, and remembers which calls were answered with which."""
 
-    def __init__(self, parts: Parts, run: RunRef) -> None:
+    def __init__(self, parts: Parts, run: RunRef, dispatch: Dispatch) -> None:
         self._parts = parts
         self._run = run
+        self._dispatch = dispatch
         self._answered: Mapping[Caller, tuple[int, int]] | None = None
         """None: the newest checkpoint, which has them, was not read yet."""
+
+        self._put: set[str] = set()
+        """Names of those that may be in the store since the last commit."""
 
     def forget(self) -> None:
         """Take nothing for known any more: somebody else may have gone on with the run."""
         self._answered = None
+        self._put.clear()
 
-    async def take(
-        self, cut: Cut, found: Program, after: Snapshot, channel: Channel, cursor: Json
+    async def take(  # noqa: PLR0913, PLR0917 - all that is in one
+        self,
+        cut: Cut,
+        found: Program,
+        after: Snapshot,
+        channel: Channel,
+        cursor: Json,
+        now: float,
     ) -> Taken | None:
         """Put the checkpoint of a commit into the store; None if none is owed.
 
@@ -112,6 +125,7 @@ class Checkpoints:
             after: The run as it will be committed.
             channel: Its channel at that very moment.
             cursor: The committed cursor.
+            now: Moment of the commit, in seconds since the epoch.
 
         Raises:
             StoreError: If the store does not take it.
@@ -130,7 +144,7 @@ class Checkpoints:
         kept |= {call.by: (call.number, after.state.seq) for call in calls}
         made = Checkpoint(
             self._run,
-            self._parts.clock(),
+            now,
             labels,
             found.plan,
             after,
@@ -144,13 +158,23 @@ class Checkpoints:
         name, data = (
             await asyncio.to_thread(checkpoint.pack, made) if large else checkpoint.pack(made)
         )
+        self._put.add(name)
         await storage.put(self._parts.store_keys(self._run).checkpoint(name), data)
         return Taken(name, tuple(_entry(made, label) for label in labels), kept)
 
     def committed(self, taken: Taken | None) -> None:
-        """Take note that a checkpoint has become true."""
+        """Take note that a commit was made, by which a checkpoint has become true, if it has one.
+
+        No commit that was tried before can be made any more, so what was taken for these goes.
+        """
         if taken is not None:
             self._answered = taken.answered
+            self._put.discard(taken.name)
+        if (storage := self._parts.storage) is not None:
+            for name in self._put:
+                key = self._parts.store_keys(self._run).checkpoint(name)
+                self._dispatch.send(("forget", key), partial(storage.delete, key))
+        self._put.clear()
 
     def answer(self, call: Save, steps: int) -> Json:
         """Return what a task is told whose checkpoint is committed.
