@@ -100,7 +100,7 @@ async def test_k3_a_resumed_run_runs_only_what_had_not_completed(store):
             assert (status["phase"], status["result"]) == ("Succeeded", {"json": "d"})
             assert again.executed == ["c", "d"]
             assert [order["attempt"] for order in again.orders] == [2, 1]
-            [of] = [status["resumedFrom"]]
+            of = status["resumedFrom"]
             assert (of["name"], of["uid"]) == (NAME, world.workflow["metadata"]["uid"])
             assert of["changes"] == ["channel key 'mended' is true"]
 
@@ -281,7 +281,7 @@ async def test_a_fork_inside_a_fragment_keeps_what_the_task_had_made():
             assert world.store.get(f"{NAMESPACE}/{uid}/blobs/{sha256}") == b"p" * 5000
 
 
-async def test_a_run_that_still_runs_is_not_resumed_and_can_be_forked():
+async def test_a_run_that_still_runs_is_not_resumed_and_the_way_out_is_said():
     async with World({**CHAIN, "checkpointEvery": 1}) as world:
         world.work = lambda task, order: returned(task)
         world.auto_run = False
