@@ -66,7 +66,8 @@ class S3Store:
                 s3={"addressing_style": "path" if location.endpoint else "auto"},
                 connect_timeout=CONNECT_TIMEOUT_S,
                 read_timeout=READ_TIMEOUT_S,
-                retries={"total_max_attempts": TRIES, "mode": "standard"},
+                # "standard" tries once only, after fifty calls have failed, and long after that.
+                retries={"total_max_attempts": TRIES, "mode": "legacy"},
                 max_pool_connections=connections,
                 # Trailing checksums are an AWS invention that other services refuse.
                 request_checksum_calculation="when_required",

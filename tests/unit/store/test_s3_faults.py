@@ -1,5 +1,7 @@
 """A service that is unwell: each fault is one of the store's errors, in words that help."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from graflow.store import (
@@ -122,6 +124,18 @@ def test_the_size_of_an_object_is_not_known_where_there_is_no_bucket(proxy, stor
     """An answer to HEAD has no body that could say which of the two is missing."""
     with proxy.fault(s3_error(404, "NoSuchBucket")), pytest.raises(StoreRefusedError):
         store.size(KEY)
+
+
+def test_a_call_is_tried_as_often_after_many_that_have_failed(proxy, patient, monkeypatch):
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))
+    tries = set()
+    with proxy.fault(s3_error(503, "SlowDown")):
+        for _ in range(60):
+            before = len(proxy.asked)
+            with pytest.raises(StoreUnavailableError):
+                patient.get(KEY)
+            tries.add(len(proxy.asked) - before)
+    assert tries == {3}
 
 
 def test_only_the_service_itself_says_that_there_is_no_object(store):
