@@ -1,7 +1,8 @@
 """Checkpoints as a task in a pod asks for them: each call repeated until somebody answers."""
 
 from graflow_operator.checkpoint import Wish
-from graflow_operator.refs import AttemptRef
+from graflow_operator.parts import Parts
+from graflow_operator.refs import AttemptRef, RunRef
 
 
 class SavingPod:
@@ -23,6 +24,10 @@ class SavingPod:
 
 def documents(world):
     """Return the names of all checkpoints in the store of a world, of its run."""
-    uid = world.workflow["metadata"]["uid"]
-    prefix = f"team/{uid}/checkpoints/"
+    prefix = Parts.store_keys(RunRef.of(world.workflow)).checkpoints
     return [key.removeprefix(prefix) for key in world.store.list(prefix)]
+
+
+def document(world, name):
+    """Return one of them, as it was written."""
+    return world.store.get(Parts.store_keys(RunRef.of(world.workflow)).checkpoint(name))

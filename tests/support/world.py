@@ -31,6 +31,11 @@ HANGS = object()
 """What `work` returns for a task that never ends; None: its process ends without a report."""
 
 
+def script(name, *after, **more):
+    """Return a task as a spec says it, which comes after those."""
+    return {"name": name, "after": list(after), "script": "return 1", **more}
+
+
 def returned(value, *directives):
     """Return the report of a task that returned JSON, and decided this."""
     return {"outcome": "Succeeded", "value": {"json": value}, "directives": list(directives)}

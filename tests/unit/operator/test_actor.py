@@ -21,12 +21,7 @@ from graflow_operator.facts import of_pod
 from graflow_operator.letters import FencedError
 from graflow_operator.refs import AttemptRef
 from graflow_operator.verdicts import Failed, Succeeded
-from support.world import HANGS, NAME, NAMESPACE, World
-
-
-def script(name, *after, **more):
-    return {"name": name, "after": list(after), "script": "return 1", **more}
-
+from support.world import HANGS, NAME, NAMESPACE, World, script
 
 DIAMOND = {
     "tasks": [script("a"), script("b", "a"), script("c", "a"), script("d", "b", "c")],

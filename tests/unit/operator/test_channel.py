@@ -16,13 +16,9 @@ from graflow_operator.cluster_errors import ForbiddenError, UnavailableError
 from graflow_operator.letters import FencedError
 from graflow_operator.verdicts import Failed, Succeeded
 from support.channel_pod import ChannelPod
-from support.world import HANGS, NAME, NAMESPACE, World, returned
+from support.world import HANGS, NAME, NAMESPACE, World, returned, script
 
 HOSTS = pytest.mark.parametrize("store", [True, False], ids=["store", "no store"])
-
-
-def script(name, *after, **more):
-    return {"name": name, "after": list(after), "script": "return 1", **more}
 
 
 def five(**spec):

@@ -11,22 +11,19 @@ from graflow_operator.checkpoint import BadWishError, UnreadableCheckpointError
 from graflow_operator.checkpoints import Taken
 from graflow_operator.verdicts import Succeeded
 from support.channel_pod import ChannelPod
-from support.saving import SavingPod, documents
-from support.world import World, returned
-
-
-def script(name, *after, **more):
-    return {"name": name, "after": list(after), "script": "return 1", **more}
-
+from support.saving import SavingPod, document, documents
+from support.world import World, returned, script
 
 CHAIN = {"tasks": [script("a"), script("b", "a"), script("c", "b")]}
 
 
 def newest(world):
     """Return the document that the cursor names."""
-    name = world.status["cursor"]["checkpoint"]
-    uid = world.workflow["metadata"]["uid"]
-    return checkpoint.unpack(name, world.store.get(f"team/{uid}/checkpoints/{name}"))
+    return found_in(world, world.status["cursor"]["checkpoint"])
+
+
+def found_in(world, name):
+    return checkpoint.unpack(name, document(world, name))
 
 
 def shown(world):
@@ -45,10 +42,7 @@ async def test_k2_a_checkpoint_that_a_task_asked_for_has_its_success_and_nothing
         assert shown(world) == [("Asked", "b"), ("End", None)]
         asked = world.status["checkpoints"][0]
         assert (asked["path"], asked["metadata"]) == ("half", {"n": 1})
-        end = newest(world)
-        uid = world.workflow["metadata"]["uid"]
-        data = world.store.get(f"team/{uid}/checkpoints/{end.previous}")
-        found = checkpoint.unpack(end.previous, data)
+        found = found_in(world, newest(world).previous)
         assert found.seq == asked["seq"]
         state = checkpoint.snapshot_of(found, found.plan).state
         assert set(state.scopes[0].results) == {"a", "b"}
@@ -110,9 +104,8 @@ async def test_k2_a_checkpoint_at_once_is_a_consistent_cut_of_state_and_channel(
     async with World(CHAIN, work=work) as world:
         world.start()
         await world.end()
-        uid = world.workflow["metadata"]["uid"]
         [name] = [name for name in documents(world) if name.startswith(f"{seqs[0]}-")]
-        found = checkpoint.unpack(name, world.store.get(f"team/{uid}/checkpoints/{name}"))
+        found = found_in(world, name)
         assert found.channel.entries["n"].content == 1
         state = checkpoint.snapshot_of(found, found.plan).state
         assert [one.node for one in state.activations.values()] == ["b"]
@@ -173,9 +166,8 @@ async def test_k2_a_crash_between_document_and_status_leaves_a_chain_that_can_be
         world.start(dies_at=write)
         await world.end(restart=True)
         name, seqs = world.status["cursor"]["checkpoint"], []
-        uid = world.workflow["metadata"]["uid"]
         while name is not None:
-            found = checkpoint.unpack(name, world.store.get(f"team/{uid}/checkpoints/{name}"))
+            found = found_in(world, name)
             checkpoint.snapshot_of(found, found.plan)
             seqs.append(found.seq)
             name = found.previous
@@ -219,8 +211,7 @@ async def test_a_checkpoint_of_another_format_is_refused_by_who_wrote_it():
         world.start()
         await world.end()
         name = world.status["cursor"]["checkpoint"]
-        uid = world.workflow["metadata"]["uid"]
-        found = json.loads(zlib.decompress(world.store.get(f"team/{uid}/checkpoints/{name}")))
+        found = json.loads(zlib.decompress(document(world, name)))
     other = zlib.compress(json.dumps({**found, "format": 9, "version": "7.1"}).encode())
     with pytest.raises(UnreadableCheckpointError, match=r"format 9, written by Graflow 7\.1"):
         checkpoint.unpack(checkpoint.name_of(3, other), other)

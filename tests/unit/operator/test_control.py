@@ -7,13 +7,9 @@ from graflow_operator.cluster import PODS, WORKFLOWS
 from graflow_operator.facts import of_pod
 from graflow_operator.letters import FencedError
 from graflow_operator.verdicts import Failed, Succeeded
-from support.world import HANGS, NAME, NAMESPACE, World
+from support.world import HANGS, NAME, NAMESPACE, World, script
 
 BACK_OFF_S = 60
-
-
-def script(name, *after, **more):
-    return {"name": name, "after": list(after), "script": "return 1", **more}
 
 
 CHAIN = {"tasks": [script("a"), script("b", "a")]}

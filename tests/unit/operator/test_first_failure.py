@@ -13,14 +13,10 @@ from graflow_operator.keeping import PodPolicy
 from graflow_operator.settings import Settings
 from graflow_operator.verdicts import Failed
 from support.fakes import HANGS as SILENT
-from support.world import HANGS, NAME, NAMESPACE, World
+from support.world import HANGS, NAME, NAMESPACE, World, script
 
 BOOM = {"traceback": "Traceback …\nValueError: boom"}
 AGAIN = {"maxAttempts": 3, "initialSeconds": 1}
-
-
-def script(name, *after, **more):
-    return {"name": name, "after": list(after), "script": "return 1", **more}
 
 
 def boom(message="ValueError: boom"):

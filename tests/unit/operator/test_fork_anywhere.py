@@ -6,8 +6,8 @@ import collections
 import pytest
 
 from graflow_operator import checkpoint
-from support.saving import documents
-from support.world import NAME, NAMESPACE, World, returned
+from support.saving import document, documents
+from support.world import NAME, World, returned, script
 
 CODE = {
     "group": {
@@ -15,10 +15,6 @@ CODE = {
         "code": {"pickle": base64.b64encode(b"p" * 3000).decode()},
     }
 }
-
-
-def script(name, *after, **more):
-    return {"name": name, "after": list(after), "script": "return 1", **more}
 
 
 def fragment(*names, exits=()):
@@ -78,8 +74,7 @@ def working(decides, done=()):
 
 def succeeded(world, name):
     """Return how often each task had succeeded at a checkpoint, and the number of all."""
-    uid = world.workflow["metadata"]["uid"]
-    found = checkpoint.unpack(name, world.store.get(f"{NAMESPACE}/{uid}/checkpoints/{name}"))
+    found = checkpoint.unpack(name, document(world, name))
     return checkpoint.snapshot_of(found, found.plan).state.completed
 
 

@@ -12,7 +12,7 @@ from graflow_operator.moments import Moments
 from graflow_operator.parts import Parts
 from graflow_operator.refs import AttemptRef, RunRef
 from support.channel_pod import ChannelPod
-from support.saving import SavingPod, documents
+from support.saving import SavingPod, document, documents
 from support.world import World, returned
 
 TRIES = 4
@@ -58,10 +58,9 @@ def refusing(world, tries):
 def chain(world):
     """Return the names of the checkpoints that the cursor leads to."""
     found, name = [], world.status["cursor"]["checkpoint"]
-    run = Parts.store_keys(RunRef.of(world.workflow))
     while name is not None:
         found.append(name)
-        name = checkpoint.unpack(name, world.store.get(run.checkpoint(name))).previous
+        name = checkpoint.unpack(name, document(world, name)).previous
     return found
 
 

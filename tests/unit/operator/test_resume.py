@@ -13,15 +13,11 @@ from graflow_operator.bundles import Bundle
 from graflow_operator.cluster import WORKFLOWS
 from support.channel_pod import ChannelPod
 from support.saving import documents
-from support.world import HANGS, NAME, NAMESPACE, World, returned
+from support.world import HANGS, NAME, NAMESPACE, World, returned, script
 
 FAILED = {"outcome": "Failed", "error": {"message": "the input is wrong", "type": "ValueError"}}
 LARGE = "x" * 5000
 """Of a value that is kept in the store."""
-
-
-def script(name, *after, **more):
-    return {"name": name, "after": list(after), "script": "return 1", **more}
 
 
 CHAIN = {"tasks": [script("a"), script("b", "a"), script("c", "b"), script("d", "c")]}

@@ -13,15 +13,11 @@ from graflow.store.keys import IDS, IdKeys
 from graflow_operator.cluster import WORKFLOWS
 from graflow_operator.refs import RunRef
 from graflow_operator.run_ids import RunIds
-from support.world import NAME, NAMESPACE, World, returned
+from support.world import NAME, NAMESPACE, World, returned, script
 
 ID = "nightly-2026-01-01"
 LARGE = "x" * 5000
 FAILED = {"outcome": "Failed", "error": {"message": "the input is wrong", "type": "ValueError"}}
-
-
-def script(name, *after, **more):
-    return {"name": name, "after": list(after), "script": "return 1", **more}
 
 
 SPEC = {"tasks": [script("a"), script("b", "a")], "runId": ID}

@@ -12,13 +12,9 @@ from graflow.machine.state import Error
 from graflow_operator import orders
 from graflow_operator.refs import AttemptRef
 from graflow_operator.verdicts import Failed
-from support.world import HANGS, World, returned
+from support.world import HANGS, World, returned, script
 
 CODE = {"pickle": "gASVBQAAAAAAAACMAWGULg=="}
-
-
-def script(name, *after, **more):
-    return {"name": name, "after": list(after), "script": "return 1", **more}
 
 
 def jump(target, reason=""):

@@ -6,13 +6,9 @@ from graflow.store import StoreError, StoreUnavailableError
 from graflow_operator.cluster import EVENTS, PODS
 from graflow_operator.facts import seconds
 from graflow_operator.refs import AttemptRef
-from support.world import NAMESPACE, World
+from support.world import NAMESPACE, World, script
 
 WORDS = "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector."
-
-
-def script(name, *after, **more):
-    return {"name": name, "after": list(after), "script": "return 1", **more}
 
 
 class Waiting(World):
