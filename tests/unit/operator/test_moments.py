@@ -9,8 +9,7 @@ from graflow_operator import checkpoint
 from graflow_operator.cluster_errors import UnavailableError
 from graflow_operator.letters import ProfileFound
 from graflow_operator.moments import Moments
-from graflow_operator.parts import Parts
-from graflow_operator.refs import AttemptRef, RunRef
+from graflow_operator.refs import AttemptRef
 from support.channel_pod import ChannelPod
 from support.saving import SavingPod, document, documents
 from support.world import World, returned
