@@ -3,8 +3,6 @@
 Imported when a task first asks for it.
 """
 
-import os
-import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Final
@@ -17,6 +15,7 @@ from graflow.ledger import wire
 from graflow.ledger.runs import Runs
 from graflow.ledger.state import Answer
 from graflow_runner.calls import Operator
+from graflow_runner.numbering import Numbers
 from graflow_runner.outcome import Leaf
 from graflow_runner.refs import Fetch, value_of
 
@@ -36,14 +35,7 @@ class PodChannel:
         self._operator = operator
         self._fetch = fetch
         self._locks = Locks(self._acquire, self._release)
-        self._begin(stream=0)
-
-    def _begin(self, stream: int) -> None:
-        """Count this process's calls from the beginning."""
-        self._pid = os.getpid()
-        self._stream = stream
-        self._number = 0
-        self._turn = threading.Lock()
+        self._numbers = Numbers()
 
     @property
     def name(self) -> str:
@@ -104,7 +96,7 @@ class PodChannel:
     def _acquire(self, key: str, timeout: float) -> int:
         answer, ticket = self._numbered({"op": "lock", "key": key})
         held, waited = bool(answer.value), 0.0
-        asking = {"op": "wait", "key": key, "stream": self._stream, "ticket": ticket}
+        asking = {"op": "wait", "key": key, "stream": self._numbers.stream, "ticket": ticket}
         try:
             # Only what the operator has waited counts: while it is away, nobody can let go either.
             while not held and timeout > waited:
@@ -139,16 +131,12 @@ class PodChannel:
 
     def _numbered(self, body: Json) -> tuple[Answer, int]:
         """Make a call that counts once, however often it is sent; return its number too."""
-        if os.getpid() != self._pid:  # user code forked: its numbers are not its parent's
-            self._begin(stream=int.from_bytes(os.urandom(7), "big") | 1)
-        with self._turn:
-            self._number += 1
-            number = self._number
-            found = self._operator.channel({**body, "stream": self._stream, "n": number})
+        with self._numbers.next() as number:
+            found = self._operator.channel({**body, **number})
         answer = wire.answer_of(found)
         if answer.error:
             raise error_of(answer)
-        return answer, number
+        return answer, number["n"]
 
     # -- values -----------------------------------------------------------------------------------
 
