@@ -202,7 +202,7 @@ async def test_c2_a_process_that_user_code_forks_counts_for_itself(api):
     await asyncio.to_thread(channel.append, "l", "parent")
 
     def forked():
-        channel._pid = -1  # as after a fork
+        channel._numbers._pid = -1  # as after a fork
         return channel.append("l", "child")
 
     assert await asyncio.to_thread(forked) == 2
