@@ -206,8 +206,8 @@ async def test_c2_a_process_that_user_code_forks_counts_for_itself(api):
         return channel.append("l", "child")
 
     assert await asyncio.to_thread(forked) == 2
-    assert channel._stream != 0
-    assert channel._pid == os.getpid()
+    assert channel._numbers.stream != 0
+    assert channel._numbers._pid == os.getpid()
     assert await asyncio.to_thread(channel.get, "l") == ["parent", "child"]
 
 
