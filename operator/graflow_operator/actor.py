@@ -421,8 +421,6 @@ class Actor:
             taken = await self._checkpoints.take(
                 cut, found, after, self.channel.state, self._record.cursor, now
             )
-            if after.state.phase.ended and not before.state.phase.ended:
-                await self._mark.put()  # whoever deletes the run finds its objects by it
             facts = self.book.facts
             if await self._record.commit(found, before, after, news, facts, part, taken):
                 self.withheld.commit = None

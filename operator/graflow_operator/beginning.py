@@ -102,9 +102,9 @@ async def begun(
         raise RefusedError(reasons.RUN_ID_TAKEN, [Problem("spec.runId", told)])
     if wrong := await tried(found):
         raise RefusedError(reasons.INVALID, wrong)
+    await mark.put()  # whoever deletes the run finds its objects by it, from the first one on
     if spec.resume_from is None:
         return None
-    await mark.put()
     try:
         return await _resumed(parts, run, found, spec.resume_from)
     except CannotResumeError as error:

@@ -264,8 +264,12 @@ async def test_what_has_a_mark_that_is_none_of_ours_stays(mark):
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["", "store away at first"])
-async def test_a_run_leaves_its_mark_when_it_is_taken_up(fails):
+async def test_a_run_that_has_no_mark_gets_one_when_it_is_taken_up(fails):
     async with Swept() as swept:
+        swept.world.auto_run = False
+        swept.world.start()
+        await swept.world.until(lambda: swept.world.status.get("cursor"))
+        await swept.world.crash()
         await swept.parts.storage.delete(swept.keys.mark("c1"))
         put, failing = swept.world.store.put, [True] * fails
 
@@ -276,7 +280,6 @@ async def test_a_run_leaves_its_mark_when_it_is_taken_up(fails):
             put(key, data)
 
         swept.world.store.put = away
-        swept.world.auto_run = False
         engine = Engine(swept.parts)
         await engine._begin()
         swept.world.actor = engine._actors[swept.uid]
@@ -290,10 +293,10 @@ async def test_a_run_leaves_its_mark_when_it_is_taken_up(fails):
         assert swept.marks == [swept.keys.mark("c1")]
 
 
-async def test_a_run_does_not_end_before_its_mark_is_there():
+async def test_a_run_does_not_begin_before_its_mark_is_there():
     async with Swept() as swept:
         await swept.parts.storage.delete(swept.keys.mark("c1"))
-        put, world = swept.world.store.put, swept.world
+        put, world, others = swept.world.store.put, swept.world, swept.of(swept.keys)
 
         def full(key, data):
             if key.startswith(MARKS):
@@ -305,9 +308,10 @@ async def test_a_run_does_not_end_before_its_mark_is_there():
         await engine._begin()
         world.actor = engine._actors[swept.uid]
         await world.until(lambda: world.status.get("reason") == "StoreUnavailable")
-        assert world.status["phase"] == "Running"
+        assert world.status.get("cursor") is None
+        assert swept.of(swept.keys) == others
         world.store.put = put
-        await world.until(lambda: world.status["phase"] == "Succeeded")
+        await world.until(lambda: world.status.get("phase") == "Succeeded")
         assert swept.marks == [swept.keys.mark("c1")]
         await engine.close(grace_s=0.1)
         world.actor = None
