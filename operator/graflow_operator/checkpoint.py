@@ -8,7 +8,7 @@ import base64
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -264,3 +264,8 @@ def checked_name(name: object) -> str:
 def seq_of(name: str) -> int:
     """Return the sequence number in a checkpoint's name."""
     return int(name.partition("-")[0])
+
+
+def newest(names: Iterable[str]) -> str | None:
+    """Return which of a run's checkpoints is the newest; None if there is none."""
+    return max(names, key=seq_of, default=None)

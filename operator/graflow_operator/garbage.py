@@ -182,7 +182,7 @@ async def _told(parts: Parts, storage: Storage, found: Found, wish: Wish) -> dic
             found = _needed(found, name)
     goes = _goes(found, wish)
     if goes:
-        await delete_all(storage, found.keys)
+        await delete_all(storage, found.run, found.keys)
         for key in found.also:
             await storage.delete(key)
         words = "%s: %d objects deleted as somebody asked for it, %s"

@@ -100,14 +100,14 @@ async def _of_deleted(parts: Parts, run: RunRef, asked: ResumeFrom) -> Origin:
     """
     storage, keys = parts.storage, parts.store_keys(run)
     found = await storage.list(keys.checkpoints) if storage else []
-    names = [key.removeprefix(keys.checkpoints) for key in found]
-    if not names:
+    names = [checkpoint.checked_name(key.removeprefix(keys.checkpoints)) for key in found]
+    newest = checkpoint.newest(names)
+    if newest is None:
         raise CannotResumeError(
             ".uid",
             f"there is no Workflow {run.name!r} with uid {run.uid!r} in namespace"
             f" {run.namespace!r}, and nothing of it is in the store; give a run that is there",
         )
-    newest = max(names, key=lambda name: checkpoint.seq_of(checkpoint.checked_name(name)))
     seq = checkpoint.seq_of(newest) if asked.checkpoint is None else asked.checkpoint
     return await _of_document(parts, run, newest, seq)
 

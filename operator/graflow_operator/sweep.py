@@ -13,8 +13,8 @@ import random
 from collections.abc import Collection, Sequence
 
 from graflow.store import ObjectMissingError, StoreError, StoreRefusedError
-from graflow.store.keys import MARKS, RunKeys, mark_of
-from graflow_operator import sources
+from graflow.store.keys import MARKS, RunKeys, is_segment, mark_of
+from graflow_operator import checkpoint, sources
 from graflow_operator.cluster import NAMESPACES, WORKFLOWS, Cluster
 from graflow_operator.cluster_errors import ClusterError, ForbiddenError, NotFoundError
 from graflow_operator.dispatch import Dispatch
@@ -142,26 +142,36 @@ class Sweep:
         # After the list, which takes long: somebody may go on from the run by now.
         if not await self._is_gone(storage, run):
             return
-        await delete_all(storage, keys)
+        await delete_all(storage, run, keys)
         await storage.delete(run.mark(self._owner))
         del self._missed[run]
         log.info("%s deleted, with %d objects, of a run that is gone", run.prefix, len(keys))
 
 
-async def delete_all(storage: Storage, keys: Sequence[str]) -> None:
-    """Delete objects, few at a time.
+async def delete_all(storage: Storage, run: RunKeys, keys: Sequence[str]) -> None:
+    """Delete objects of a run, few at a time, and the newest of its checkpoints last.
+
+    Who goes on from the run meanwhile asks for the newest one: while others are there that one has
+    to be, or the new run would begin at an older moment without a word. If values of it are gone,
+    the new run is refused, and its status names them.
 
     Raises:
         StoreError: If one cannot be deleted; others may be deleted by then.
     """
     turn = asyncio.Semaphore(AT_ONCE)
+    names = (key.removeprefix(run.checkpoints) for key in keys if key.startswith(run.checkpoints))
+    newest = checkpoint.newest(name for name in names if is_segment(name))
+    last = None if newest is None else run.checkpoint(newest)
+    before = [key for key in keys if key != last]
 
     async def delete(key: str) -> None:
         async with turn:
             await storage.delete(key)
 
-    for begin in range(0, len(keys), 1000):
-        await asyncio.gather(*(delete(key) for key in keys[begin : begin + 1000]))
+    for begin in range(0, len(before), 1000):
+        await asyncio.gather(*(delete(key) for key in before[begin : begin + 1000]))
+    if last is not None:
+        await storage.delete(last)
 
 
 class RunMark:

@@ -170,6 +170,25 @@ async def test_what_a_run_goes_on_from_stays_though_that_one_was_made_while_it_w
         assert len(swept.of(swept.keys)) == 3
 
 
+async def test_the_newest_checkpoint_goes_last_for_somebody_may_go_on_from_the_run_meanwhile():
+    async with Swept() as swept:
+        run, storage, delete = swept.keys, swept.parts.storage, swept.world.store.delete
+        names = [f"{seq}-{digit * 64}" for seq in (3, 12, 7) for digit in "ab"]
+        for name in names:
+            await storage.put(run.checkpoint(name), b"data")
+        newest, left = next(name for name in names if name.startswith("12-")), []
+
+        def watched(key):
+            delete(key)
+            left.append([one.removeprefix(run.checkpoints) for one in swept.of(run)])
+
+        swept.world.store.delete = watched
+        swept.delete_the_run()
+        await swept.rounds()
+        assert swept.of(run) == []
+        assert all(newest in there for there in left if there)
+
+
 async def test_runs_of_other_clusters_and_installations_and_foreign_objects_stay():
     async with Swept() as swept:
         others = RunKeys(NAMESPACE, "theirs"), RunKeys("elsewhere", "theirs-too")
