@@ -35,7 +35,7 @@ async def page(
         data = await storage.get(keys.checkpoint(name))
         found = await asyncio.to_thread(checkpoint.document_in, name, data)
         when = {"seq": found["seq"], "time": rfc3339(found["time"])}
-        labels = [found, *found.get("also", ())]  # documents used to say the first alone
+        labels = [found, *found.get("also", ())]  # none where the document says one
         told += [{**when, **_label(one)} for one in reversed(labels)]
         previous = found["previous"]
         name = None if previous is None else checkpoint.checked_name(previous)

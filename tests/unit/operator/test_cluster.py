@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import sys
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,18 @@ from graflow_operator.cluster_errors import (
 from graflow_operator.connection import Connection, ConnectionUnknownError, TokenFile, find
 
 
+@asynccontextmanager
+async def served(handle):
+    """Return a client of an API server that answers like this."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    async with TestServer(app) as running:
+        connection = Connection(str(running.make_url("")).rstrip("/"), None, lambda: "t0ken", "ns")
+        client = ApiServer(connection, "replica-1")
+        yield client
+        await client.close()
+
+
 @pytest.fixture
 async def server():
     class Server:
@@ -40,13 +53,8 @@ async def server():
             return web.json_response(answer, status=status, headers=headers)
 
     found = Server()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", found.handle)
-    async with TestServer(app) as running:
-        connection = Connection(str(running.make_url("")).rstrip("/"), None, lambda: "t0ken", "ns")
-        found.client = ApiServer(connection, "replica-1")
+    async with served(found.handle) as found.client:
         yield found
-        await found.client.close()
 
 
 @pytest.mark.parametrize(
@@ -266,36 +274,28 @@ HALVES = {
 }
 
 
+def saying(body):
+    """Return a client of an API server that says this to everybody."""
+
+    async def handle(_):
+        return web.Response(body=body, content_type="application/json")
+
+    return served(handle)
+
+
 @pytest.mark.parametrize("half", HALVES)
 async def test_what_is_no_list_is_not_taken_for_an_empty_one(half):
     """Everything that exists would count as gone."""
-
-    async def handle(_):
-        return web.Response(body=HALVES[half], content_type="application/json")
-
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handle)
-    async with TestServer(app) as running:
-        connection = Connection(str(running.make_url("")).rstrip("/"), None, lambda: "", "ns")
-        client = ApiServer(connection, "replica-1")
+    async with saying(HALVES[half]) as client:
         with pytest.raises(UnavailableError):
             await client.find(PODS, None)
-        await client.close()
 
 
 @pytest.mark.parametrize("body", [b"", b"[1]", b'{"metadata": {"na'])
 async def test_an_answer_that_is_no_object_leaves_open_whether_it_was_done(body):
-    async def handle(_):
-        return web.Response(body=body, content_type="application/json")
-
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handle)
-    async with TestServer(app) as running:
-        connection = Connection(str(running.make_url("")).rstrip("/"), None, lambda: "", "ns")
-        client = ApiServer(connection, "replica-1")
+    async with saying(body) as client:
         with pytest.raises(UnavailableError):
             await client.create(PODS, "ns", {"metadata": {"name": "a"}})
-        await client.close()
 
 
 async def test_an_empty_list_is_empty(server):
