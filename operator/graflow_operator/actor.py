@@ -472,7 +472,8 @@ class Actor:
         """Do what follows from what is committed, and arrange to be woken."""
         state = self._snapshot.state
         commands = due(found.plan, state)
-        self._hands.act(found, commands, self._snapshot, self._refused.waiting(now), now)
+        refused = self._refused.waiting(now) | self._desk.without_pod()
+        self._hands.act(found, commands, self._snapshot, refused, now)
         self._mark.leave(ended=state.phase.ended)
         self.done = state.phase.ended and not self._hands.left()
         wakes = [command.at for command in commands if isinstance(command, WakeAt)]

@@ -6,7 +6,18 @@ from collections.abc import Callable
 from graflow.ledger.state import Caller
 from graflow_operator.checkpoint import Wish
 from graflow_operator.laps import Laps
-from graflow_operator.letters import Claim, Json, Judged, Letter, NotYetError, Report, Save
+from graflow_operator.letters import (
+    Claim,
+    Json,
+    Judged,
+    Letter,
+    NotYetError,
+    ProfileAwaited,
+    Refused,
+    Report,
+    Save,
+    Unstartable,
+)
 from graflow_operator.refs import AttemptRef
 from graflow_operator.verdicts import Failed, Succeeded
 
@@ -50,6 +61,14 @@ class Desk:
             raise self._closed
         self.deliver(letter)
         return await letter.answer
+
+    def without_pod(self) -> set[AttemptRef]:
+        """Return the attempts of letters that say that there is no pod.
+
+        Whoever is sent off for one before that is folded asks for what was just refused.
+        """
+        kinds = Refused | ProfileAwaited | Unstartable
+        return {letter.attempt for letter in self._letters if isinstance(letter, kinds)}
 
     def take(self) -> list[Letter]:
         """Take up all letters."""

@@ -213,7 +213,8 @@ class Hands:
             if why is None:
                 raise  # nobody knows what is the matter; it is tried again
             words = f"the Secret with the run's key: {why.message}"
-            self._deliver(Refused(attempt, replace(why, message=words), error.retry_after_s))
+            said = replace(why, message=words)
+            self._deliver(Refused(attempt, said, error.retry_after_s, of_all=True))
             return
         wanted = partial(self._is_wanted, attempt)
         mendable = profile is not None

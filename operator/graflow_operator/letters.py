@@ -84,6 +84,9 @@ class Refused:
     after_s: float = 0.0
     """How long the API server asks to be left alone, in seconds."""
 
+    of_all: bool = False
+    """Whether no other attempt could start either, whatever the reason."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProfileAwaited:

@@ -26,8 +26,8 @@ def folded(draft: Draft, letter: Letter, refused: Refusals, now: float) -> Excep
         now: Seconds since the epoch.
     """
     match letter:
-        case Refused(attempt=attempt, error=error, after_s=after_s):
-            refused.add(attempt, error, now, after_s)
+        case Refused(attempt=attempt, error=error, after_s=after_s, of_all=of_all):
+            refused.add(attempt, error, now, after_s, of_all=of_all)
         case ProfileAwaited(attempt=attempt, error=error):
             refused.await_profile(attempt, error, now)
         case ProfileFound(attempt=attempt):

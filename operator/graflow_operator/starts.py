@@ -22,6 +22,9 @@ class Starts:
         self._due: tuple[State, tuple[AttemptRef, ...]] = (State(), ())
         """The attempts that are due in a state; most often it is asked for the same one again."""
 
+        self._living: frozenset[AttemptRef] = frozenset()
+        """The attempts whose pods had not ended when it was asked the last time."""
+
     def due(self, state: State) -> tuple[AttemptRef, ...]:
         """Return the attempts that are due, in order of creation of their activations."""
         if state is not self._due[0]:
@@ -39,12 +42,20 @@ class Starts:
         """
         waiting = self._refused.waiting(now)
         allowed = {ref for ref in self.due(before.state) if ref not in before.held} - waiting
-        due = self.due(after.state)
+        gate, facts = self._refused.gate, self._book.facts
+        due = self._refused.in_turn(self.due(after.state))
         held = turns.held(after.state, limits, due=due, allowed=allowed, refused=waiting)
-        wanted = [ref for ref in due if ref not in held and ref not in allowed]
-        has = {ref for ref, fact in self._book.facts.items() if counts(fact)}
+        able = [ref for ref in due if ref not in held and ref not in allowed]
+        gate.look({ref for ref in due if ref in allowed and ref not in facts})
+        wanted = able[: gate.room(now)]
+        held |= {*able[len(wanted) :]}
+        has = {ref for ref, fact in facts.items() if counts(fact)}
+        if not has >= self._living:
+            self._refused.freed(now)
+        self._living = frozenset(has)
         if not after.state.phase.ended:
             has |= folding.under_way(after.state, held).keys() - {*wanted}
         held |= self._places.take(has, wanted)
-        self._refused.keep(due, self._book.facts)
+        self._refused.passed({*wanted} - held, len(able))
+        self._refused.keep(due, facts)
         return replace(after, held=held, refused=self._refused.noted())

@@ -16,7 +16,7 @@ from graflow.machine.state import Error
 from graflow_operator.facts import PodFact
 from graflow_operator.places import Applicant
 from graflow_operator.refs import AttemptRef
-from graflow_operator.refusals import Refusal
+from graflow_operator.refusals import Refusal, Refusals
 from graflow_operator.snapshot import Snapshot
 from graflow_operator.turns import Limits
 
@@ -49,7 +49,7 @@ class Waiters:
     held: Collection[AttemptRef]
     limits: Limits
     pods: Mapping[AttemptRef, PodFact]
-    refusals: Mapping[AttemptRef, Refusal]
+    refusals: Refusals
     gives_up: Callable[[PodFact], float]
     """When a pod that does not start is given up, in seconds since the epoch; 0 if it is not."""
 
@@ -71,21 +71,29 @@ def waits(known: Waiters, starting: Iterable[AttemptRef], now: float) -> Waits:
         in_turn if known.limits.suspend else Wait(reasons.NAMESPACE_LIMIT, known.places.words)
     )
     held, away, refused = known.held, known.places.turned_away, known.refusals
+    kept = refused.of_all
+    of_all = _refusal(kept) if kept and not (known.limits.suspend or away) else None
     found: dict[AttemptRef, Wait] = {}
     for attempt in starting:
-        if attempt in held and attempt not in refused:
+        own = refused.get(attempt)
+        if own is not None and not own.of_all:
+            found[attempt] = _refusal(own)
+        elif of_all is not None and attempt not in known.pods:
+            found[attempt] = of_all
+        elif attempt in held:
             found[attempt] = no_place if attempt in away else in_turn
-        elif wait := _wait(known, attempt, now):
+        elif (fact := known.pods.get(attempt)) and (wait := _wait(known, fact, now)):
             found[attempt] = wait
     return found
 
 
-def _wait(known: Waiters, attempt: AttemptRef, now: float) -> Wait | None:
-    """Return why an attempt that may start does not run yet, if that is worth a word."""
-    fact, refusal = known.pods.get(attempt), known.refusals.get(attempt)
-    if refusal is not None:
-        return Wait(refusal.reason, refusal.message, refusal.gives_up_at)
-    if fact is None or fact.pending is None:
+def _refusal(refusal: Refusal) -> Wait:
+    return Wait(refusal.reason, refusal.message, refusal.gives_up_at)
+
+
+def _wait(known: Waiters, fact: PodFact, now: float) -> Wait | None:
+    """Return why a pod does not run yet, if that is worth a word."""
+    if fact.pending is None:
         return None
     if fact.pending.reason == reasons.POD_PENDING and now < slow_at(fact):
         return None

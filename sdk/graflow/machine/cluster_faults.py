@@ -130,13 +130,6 @@ CONFIGURATION_FAULTS: Final = (
         "403 `violates PodSecurity`",
     ),
     Fault(
-        reasons.FORBIDDEN,
-        SETUP,
-        "The operator has no right to make the pod or its Secret in this namespace.",
-        "Give the operator's service account the chart's role here (`rbac.create`).",
-        "403 `cannot create resource`",
-    ),
-    Fault(
         reasons.NAMESPACE_TERMINATING,
         SETUP,
         "The namespace is being deleted.",

@@ -86,6 +86,14 @@ WAITS: Final = (
         pace="5 s, doubling up to 60 s",
     ),
     Fault(
+        reasons.FORBIDDEN,
+        WAIT,
+        "The operator itself has no right to make pods or their Secret in this namespace.",
+        "Give the operator's service account the chart's role here (`rbac.create`).",
+        "403 `cannot create resource`",
+        pace="5 s, doubling up to 60 s",
+    ),
+    Fault(
         reasons.WEBHOOK_UNAVAILABLE,
         WAIT,
         "An admission webhook of the cluster that is asked about pods does not answer.",

@@ -92,7 +92,6 @@ async def stand_still(world, status):
         (QUOTA, "QuotaExceeded"),
         (ForbiddenError('admission webhook "v" denied the request: no'), "AdmissionDenied"),
         (ForbiddenError('pods "x" is forbidden: violates PodSecurity "restricted"'), "PodSecurity"),
-        (ForbiddenError('User "graflow" cannot create resource "pods"'), "Forbidden"),
         (InvalidError("ValidatingAdmissionPolicy 'p' denied request: no"), "AdmissionDenied"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -126,11 +125,19 @@ async def test_a_pod_that_may_not_be_is_made_as_soon_as_it_may():
         assert len(world.made("pods")) == 1
 
 
-async def test_a_used_up_quota_is_waited_for_without_end():
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (USED, "QuotaUsed"),
+        (ForbiddenError('User "graflow" cannot create resource "pods"'), "Forbidden"),
+    ],
+    ids=["quota", "rights"],
+)
+async def test_what_is_no_fault_of_the_tasks_is_waited_for_without_end(error, reason):
     async with world_of() as world:
-        refuse(world, USED, times=6)
+        refuse(world, error, times=6)
         world.start()
-        await world.until(lambda: waits(world) == {"a": "QuotaUsed"})
+        await world.until(lambda: waits(world) == {"a": reason})
         assert "until" not in world.status["waiting"][0]
         began = world.now
         assert (await world.end())["phase"] == "Succeeded"

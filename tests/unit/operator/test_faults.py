@@ -5,7 +5,7 @@ import pytest
 from graflow.cli import failures_page
 from graflow.machine import faults, reasons
 from graflow.machine.faults import FaultKind
-from graflow_operator import actor, hands, profiles, refusals, restarts, takings, verdicts
+from graflow_operator import actor, gate, hands, profiles, restarts, takings, verdicts
 from graflow_operator.facts import Taken, of_pod
 from graflow_operator.stuck import Pending, telling
 from graflow_operator.verdicts import Failed, Lost, Succeeded
@@ -99,9 +99,10 @@ def test_why_an_image_was_not_pulled_stays_told_while_the_kubelet_waits_for_the_
 
 
 PACES = {
-    reasons.QUOTA_EXCEEDED: (refusals.FIRST_S, refusals.MOST_S),
-    reasons.QUOTA_USED: (refusals.FIRST_S, refusals.MOST_S),
-    reasons.WEBHOOK_UNAVAILABLE: (refusals.FIRST_S, refusals.MOST_S),
+    reasons.QUOTA_EXCEEDED: (gate.FIRST_S, gate.MOST_S),
+    reasons.QUOTA_USED: (gate.FIRST_S, gate.MOST_S),
+    reasons.FORBIDDEN: (gate.FIRST_S, gate.MOST_S),
+    reasons.WEBHOOK_UNAVAILABLE: (gate.FIRST_S, gate.MOST_S),
     reasons.PROFILE_MISSING: (profiles.FRESH_S,),
     reasons.PROFILE_INVALID: (profiles.FRESH_S,),
     reasons.BUNDLE_MISSING: (actor.BUNDLE_S,),
