@@ -167,16 +167,31 @@ def test_an_address_of_a_value_that_has_run_out_is_asked_for_anew(operator, runn
 
 def test_a_value_is_not_put_twice_to_one_address(operator, runners):
     script(operator, "return 'v' * 1_000_000")
-    data = b'"' + b"v" * 1_000_000 + b'"'
-    key = f"/store/blobs/{hashlib.sha256(data).hexdigest()}"
-    addresses = ["/first", "/second", key]
-    signed = [f"{operator.url}{one}?X-Amz-Signature=SECRETSIGNATURE" for one in addresses]
+    assert puts_of_a_value(operator, runners) == ["/first", "/second", "/third"]
+
+
+def test_a_value_of_the_channel_is_not_put_twice_to_one_address(operator, runners):
+    def f(ctx):
+        ctx.get_channel().set("k", "v" * 1_000_000)
+
+    data, hashes = bundle(functions={"t": {"func": f, "inject_context": True}})
+    with_bundle(operator, data)
+    operator.order["call"] = {"function": hashes["t"]}
+    operator.next("channel", lambda r: r.answer(200, {"answer": {"json": None}}))
+    assert puts_of_a_value(operator, runners) == ["/first", "/second", "/third"]
+
+
+def puts_of_a_value(operator, runners):
+    """Return where a value is put that the store takes at the third try, each time elsewhere."""
+    places = ["first", "second", "third"]
+    signed = [f"{operator.url}/{one}?X-Amz-Signature=SECRETSIGNATURE" for one in places]
     operator.next("blob", *[lambda r, u=url: r.answer(200, {"url": u}) for url in signed])
-    for name in ("first", "second"):
+    for name in places[:2]:
         operator.next(name, busy)
-    assert runners.run(GRAFLOW_RETRY_MOST_SECONDS="0.01").process.returncode == 0
-    puts = [call.partition("?")[0] for call in operator.calls if call.startswith("PUT")]
-    assert puts == [f"PUT {one}" for one in addresses]
+    runner = runners.run(GRAFLOW_RETRY_MOST_SECONDS="0.01")
+    assert runner.process.returncode == 0, runner.stderr
+    puts = [call for call in operator.calls if call.startswith("PUT")]
+    return [call.partition("?")[0].removeprefix("PUT ") for call in puts]
 
 
 def test_a_blob_with_other_bytes_is_refused_without_showing_its_signature(operator, runners):
