@@ -208,8 +208,7 @@ async def _copy(
     if not wanted:
         return
     if storage is None:
-        words = f"values of {origin.run.name!r} are in a store, and this operator has none"
-        raise CannotResumeError("", f"{words}; configure one (GRAFLOW_STORE_BUCKET)")
+        raise CannotResumeError("", f"values of {origin.run.name!r} are {origins.NO_STORE}")
     source, target = parts.store_keys(origin.run), parts.store_keys(run)
     turn = asyncio.Semaphore(AT_ONCE)
 

@@ -32,6 +32,7 @@ MAX_BYTES = 512 * 1024 * 1024
 
 PATH_CHARS = 1024
 METADATA_BYTES = 16 * 1024
+"""Of what a runner sends; its SDK takes a kibibyte of what a program says, and adds some words."""
 
 Json = dict[str, Any]
 

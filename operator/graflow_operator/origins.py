@@ -26,6 +26,9 @@ from graflow_operator.refs import RunRef
 from graflow_operator.snapshot import Snapshot
 from graflow_operator.storage import Storage
 
+NO_STORE = "in a store, and this operator has none; configure one (GRAFLOW_STORE_BUCKET)"
+"""Where something is that cannot be read, and the way out."""
+
 
 class CannotResumeError(Exception):
     """A run cannot go on as its `resumeFrom` asks; the words name the way out."""
@@ -115,8 +118,7 @@ async def _of_deleted(parts: Parts, run: RunRef, asked: ResumeFrom) -> Origin:
 async def _of_document(parts: Parts, run: RunRef, newest: str | None, seq: int) -> Origin:
     storage = parts.storage
     if storage is None:
-        words = "checkpoints are in a store, and this operator has none; configure one"
-        raise CannotResumeError(".checkpoint", f"{words} (GRAFLOW_STORE_BUCKET)")
+        raise CannotResumeError(".checkpoint", f"checkpoints are {NO_STORE}")
     keys = parts.store_keys(run)
     named = await storage.list(f"{keys.checkpoints}{seq}-")
     found = await _behind(storage, keys, newest, seq) if named else None
