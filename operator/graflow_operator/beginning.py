@@ -22,8 +22,8 @@ from graflow.ledger.state import State as Channel
 from graflow.machine import codec, reasons
 from graflow.machine.check import Problem
 from graflow.machine.plan import GroupPlan, Plan
-from graflow.machine.revive import RevivalError, revived
-from graflow.machine.state import GroupValue, State, Value
+from graflow.machine.revive import RevivalError, is_alive, revived
+from graflow.machine.state import GroupValue, Phase, State, Value
 from graflow.store import ObjectCorruptError, ObjectMissingError
 from graflow.store.keys import is_sha256
 from graflow_operator import channel_log, channel_values, completions, origins, turns, values
@@ -125,6 +125,11 @@ async def _resumed(parts: Parts, run: RunRef, found: Program, asked: ResumeFrom)
         results=results,
         rerun=asked.rerun,
     )
+    if state.phase.ended:
+        state.message = (
+            f"nothing was run: {origin.run.name!r} has succeeded, and its value is this run's too;"
+            " name tasks in spec.resumeFrom.rerun, or a checkpoint before its end"
+        )
     await _check_code(parts, run, found, state)
     await _copy(parts, origin, run, state, own=values.blobs(_as_json(results)))
     channel = await _changed(parts, run, origin.channel, asked)
@@ -253,7 +258,7 @@ def _changes(asked: ResumeFrom, origin: Origin, found: Program) -> list[str]:
     """Return what is different in the new run, in a sentence each."""
     said = [f"channel key {k!r} is {_shown(ref)}" for k, ref in changed_keys(asked).items()]
     said += [f"the result of {n!r} is {_shown(ref)}" for n, ref in changed_results(asked).items()]
-    said += [f"{name!r} runs again" for name in asked.rerun]
+    said += [_run_again(origin.snapshot.state, name) for name in asked.rerun]
     bundle = found.spec.bundle and found.spec.bundle.sha256
     if bundle != origin.bundle:
         said.append(f"the code is bundle {bundle or 'none'}, and was {origin.bundle or 'none'}")
@@ -262,6 +267,16 @@ def _changes(asked: ResumeFrom, origin: Origin, found: Program) -> list[str]:
     more = len(said) - MOST_CHANGES
     short = [cut.cut(one, CHANGE_BYTES) for one in said[:MOST_CHANGES]]
     return [*short, f"and {more} more"] if more > 0 else short
+
+
+def _run_again(before: State, name: str) -> str:
+    """Return what asking for another run of a task or group comes to."""
+    if not before.scopes:
+        return f"{name!r} runs as all others do, for the run had not begun"
+    failed = {one.node for one in before.activations.values() if one.phase is Phase.FAILED}
+    if is_alive(before, name) and name not in failed:
+        return f"{name!r} was under way and goes on"
+    return f"{name!r} runs again"
 
 
 def _shown(ref: Mapping[str, Any]) -> str:

@@ -296,11 +296,16 @@ def _judge_again(step: Fold) -> None:
             judge(step, activation)
 
 
+def is_alive(state: State, node: str) -> bool:
+    """Whether a node of the run is under way, or waits for its turn or for others."""
+    homes = [scope for scope in state.scopes.values() if scope.home == RUN_SCOPE]
+    return any(node in scope.queues or node in scope.tokens for scope in homes)
+
+
 def _run_again(step: Fold, node: str) -> None:
     """Make an explicit activation of a node of the run, unless it is alive."""
     state = step.state
-    homes = [scope for scope in state.scopes.values() if scope.home == RUN_SCOPE]
-    if any(node in scope.queues or node in scope.tokens for scope in homes):
+    if is_alive(state, node):
         return
     run = state.scopes[RUN_SCOPE]
     rounds = [round_ for alive in run.tracker.alive.values() for round_ in alive]

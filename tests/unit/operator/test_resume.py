@@ -415,6 +415,34 @@ async def test_changed_tasks_apply_where_nothing_stands_and_are_told():
         assert "tasks or edges of the workflow are others" in changes
 
 
+async def test_to_run_again_what_is_under_way_or_has_not_begun_is_told_as_what_it_comes_to():
+    async with ended(fails=(), checkpointEvery=1) as world:
+        seq = world.status["checkpoints"][1]["seq"]
+        async with after(world, checkpoint=seq, rerun=["c", "a"]) as again:
+            again.start()
+            await again.end()
+            changes = again.status["resumedFrom"]["changes"]
+            assert changes == ["'c' was under way and goes on", "'a' runs again"]
+    async with ended() as world, after(world, rerun=["c"], set={"mended": 1}) as again:
+        again.start()
+        await again.end()
+        assert "'c' runs again" in again.status["resumedFrom"]["changes"]
+    async with ended(suspend=True, cancel=True) as world, after(world, rerun=["a"]) as again:
+        again.start()
+        await again.end()
+        told = "'a' runs as all others do, for the run had not begun"
+        assert again.status["resumedFrom"]["changes"] == [told]
+
+
+async def test_a_run_that_goes_on_from_one_that_has_succeeded_says_that_nothing_was_run():
+    more = {"tasks": [*CHAIN["tasks"], script("e", "d")]}
+    async with ended(fails=()) as world, after(world, more) as again:
+        again.start()
+        status = await again.end()
+        assert (status["phase"], again.executed) == ("Succeeded", [])
+        assert "nothing was run: 'run' has succeeded" in status["message"]
+
+
 async def test_input_is_not_applied_again_to_a_channel_that_has_gone_on():
     spec = {**CHAIN, "input": {"n": 1}}
 
