@@ -348,8 +348,8 @@ class Engine:
         except Exception as error:
             lived_s = self.parts.clock() - began
             self._deaths[uid] = died = restarts.deaths(self._deaths.get(uid, 0), lived_s)
-            words = "%s: its actor died, %d in a row by now; it begins again in %g s"
-            log.exception(words, actor.run, died, restarts.pause_s(died))
+            words = "%s: its actor died, %d in a row by now; it begins again in %.0f s"
+            log.exception(words, actor.run, died, restarts.pause_s(died, uid))
             await self._mourn(actor, error, died)
         else:
             self._deaths.pop(uid, None)
@@ -364,7 +364,8 @@ class Engine:
         """Say that an actor died of an error of ours, and wait until it is time for another one."""
         metrics.DEATHS.inc()
         uid = actor.run.uid
-        self._pauses[uid] = pause = asyncio.ensure_future(self.parts.sleep(restarts.pause_s(died)))
+        pause = asyncio.ensure_future(self.parts.sleep(restarts.pause_s(died, uid)))
+        self._pauses[uid] = pause
         try:
             await self._say_died(actor, error, died)
             await asyncio.wait([pause])
@@ -374,7 +375,7 @@ class Engine:
 
     async def _say_died(self, actor: Actor, error: Exception, died: int) -> None:
         try:
-            await actor.say(restarts.told(error, died))
+            await actor.say(restarts.told(error, died, actor.run.uid))
         except Exception:
             log.exception("%s: cannot say so in its status", actor.run)
 

@@ -31,6 +31,7 @@ HEALTHY = {
     'graflow_api_requests_total{code="200", verb="patch"}': "0+100x40",
     'graflow_watch_age_seconds{resource="pods"}': "70x40",
     "graflow_loop_lag_seconds": "0.02x40",
+    "graflow_operator_failures_total": "1x40",
     'graflow_waiting_oldest_seconds{reason="Suspended"}': "0+60x40",
     'graflow_waiting_oldest_seconds{reason="Unschedulable"}': "800x40",
     'graflow_attempts_total{outcome="succeeded"}': "0+60x40",
@@ -77,6 +78,8 @@ SICK = {
         {'graflow_held_workflows{reason="StoreUnavailable"}': "2x40"},
         {"reason": "StoreUnavailable"},
     ),
+    # Four runs that one error hits at once, or one that is hit again and again.
+    "GraflowOperatorFails": ({"graflow_operator_failures_total": "0x30 4x10"}, {}),
     "GraflowLeaderChanges": ({"graflow_leader": " ".join(["1", "0"] * 20)}, {}),
     "GraflowOperatorRestarts": (
         {"process_start_time_seconds": "1000+120x40"},
@@ -112,6 +115,7 @@ NEARLY = {
     "GraflowRunsStandStill": {
         'graflow_held_workflows{reason="StoreUnavailable"}': "0x20 3x3 0x20",
     },
+    "GraflowOperatorFails": {"graflow_operator_failures_total": "0x9 1x4 2x4 3x4 4x4 5x4 6x10"},
     "GraflowLeaderChanges": {"graflow_leader": "1x18 0 1x5 0 1x18"},
     "GraflowOperatorRestarts": {"process_start_time_seconds": "1000x18 2000x5 3000x18"},
     "GraflowCertificateEndsSoon": {

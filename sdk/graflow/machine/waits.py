@@ -128,6 +128,6 @@ WAITS: Final = (
         WAIT,
         "The operator meets an error of its own whenever it drives the run.",
         "Its log says which; other runs go on, and a change of the spec is tried at once.",
-        pace="5 s, doubling up to 300 s",
+        pace="5 s, doubling up to 300 s, each up to half longer or shorter",
     ),
 )

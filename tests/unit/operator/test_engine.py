@@ -2,11 +2,12 @@
 
 import asyncio
 import itertools
+import uuid
 
 import pytest
 from prometheus_client import REGISTRY
 
-from graflow_operator import metrics
+from graflow_operator import metrics, restarts
 from graflow_operator.actor import Actor
 from graflow_operator.cluster import PODS, WORKFLOWS
 from graflow_operator.cluster_errors import ForbiddenError
@@ -194,18 +195,33 @@ def dying(world, monkeypatch):
     return Dying(world, monkeypatch)
 
 
-async def test_a_run_that_the_operator_fails_at_is_tried_ever_more_rarely(engine, dying, caplog):
+async def test_a_run_that_the_operator_fails_at_is_tried_ever_more_rarely(
+    world, engine, dying, caplog
+):
     before = REGISTRY.get_sample_value(metrics.DEATHS.name)
     await engine._begin()
     await dying.times(6)
-    assert [round(pause) for pause in dying.pauses()] == [5, 10, 20, 40, 80]
+    uid = world.workflow["metadata"]["uid"]
+    paces = [round(restarts.pause_s(number, uid)) for number in range(1, 6)]
+    assert [round(pause) for pause in dying.pauses()] == paces
+    assert all(n / 2 <= pace <= n * 1.5 for n, pace in zip((5, 10, 20, 40, 80), paces, strict=True))
     assert REGISTRY.get_sample_value(metrics.DEATHS.name) - before >= 5
-    assert "its actor died, 3 in a row by now; it begins again in 20 s" in caplog.text
+    assert f"its actor died, 3 in a row by now; it begins again in {paces[2]} s" in caplog.text
+
+
+def test_runs_that_one_error_has_hit_together_begin_again_one_by_one():
+    for died, pace in (1, 5.0), (3, 20.0), (50, 300.0):
+        pauses = sorted(restarts.pause_s(died, str(uuid.UUID(int=n))) for n in range(100))
+        assert pace / 2 <= pauses[0] < pace * 0.7
+        assert pace * 1.3 < pauses[-1] <= pace * 1.5
+        together = max(sum(p <= q < p + pace / 20 for q in pauses) for p in pauses)
+        assert together <= 20
 
 
 async def test_a_run_that_the_operator_fails_at_says_so_until_it_goes_on(world, engine, dying):
     await engine._begin()
-    words = "(RuntimeError), 2 times in a row by now, and tries again in 10 s"
+    pause_s = restarts.pause_s(2, world.workflow["metadata"]["uid"])
+    words = f"(RuntimeError), 2 times in a row by now, and tries again in {pause_s:.0f} s"
     await world.until(lambda: words in world.status.get("message", ""))
     assert world.status["reason"] == "OperatorFailed"
     assert "user code" not in world.status["message"]
@@ -232,7 +248,8 @@ async def test_an_actor_that_lived_well_before_it_died_begins_again_soon(engine,
     await dying.times(6)
     died = world.now
     await dying.times(7)
-    assert round(world.now - died) == 10
+    again_s = restarts.pause_s(2, world.workflow["metadata"]["uid"])
+    assert round(world.now - died) == round(again_s)
 
 
 @pytest.mark.parametrize("what", ["deleted", "cancelled"])

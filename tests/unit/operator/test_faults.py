@@ -117,6 +117,8 @@ def test_the_page_of_failures_tells_the_pace_that_the_operator_keeps(reason):
     first, *most = PACES[reason]
     fault = faults.of(reason)
     words = f"{first:g} s, doubling up to {most[0]:g} s" if most else f"every {first:g} s"
+    if reason == reasons.OPERATOR_FAILED:
+        words += ", each up to half longer or shorter"
     assert (fault.pace or failures_page.PACES[fault.kind]) == words
 
 
