@@ -1,6 +1,7 @@
 """Where checkpoints of this machine are: beside each other in a folder, or in an S3 bucket."""
 
 import contextlib
+import errno
 import os
 import secrets
 import time
@@ -100,6 +101,8 @@ class _Folder:
         file = self._file(suffix)
         draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
         try:
+            if self._file(SUFFIX).is_dir():  # before an extract of what cannot be is written
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             file.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with draft.open("xb") as opened:

@@ -573,6 +573,13 @@ def test_a_checkpoint_is_whole_or_absent(monkeypatch):
     assert list(Path("full").iterdir()) == []
 
 
+def test_a_checkpoint_at_a_folder_is_refused_and_leaves_no_extracts():
+    Path("kept/a.pkl").mkdir(parents=True)
+    with pytest.raises(CheckpointError, match=r"cannot be written: Is a directory"):
+        CheckpointManager.create_checkpoint(line_context(), path="kept/a")
+    assert [file.name for file in Path("kept").iterdir()] == ["a.pkl"]
+
+
 def test_a_value_that_cannot_be_kept_fails_the_task_and_is_named():
     @task(inject_context=True)
     def hold(ctx):
