@@ -95,7 +95,7 @@ def _found(name: str, namespace: str | None, context: str | None) -> "tuple[Run,
     found = workflows.get(name)
     status = status_of(found)
     ended = (status.phase or "Refused") if is_over(status) else ""
-    return Run(workflows, name, str(found["metadata"]["uid"])), found.get("spec") or {}, ended
+    return Run.of(workflows, found), found.get("spec") or {}, ended
 
 
 def _where(run: "Run") -> str:

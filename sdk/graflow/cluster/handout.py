@@ -6,11 +6,18 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 import urllib3
 
-from graflow.api.names import HEADER_TOKEN, LABEL_APP_NAME, OPERATOR_APP, USER_PREFIX
+from graflow.api.names import (
+    HEADER_TOKEN,
+    LABEL_APP_NAME,
+    LABEL_INSTANCE,
+    OPERATOR_APP,
+    USER_PREFIX,
+)
 from graflow.api.workflow_status import ChannelCursor, Cursor
 from graflow.cluster.apiserver import ApiServer
 from graflow.cluster.errors import ForbiddenError, NotFoundError, ValueLostError
@@ -28,6 +35,8 @@ class UserApi:
     """The operator's API for users."""
 
     server: ApiServer
+    instance: str = ""
+    """The installation that is meant, where there are several."""
 
     @contextmanager
     def stream(
@@ -86,7 +95,9 @@ class UserApi:
                 f"{words} is in the store, and no Service has the label "
                 f"{LABEL_APP_NAME}={OPERATOR_APP}; {way_out}"
             )
-        metadata, spec = found[0]["metadata"], found[0].get("spec") or {}
+        # If there is none of that installation, another one says whose the run is.
+        ours = [one for one in found if _instance_of(one) == self.instance] or found
+        metadata, spec = ours[0]["metadata"], ours[0].get("spec") or {}
         spoken = {one.get("name"): one.get("appProtocol") for one in spec.get("ports") or ()}
         secure = spoken.get(PORT) == "https"
         return str(metadata["namespace"]), _proxied(str(metadata["name"]), secure)
@@ -99,6 +110,8 @@ class Handout:
     server: ApiServer
     namespace: str
     workflow: str
+    instance: str = ""
+    """The installation that drives the run."""
 
     def read(self, what: str, words: str) -> bytes:
         """Return what the operator has under a name, such as values/<sha256>.
@@ -113,7 +126,7 @@ class Handout:
         path = f"/namespaces/{quote(self.namespace)}/workflows/{quote(self.workflow)}/{what}"
         whose = f"{words} of workflow {self.workflow!r}"
         try:
-            with UserApi(self.server).stream("GET", path, whose) as reply:
+            with UserApi(self.server, self.instance).stream("GET", path, whose) as reply:
                 return reply.read()
         except (NotFoundError, ForbiddenError) as error:
             raise ValueLostError(f"the operator does not hand out {whose}: {error}") from error
@@ -142,6 +155,10 @@ class Handout:
                 f"recorded; it was changed in the store"
             )
         return data
+
+
+def _instance_of(service: Mapping[str, Any]) -> str:
+    return str((service["metadata"].get("labels") or {}).get(LABEL_INSTANCE, ""))
 
 
 def _proxied(name: str, secure: bool) -> str:  # noqa: FBT001 - the one thing that is told

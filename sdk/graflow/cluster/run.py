@@ -49,13 +49,21 @@ def status_of(found: Object) -> WorkflowStatus:
 class Run:
     """One execution of a workflow on a cluster."""
 
-    def __init__(self, workflows: Workflows, name: str, uid: str) -> None:
+    def __init__(self, workflows: Workflows, name: str, uid: str, instance: str = "") -> None:
         """Refer to a run; `submit` and `Run.named` make these."""
         self._workflows = workflows
         self.name = name
         """Name of the Workflow resource."""
         self.uid = uid
         """Tells it from others that had this name before."""
+        self._instance = instance
+
+    @classmethod
+    def of(cls, workflows: Workflows, found: Object) -> "Run":
+        """Return the run of a Workflow object as the API server gave it."""
+        metadata, spec = found["metadata"], found.get("spec") or {}
+        instance = str(spec.get("operator") or "")
+        return cls(workflows, str(metadata["name"]), str(metadata["uid"]), instance)
 
     @classmethod
     def named(cls, workflows: Workflows, name: str) -> "Run":
@@ -64,7 +72,7 @@ class Run:
         Raises:
             NotFoundError: If there is no Workflow of that name.
         """
-        return cls(workflows, name, str(workflows.get(name)["metadata"]["uid"]))
+        return cls.of(workflows, workflows.get(name))
 
     @property
     def namespace(self) -> str:
@@ -176,7 +184,7 @@ class Run:
     @property
     def handout(self) -> Handout:
         """What reads that of the run which is in the store."""
-        return Handout(self._workflows.server, self.namespace, self.name)
+        return Handout(self._workflows.server, self.namespace, self.name, self._instance)
 
     def transitions(self) -> tuple[Transition, ...]:
         """Return all that the tasks of the run have decided so far, the oldest first.
@@ -294,7 +302,7 @@ class Run:
         """
         names = [name] if name else numbered(fork.base)
         made = create(fork.workflow, fork.bundle, self._workflows, names)
-        return Run(self._workflows, made["metadata"]["name"], made["metadata"]["uid"])
+        return Run.of(self._workflows, made)
 
     def _bundle(self, found: Object) -> Object | None:
         """Return the CodeBundle of a Workflow, if it has one.

@@ -85,4 +85,4 @@ def send(compiled: Compiled, workflows: Workflows, *, exact: bool) -> Run:
     name = compiled.workflow["metadata"]["name"]
     names = [name] if exact else [f"{name}-{suffix()}" for _ in range(TRIES)]
     created = create(compiled.workflow, compiled.bundle.resource(), workflows, names)
-    return Run(workflows, created["metadata"]["name"], created["metadata"]["uid"])
+    return Run.of(workflows, created)

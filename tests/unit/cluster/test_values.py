@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,22 @@ def test_the_operator_is_found_by_its_label_and_asked_in_what_it_speaks(
     assert "app.kubernetes.io%2Fname%3Dgraflow" in fake.requests[0][1]
     where = f"/namespaces/graflow-system/services/{scheme}operator:http/proxy/"
     assert where in fake.requests[1][1]
+
+
+@pytest.mark.parametrize(("instance", "asked"), [("", "plain"), ("blue", "blue"), ("green", "red")])
+def test_of_several_operators_that_of_the_run_is_asked_or_else_any(
+    fake: Any, values: Values, monkeypatch: pytest.MonkeyPatch, instance: str, asked: str
+) -> None:
+    monkeypatch.delenv("GRAFLOW_SERVICE")
+    labels = {"red": {"graflow.dev/operator": "red"}, "plain": {"graflow.dev/operator": ""}}
+    labels["blue"] = {"graflow.dev/operator": "blue"}
+    found = [
+        {"metadata": {"namespace": "ops", "name": name, "labels": labels[name]}} for name in labels
+    ]
+    fake.answers = [(200, {"items": found}), b"1"]
+    of_run = Values(replace(values.handout, instance=instance))
+    assert of_run.open(blob(b"1", "json"), unpickle=False) == 1
+    assert f"/namespaces/ops/services/{asked}:http/proxy/" in fake.requests[1][1]
 
 
 def test_an_operator_that_speaks_plain_http_can_be_named_as_such(
