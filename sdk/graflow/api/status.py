@@ -187,10 +187,11 @@ def _progress(view: View) -> str:
     done: set[str] = set()
     made: set[str] = set()
     for number, scope in state.scopes.items():
-        # Sets are subtracted whole: there may be many thousands, and this is done with each commit.
+        # Of sets `difference` looks at what is in the first alone, and does so fast: there may be
+        # many thousands of results or of scopes, and this is done with each commit.
         around = plan_at(plan, state, number)
-        found = scope.results.keys() - around.group_ids
-        foreign = found - around.by_id.keys()  # of fragments that have ended
+        found = set(scope.results).difference(around.group_ids)
+        foreign = found.difference(around.by_id)  # of fragments that have ended
         done |= found - {
             name for name in foreign if isinstance(scope.results[name][-1].value, GroupValue)
         }

@@ -6,10 +6,10 @@ left out and made again.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from graflow.machine.graph import scope_graph
+from graflow.machine.graph import ScopeGraph, scope_graph
 from graflow.machine.joins import Tracker
 from graflow.machine.plan import Plan
 from graflow.machine.plan_codec import decode_plan, encode_plan
@@ -160,15 +160,19 @@ def _decode_scopes(
         int(number): plan if scope["plan"] is None else decode_plan(scope["plan"])
         for number, scope in data.items()
     }
+    live: dict[int, list[Activation]] = {}
+    for activation in activations.values():
+        live.setdefault(activation.scope, []).append(activation)
     return {
-        int(number): _decode_scope(plans[scope["home"]], int(number), scope, activations)
+        int(number): _decode_scope(
+            plans[scope["home"]], int(number), scope, live.get(int(number), ())
+        )
         for number, scope in data.items()
     }
 
 
-def _decode_scope(
-    plan: Plan, number: int, data: Json, activations: Mapping[int, Activation]
-) -> Scope:
+def _decode_scope(plan: Plan, number: int, data: Json, live: Sequence[Activation]) -> Scope:
+    """Return a scope in which these activations are alive."""
     results: dict[str, tuple[Result, ...]] = {}
     for task, seq, completed, value in data["results"]:
         result = Result(decode_value(value), seq, completed)
@@ -178,12 +182,11 @@ def _decode_scope(
         token = Token(node, round_, list(_decode_sent(sent)), explicit, again)
         tokens[node] = (*tokens.get(node, ()), token)
     queues: dict[str, tuple[int, ...]] = {}
-    for activation in activations.values():
-        if activation.scope == number:
-            queues[activation.node] = (*queues.get(activation.node, ()), activation.number)
+    for activation in live:
+        queues[activation.node] = (*queues.get(activation.node, ()), activation.number)
     path = tuple((group, member) for group, member in data["path"])
     return Scope(
-        tracker=_tracker(plan, path, data, number, tokens, activations),
+        tracker=_tracker(scope_graph(plan, path, whole=data["whole"]), tokens, live),
         path=path,
         parent=data["parent"],
         owner=data["owner"],
@@ -203,21 +206,16 @@ def _decode_scope(
     )
 
 
-def _tracker(  # noqa: PLR0913, PLR0917  all that arrivals are derived from
-    plan: Plan,
-    path: tuple[tuple[str, str], ...],
-    data: Json,
-    number: int,
-    tokens: Mapping[str, Sequence[Token]],
-    activations: Mapping[int, Activation],
+def _tracker(
+    graph: ScopeGraph, tokens: Mapping[str, Sequence[Token]], live: Iterable[Activation]
 ) -> Tracker:
-    tracker = Tracker(scope_graph(plan, path, whole=data["whole"]))
+    """Return the arrivals of a scope, which are derived from what is alive in it."""
+    tracker = Tracker(graph)
     for found in tokens.values():
         for token in found:
             tracker.appear(token.node, token.round)
-    for activation in activations.values():
-        if activation.scope == number:
-            tracker.appear(activation.node, activation.round)
+    for activation in live:
+        tracker.appear(activation.node, activation.round)
     return tracker
 
 
