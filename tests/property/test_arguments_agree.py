@@ -119,6 +119,9 @@ class Unasked:
     def visible(self) -> dict[str, Any]:
         return {}
 
+    def address(self, sha256: str) -> str:
+        raise AssertionError(f"{sha256} is in the order")
+
 
 SETTINGS = Settings(api="", pod_name="", pod_uid="", namespace="", run="")
 

@@ -71,6 +71,7 @@ class World:
         self.client = None
         self.run_ids = beside.run_ids if beside else RunIds()
         self.driving = None
+        self._broken = []
         self.runners = {}
         self.auto_run = True
         self.spec = spec
@@ -154,6 +155,8 @@ class World:
                 self.driving.result()
                 if not condition() and not restart:
                     break
+            if self._broken:
+                self._broken.pop().result()
             if restart and self.client.dead.is_set():
                 await self.crash()
                 self.start(**(restart() if callable(restart) else {}))
@@ -176,7 +179,13 @@ class World:
                 self._elsewhere(pod)
             return
         if self.auto_run and "fieldRef" in json.dumps(pod["spec"]):
-            self.runners[pod["metadata"]["uid"]] = asyncio.create_task(self._runner(pod))
+            runner = asyncio.create_task(self._runner(pod))
+            runner.add_done_callback(self._runner_ended)
+            self.runners[pod["metadata"]["uid"]] = runner
+
+    def _runner_ended(self, runner):
+        if not runner.cancelled() and runner.exception():
+            self._broken.append(runner)
 
     async def _ask(self, call):
         """Ask as a runner does: again and again, of whoever leads."""
