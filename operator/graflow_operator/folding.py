@@ -280,7 +280,7 @@ class Draft:
         return work_of(self._program, self.state, activation)
 
     def _fold(self, event: Event) -> None:
-        changing = self._changing = self._changing or self.state.copy()
+        changing = self._changing = self._changing or self.state.draft()
         known = changing.transitions_made
         if fold(self._program.plan, changing, event):
             self.state = changing

@@ -147,6 +147,7 @@ class AnyNewsInAnyOrder(RuleBasedStateMachine):
 
     @rule()
     def the_host_crashes_and_reads_what_was_committed(self) -> None:
+        self.the_host_writes_what_has_changed()
         data = json.loads(json.dumps(encode(self.state)))
         back = decode(self.plan, data)
         assert encode(back) == data
@@ -154,7 +155,7 @@ class AnyNewsInAnyOrder(RuleBasedStateMachine):
         for number, scope in self.state.scopes.items():
             assert back.scopes[number].tracker.alive == scope.tracker.alive
             assert known(back.scopes[number]) == known(scope)
-        self.state = back
+        self.state = self.unwritten = back
 
     @invariant()
     def one_activation_of_a_node_runs_in_a_scope(self) -> None:

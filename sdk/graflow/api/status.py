@@ -102,9 +102,11 @@ def summarize(  # noqa: PLR0913 - the parts that a status is made from
     shown = tuple(_by_importance(found))
     told, count = waiting(view, found, hold_up)
     waits = told, count + others
+    # Each looks at all that is alive, and is the same however much else is said.
+    totals = {"progress": _progress(view), "counts": _counts(view)}
     status = WorkflowStatus()
     for detail in _DETAILS:
-        status = _status(spec_generation, view, waits, shown, detail)
+        status = _status(spec_generation, view, waits, shown, detail).model_copy(update=totals)
         if cut.size_of(status.manifest()) <= min(room, MAX_SUMMARY_BYTES):
             break
     return status
@@ -126,7 +128,6 @@ def _status(
         phase=state.phase.value,
         reason=cut.cut(state.reason, 100) or None,
         message=cut.cut(message, 1024) or None,
-        progress=_progress(view),
         conditions=conditions(generation, view, traceback_bytes=detail.traceback),
         observed_generation=generation,
         start_time=rfc3339(state.started_at),
@@ -134,7 +135,6 @@ def _status(
         waiting=tuple(shortened(wait, detail.message) for wait in waits[0][: detail.others]),
         waiting_count=waits[1] or None,
         tasks=tuple(_tasks(view, shown, detail)),
-        counts=_counts(view),
         transitions=tuple(
             transition(moved, detail.message) for moved in state.transitions[-detail.others :]
         ),

@@ -16,13 +16,13 @@ def activate(step: Fold, scope: int, token: Token) -> None:
     if step.halted(scope) or not may_create(step, token.node):
         step.add_token(scope, token._replace(explicit=True))
         return
-    step.state.scopes[scope].tracker.appear(token.node, token.round)
+    step.state.scope(scope).tracker.appear(token.node, token.round)
     create(step, scope, token)
 
 
 def release(step: Fold, scope: int) -> None:
     """Make the activations whose explicit tokens wait in a scope."""
-    found = step.state.scopes[scope]
+    found = step.state.scope(scope)
     for token in [t for tokens in found.tokens.values() for t in tokens if t.explicit]:
         if may_create(step, token.node):
             step.take(scope, token)

@@ -19,7 +19,7 @@ def fail(step: Fold, activation: Activation, error: Error) -> None:
 
 def fail_scope(step: Fold, scope: int, failure: Failure) -> None:
     """Note the failure of a scope, unless it has failed before; nothing more begins in it."""
-    found = step.state.scopes[scope]
+    found = step.state.scope(scope)
     if not found.failure:
         found.failure = failure
         _withdraw(step)

@@ -59,8 +59,7 @@ class Fold:
 
     def open_run(self) -> None:
         """Open the run's own scope."""
-        self.state.scopes[RUN_SCOPE] = Scope(Tracker(scope_graph(self.plan, ())))
-        self.state.scopes_made = 1
+        self._open(Scope(Tracker(scope_graph(self.plan, ()))))
 
     def open_branch(self, group: Activation, member: str, call: int) -> int:
         """Open the scope of one branch of a group."""
@@ -84,6 +83,7 @@ class Fold:
         number = self.state.scopes_made
         self.state.scopes_made += 1
         self.state.scopes[number] = scope
+        self.state.own.add(number)
         return number
 
     def close(self, holder: Activation, scopes: tuple[int, ...]) -> None:
@@ -100,6 +100,7 @@ class Fold:
         branches = sum(state.scopes[number].is_branch for number in scopes)
         for number in gone:
             del state.scopes[number]
+        state.own -= gone
         self._count_children(holder.scope, -branches)
 
     def _count_children(self, scope: int, more: int) -> None:
@@ -107,7 +108,7 @@ class Fold:
         if not more:
             return
         while True:
-            found = self.state.scopes[scope]
+            found = self.state.scope(scope)
             found.children += more
             if scope == RUN_SCOPE or found.is_branch:
                 return
@@ -115,7 +116,7 @@ class Fold:
 
     def create(self, scope: int, token: Token, phase: Phase) -> Activation:
         """Create an activation of a token, which stays alive at its node as what it has become."""
-        state, found, node = self.state, self.state.scopes[scope], token.node
+        state, found, node = self.state, self.state.scope(scope), token.node
         number = state.steps = state.steps + 1
         iteration = found.counts[node] = found.counts.pop(node, 0) + 1
         queue = found.queues.get(node)
@@ -153,7 +154,7 @@ class Fold:
     def retire(self, activation: Activation) -> None:
         """Let a completed activation go; the next one of its node may have its turn."""
         number, node = activation.number, activation.node
-        scope = self.state.scopes[activation.scope]
+        scope = self.state.scope(activation.scope)
         del self.state.activations[number]
         self.state.starting.pop(number, None)
         queue = scope.queues[node]
@@ -166,7 +167,7 @@ class Fold:
 
     def vanish(self, scope: int, node: str, round_: int) -> None:
         """Note that something alive at a node is gone: tokens elsewhere may have become free."""
-        tracker = self.state.scopes[scope].tracker
+        tracker = self.state.scope(scope).tracker
         tracker.vanish(node, round_)
         risen = tracker.risen
         if not risen:
@@ -191,7 +192,7 @@ class Fold:
 
     def put_token(self, scope: int, node: str, round_: int, sent: tuple[Sent, ...]) -> None:
         """Put an ordinary token on a node; it merges with those of its round."""
-        found = self.state.scopes[scope]
+        found = self.state.scope(scope)
         tokens = found.tokens.get(node, ())
         for token in tokens:
             if token.round == round_ and not token.explicit:
@@ -203,7 +204,7 @@ class Fold:
 
     def add_token(self, scope: int, token: Token) -> None:
         """Put a token on its node, to be alive there."""
-        found = self.state.scopes[scope]
+        found = self.state.scope(scope)
         tokens = found.tokens.get(token.node, ())
         found.tokens[token.node] = (
             tuple(sorted((*tokens, token), key=_round)) if tokens else (token,)
@@ -212,7 +213,7 @@ class Fold:
 
     def take(self, scope: int, token: Token) -> None:
         """Consume a token; it stays alive as the activation made of it."""
-        tokens = self.state.scopes[scope].tokens
+        tokens = self.state.scope(scope).tokens
         rest = tokens[token.node]
         if len(rest) == 1:
             del tokens[token.node]
@@ -231,7 +232,7 @@ class Fold:
         """
         if completed is None:
             completed = self.state.recorded = self.state.recorded + 1
-        found = self.state.scopes[scope]
+        found = self.state.scope(scope)
         result = Result(value, self.seq, completed)
         known = found.results.pop(node, ())
         found.results[node] = (*known, result) if found.children else (result,)
@@ -258,7 +259,7 @@ class Fold:
 
     def offer_end(self, scope: int, end: End) -> None:
         """Take an end of a scope for its value, if it is the best so far (R6)."""
-        found = self.state.scopes[scope]
+        found = self.state.scope(scope)
         if found.end is None or end.rank >= found.end.rank:
             found.end = end
 

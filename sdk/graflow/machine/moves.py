@@ -137,7 +137,7 @@ def leave(step: Fold, scope: int, token: Token) -> None:
 
     In a branch the node outside takes the place of its exit, for a branch is not left (G6).
     """
-    found = step.state.scopes[scope]
+    found = step.state.scope(scope)
     if found.is_branch and not _is_absorbed(step, scope, token.node):
         _take_in(step, scope, token.node)
         step.candidates[scope, token.node] = None
@@ -197,7 +197,7 @@ def _has(step: Fold, scope: int, target: str) -> bool:
 
 def _arrive(step: Fold, scope: int, place: _Place, target: str, sent: tuple[Sent, ...]) -> None:
     """Apply R5: forward it is a token of this round; back, or to itself, the next round begins."""
-    found = step.state.scopes[scope]
+    found = step.state.scope(scope)
     if target not in found.tracker.graph.after or place.node not in found.tracker.graph.after:
         found.whole = True
         plan = plan_at(step.plan, step.state, scope)
@@ -218,7 +218,7 @@ def _take_in(step: Fold, scope: int, target: str) -> None:
     branch gets a plan of its own.
     """
     state = step.state
-    found = state.scopes[scope]
+    found = state.scope(scope)
     outer = scope
     while not _has(step, outer, target):
         outer = state.scopes[outer].parent

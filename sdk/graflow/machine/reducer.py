@@ -44,7 +44,7 @@ from graflow.machine.state import (
 
 def reduce(plan: Plan, state: State, event: Event) -> State:
     """Fold one fact into a copy of the state; the very same state when it changes nothing."""
-    changed = state.copy()
+    changed = state.draft()
     return changed if fold(plan, changed, event) else state
 
 
@@ -207,9 +207,9 @@ def settle(step: Fold) -> None:
 
 def _join(step: Fold, scope: int, node: str) -> None:
     """Make activations of the tokens on a node whose time has come (R3)."""
-    found = step.state.scopes.get(scope)
-    if found is None or step.halted(scope):
+    if scope not in step.state.scopes or step.halted(scope):
         return
+    found = step.state.scope(scope)
     arrival = found.tracker.arrival(node)
     for token in found.tokens.get(node, ()):
         if token.round >= arrival or token.explicit:
@@ -236,7 +236,7 @@ def _settle_scope(step: Fold, scope: int) -> None:
         # Halted from outside, with work left: it stays as it is for the run to be resumed.
         step.unsettled[found.parent] = None
         return
-    found.ended = True
+    step.state.scope(scope).ended = True
     step.unsettled[found.parent] = None
     holder = step.state.activations[found.owner]
     siblings = [step.state.scopes[other] for other in holder.scopes]

@@ -341,6 +341,9 @@ class State:
 
     scopes: dict[int, Scope] = field(default_factory=dict)
     scopes_made: int = 0
+    own: set[int] = field(default_factory=set, repr=False, compare=False)
+    """Numbers of the scopes that no other state has: these alone may be changed in place."""
+
     activations: dict[int, Activation] = field(default_factory=dict)
     """Live activations by number."""
 
@@ -372,12 +375,29 @@ class State:
 
     def copy(self) -> "State":
         """Return a state that shares nothing that changes."""
+        made = self.draft()
+        for number in made.scopes:
+            made.scope(number)
+        return made
+
+    def draft(self) -> "State":
+        """Return a state to fold into; of the scopes it copies those that are changed.
+
+        There may be many thousands, and a fold changes a few of them.
+        """
         made: State = _shallow(self, State)
-        made.scopes = {number: scope.copy() for number, scope in self.scopes.items()}
+        made.scopes, made.own, self.own = dict(self.scopes), set(), set()
         made.activations = dict(self.activations)
         made.starting = self.starting.copy()
         made.backoff = dict(self.backoff)
         return made
+
+    def scope(self, number: int) -> Scope:
+        """Return a scope to change it; what was read of it before may be another state's."""
+        if number not in self.own:
+            self.scopes[number] = self.scopes[number].copy()
+            self.own.add(number)
+        return self.scopes[number]
 
 
 KEPT_TRANSITIONS = 20

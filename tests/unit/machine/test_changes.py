@@ -10,8 +10,9 @@ from graflow.machine.codec import encode
 from graflow.machine.directives import Jump
 from graflow.machine.events import AttemptClaimed, AttemptSucceeded, RunStarted
 from graflow.machine.plan import Plan, TaskPlan
-from graflow.machine.reducer import fold
+from graflow.machine.reducer import fold, reduce
 from graflow.machine.state import State
+from support.plans import plan_of
 
 
 def wide(number):
@@ -71,3 +72,13 @@ def test_what_a_task_costs_does_not_grow_with_those_that_have_finished(plan):
     sizes = [len(json.dumps(changes(*move))) for move in carried_out(plan(400), 399)]
     first, last = sum(sizes[20:120]), sum(sizes[-100:])
     assert last <= first * 1.05 + 100
+
+
+def test_a_fold_copies_the_scopes_that_it_changes_and_shares_all_others():
+    plan = plan_of("G >> after", {"G": " ".join(f"m{n}" for n in range(50))})
+    before = reduce(plan, State(), RunStarted(1.0))
+    written = encode(before)
+    after = reduce(plan, before, AttemptSucceeded(2, 1, {"json": 2}, 2.0))
+    copied = [n for n, scope in after.scopes.items() if scope is not before.scopes[n]]
+    assert copied == [before.activations[2].scope]
+    assert encode(before) == written
