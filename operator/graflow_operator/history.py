@@ -1,19 +1,21 @@
 """All that tasks of a run have decided, in the store: segments that each name the one before.
 
-The cursor names the newest segment, and only that makes it true. While it has room it is replaced
-by a longer one with each commit that adds to it, so that a run of many moves is in few objects.
+The last moves are in the state, and what is there need not be in a segment: one is written when
+there are more of them than the state keeps, and when the run ends. The cursor names the newest
+segment, and only that makes it true. While it has room it is replaced by a longer one, so that a
+run of many moves is in few objects.
 """
 
 import hashlib
 import json
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from graflow.api.status import transition
-from graflow.machine.state import Transition
+from graflow.machine.state import KEPT_TRANSITIONS
 from graflow.store import ObjectCorruptError, ObjectMissingError
 from graflow.store.keys import RunKeys
+from graflow_operator.snapshot import Snapshot
 from graflow_operator.storage import Storage
 
 FULL = 200
@@ -30,6 +32,11 @@ class Segment:
     previous: str | None = None
 
     @property
+    def last(self) -> int:
+        """Number of its last move."""
+        return int(json.loads(self.lines[-1])["sequence"]) if self.lines else 0
+
+    @property
     def data(self) -> bytes:
         """The object's bytes."""
         head = json.dumps({"previous": self.previous})
@@ -43,22 +50,33 @@ class History:
         self._storage = storage
         self._keys = keys
         self._known: tuple[str | None, Segment] = (None, Segment())
-        """The segment that was written last, with its name."""
+        """The segment that was written or read last, with its name."""
 
-    async def extended(self, newest: str | None, seq: int, decided: Iterable[Transition]) -> str:
-        """Put moves behind those of the newest segment, and return the name of what holds them.
+    async def extended(self, newest: str | None, before: Snapshot, after: Snapshot) -> str | None:
+        """Return the name of a segment which, with a state, holds all that tasks have decided.
+
+        Args:
+            newest: The segment that does so with the committed state; None: there is none.
+            before: The committed state.
+            after: The state.
 
         Raises:
             StoreError: If the store does not do what is asked.
         """
+        if not after.state.transitions_made:
+            return newest
         segment = await self._read(newest)
-        lines = [json.dumps(transition(one).manifest(), ensure_ascii=False) for one in decided]
+        known = (*before.state.transitions, *after.decided)
+        new = [one for one in known if one.number > segment.last]
+        if not new or (len(new) <= KEPT_TRANSITIONS and not after.state.phase.ended):
+            return newest
+        lines = [json.dumps(transition(one).manifest(), ensure_ascii=False) for one in new]
         if len(segment.lines) < FULL:
             made = Segment((*segment.lines, *lines), segment.previous)
         else:
             made = Segment(tuple(lines), newest)
         data = made.data
-        name = f"{seq}-{hashlib.sha256(data).hexdigest()}"
+        name = f"{after.state.seq}-{hashlib.sha256(data).hexdigest()}"
         await self._storage.put(self._keys.history(name), data)
         self._known = (name, made)
         return name
@@ -69,10 +87,11 @@ class History:
         return newest is not None and name not in (newest, segment.previous)
 
     async def _read(self, name: str | None) -> Segment:
-        if self._known[0] == name:
-            return self._known[1]
-        if name is None:
-            return Segment()
+        if self._known[0] != name:
+            self._known = (name, Segment() if name is None else await self._stored(name))
+        return self._known[1]
+
+    async def _stored(self, name: str) -> Segment:
         try:
             data = await self._storage.get(self._keys.history(name))
         except (ObjectMissingError, ObjectCorruptError) as error:

@@ -232,8 +232,8 @@ class Record:
         beside = len((channel or {}).get("state", ""))
         placed = await self._journal.place(before, after, beside)
         history, saved = self.cursor.get("history"), self.cursor.get("checkpoint")
-        if self._history is not None and after.decided:
-            history = await self._history.extended(history, after.state.seq, after.decided)
+        if self._history is not None and after.state is not before.state:
+            history = await self._history.extended(history, before, after)
         parts = {
             "channel": channel,
             "history": history,

@@ -424,7 +424,7 @@ class WorkflowStatus(StatusModel):
     """How many there are in each phase."""
 
     transitions: tuple[Transition, ...] = Field(default=(), max_length=20)
-    """The last 20 moves that tasks decided while they ran, newest last. All of them are in the
+    """The last 20 moves that tasks decided while they ran, newest last. Those before are in the
     store; `graflow status NAME --transitions` shows them."""
 
     result: ValueRef | None = None

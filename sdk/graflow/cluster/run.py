@@ -197,12 +197,15 @@ class Run:
         status, tries = self.status(), TRIES
         while status.cursor is not None and status.cursor.history is not None:
             try:
-                return history.all_of(self.handout, status.cursor.history)
+                told = history.all_of(self.handout, status.cursor.history)
             except ValueLostError:  # while the run goes on, a longer segment may replace it
                 tries -= 1
                 if not tries:
                     raise
                 status = self.status()
+            else:  # the latest are in the status alone until there are more than that shows
+                latest = told[-1].sequence if told else 0
+                return (*told, *(one for one in status.transitions if one.sequence > latest))
         return status.transitions
 
     def checkpoints(self, *, newest: bool = False) -> tuple[CheckpointStatus, ...]:

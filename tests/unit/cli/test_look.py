@@ -95,19 +95,20 @@ def test_status_shows_what_tasks_have_decided_last_and_how_much_there_was_before
     assert "and 25 before; --transitions shows all" in shown
 
 
-def test_all_that_tasks_have_decided_comes_from_the_store(
+def test_all_that_tasks_have_decided_comes_from_the_store_and_the_latest_from_the_status(
     fake: Any, runner: CliRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRAFLOW_SERVICE", "ops/graflow")
     first, second = f"4-{'a' * 64}", f"9-{'b' * 64}"
     segments = {
         first: [{"previous": None}, moved(1), moved(2)],
-        second: [{"previous": first}, moved(3, to=None, kind="Termination", reason="enough")],
+        second: [{"previous": first}, moved(3, to=None, kind="Termination")],
     }
 
     def answer(_method: str, path: str, _body: Any) -> Any:
         if "/history/" not in path:
-            found = workflow("Succeeded", cursor={"seq": 9, "history": second})
+            told = [moved(2), moved(3), moved(4, reason="enough")]
+            found = workflow("Running", cursor={"seq": 9, "history": second}, transitions=told)
             return (200, found)
         lines = segments[path.rpartition("/")[2]]
         return "".join(f"{json.dumps(line)}\n" for line in lines).encode()
@@ -118,10 +119,11 @@ def test_all_that_tasks_have_decided_comes_from_the_store(
         (1, "Jump"),
         (2, "Jump"),
         (3, "Termination"),
+        (4, "Jump"),
     ]
     assert found[0]["from"] == "agent"
     shown = run(runner, "status", "etl", "--transitions")
-    assert len(shown.stdout.splitlines()) == 4
+    assert len(shown.stdout.splitlines()) == 5
     assert shown.stdout.splitlines()[-1].split()[-1] == "enough"
 
 

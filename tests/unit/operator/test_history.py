@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from graflow.machine import fold
 from graflow_operator import history
 from support.world import World, returned
 
@@ -24,7 +25,7 @@ def passes(number):
 
 
 def told(world):
-    """Everything in the history, from the segment that the cursor names."""
+    """Everything in the history, from the segment that the cursor names, and then the status."""
     run = world.workflow["metadata"]["uid"]
     segments, name = [], world.status["cursor"].get("history")
     while name:
@@ -32,7 +33,9 @@ def told(world):
         head, *lines = data.removesuffix("\n").split("\n")
         segments.insert(0, [json.loads(line) for line in lines])
         name = json.loads(head)["previous"]
-    return [one for segment in segments for one in segment]
+    moves = [one for segment in segments for one in segment]
+    latest = moves[-1]["sequence"] if moves else 0
+    return moves + [t for t in world.status.get("transitions", ()) if t["sequence"] > latest]
 
 
 def stored(world):
@@ -50,7 +53,19 @@ async def test_every_move_is_in_the_history_and_the_last_20_in_the_status(monkey
         assert moves[30:] == world.status["transitions"]
         # Whoever reads them sees all segments, and nothing that was replaced is left behind.
         await world.until(lambda: world.actor.done)
-        assert len(stored(world)) == 7
+        assert len(stored(world)) == 3
+
+
+async def test_the_store_is_written_once_in_20_moves_and_at_the_end_it_has_them_all():
+    async with World(FLOW, work=passes(50)) as world:
+        put, written = world.store.put, []
+        world.store.put = lambda key, data: (written.append(key), put(key, data))
+        world.start()
+        await world.end()
+        history = [key for key in written if "/history/" in key]
+        assert len(history) == 3
+        last = world.store.get(history[-1]).decode().removesuffix("\n").split("\n")
+        assert json.loads(last[-1])["sequence"] == 50
 
 
 async def test_a_run_that_decides_nothing_has_no_history():
@@ -72,6 +87,8 @@ async def test_without_a_store_the_last_20_are_all_there_is():
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 async def test_k1_a_crash_at_any_write_neither_loses_a_move_nor_tells_it_twice(after, monkeypatch):
     monkeypatch.setattr(history, "FULL", 3)
+    for module in (history, fold):
+        monkeypatch.setattr(module, "KEPT_TRANSITIONS", 2)
     for number in range(1, 28):
         async with World(FLOW, work=passes(7)) as world:
             world.start(dies_at=number, dies_after=after)
