@@ -1,6 +1,7 @@
 """`python -m graflow_operator`: run the operator, in a cluster or beside one."""
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -15,6 +16,10 @@ EXIT_FAILED = 1
 RECURSION = 25_000
 """Deep enough to read any object that an API server keeps, which is nested 10 000 deep at most:
 one that could not be read would hide all others of its list. JSON that deep takes 4 MB of stack."""
+
+YOUNG_OBJECTS = 50_000
+"""Made since the last collection, until the next one. Each commit makes some for whatever is alive
+and drops them again; after 700 of these Python would begin to walk through states of megabytes."""
 
 log = logging.getLogger("graflow_operator")
 
@@ -31,6 +36,7 @@ def main() -> int:
         return EXIT_USAGE
     logs.set_up(chosen.log_format, chosen.log_level)
     sys.setrecursionlimit(RECURSION)
+    gc.set_threshold(YOUNG_OBJECTS)
     try:
         asyncio.run(_run(chosen, found))
     except (StoreError, SecretUnusableError) as error:

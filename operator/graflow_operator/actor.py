@@ -16,8 +16,7 @@ from graflow.api.inputs import channel_keys
 from graflow.api.runnable import needs_plan
 from graflow.machine import reasons
 from graflow.machine.check import Problem
-from graflow.machine.commands import WakeAt
-from graflow.machine.due import due
+from graflow.machine.due import wakes as timers
 from graflow.machine.state import Activation, Error, RunPhase, State
 from graflow.store import ObjectCorruptError, StoreError
 from graflow_operator import (
@@ -471,12 +470,11 @@ class Actor:
     def _act(self, found: Program, now: float) -> None:
         """Do what follows from what is committed, and arrange to be woken."""
         state = self._snapshot.state
-        commands = due(found.plan, state)
         refused = self._refused.waiting(now) | self._desk.without_pod()
-        self._hands.act(found, commands, self._snapshot, refused, now)
+        self._hands.act(found, self._snapshot, refused, now)
         self._mark.leave(ended=state.phase.ended)
         self.done = state.phase.ended and not self._hands.left()
-        wakes = [command.at for command in commands if isinstance(command, WakeAt)]
+        wakes = [] if state.phase.ended else [command.at for command in timers(state)]
         limit = found.spec.active_deadline_seconds
         if limit and not state.phase.ended and state.started_at:
             wakes.append(state.started_at + limit)

@@ -5,7 +5,7 @@ operator that was restarted does the very same.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -13,9 +13,8 @@ from graflow.api.placement import laid_over, profile_of
 from graflow.api.pod import PodSettings
 from graflow.machine import faults, reasons
 from graflow.machine.check import Problem
-from graflow.machine.commands import Command, StartAttempt
 from graflow.machine.faults import FaultKind
-from graflow.machine.state import Error, Phase, State
+from graflow.machine.state import Activation, Error, Phase, State
 from graflow.store import ObjectCorruptError, ObjectMissingError, StoreError
 from graflow_operator import folding, orders, pods, trials
 from graflow_operator.cluster_errors import (
@@ -83,7 +82,6 @@ class Hands:
     def act(
         self,
         program: Program,
-        commands: Iterable[Command],
         committed: Snapshot,
         refused: Collection[AttemptRef],
         now: float,
@@ -92,23 +90,20 @@ class Hands:
 
         Args:
             program: What the run executes.
-            commands: What is due.
             committed: Where it stands.
             refused: Attempts whose pods cannot be made for now.
             now: Seconds since the epoch.
         """
         self._committed = committed
-        for command in commands:
-            # StopAttempt and FinishRun need nothing of their own: what is not current any more is
-            # stopped below, whatever made it so. Timers are the actor's.
-            if isinstance(command, StartAttempt):
-                attempt = AttemptRef(command.activation, command.attempt)
-                if attempt not in committed.held and attempt not in refused:
-                    self._start(program, attempt)
+        # What is not current any more is stopped below, whatever made it so.
         if not committed.state.phase.ended:
+            under_way = folding.under_way(committed.state, committed.held)
+            for attempt, activation in under_way.items():
+                if activation.phase is Phase.STARTING and attempt not in refused:
+                    self._start(program, attempt)
             self._replace_secret()
             self._give_up(committed.state, now)
-            self._inquire(program, committed)
+            self._inquire(program, committed.state, under_way)
         self._tidy(committed.state)
 
     async def tried(self, program: Program) -> list[Problem]:
@@ -273,16 +268,18 @@ class Hands:
 
     # -- looking into and clearing up --------------------------------------------------------------
 
-    def _inquire(self, program: Program, committed: Snapshot) -> None:
+    def _inquire(
+        self, program: Program, state: State, under_way: Mapping[AttemptRef, Activation]
+    ) -> None:
         """Find out about attempts that should be under way and whose pods ended or are gone."""
-        for attempt, activation in folding.under_way(committed.state, committed.held).items():
+        for attempt, activation in under_way.items():
             fact = self._book.facts.get(attempt)
             why = self._lost.get(attempt)
             given_up = None if activation.claim else self._given_up.get(attempt)
             lost = fact is None and (attempt in self._book.missing or bool(activation.claim))
             if not (lost or why or given_up or (fact and fact.ended)):
                 continue
-            task = work_of(program, committed.state, activation).task
+            task = work_of(program, state, activation).task
             claim, taken = activation.claim, self._book.taken.get(attempt)
             unseen = attempt in self._book.unseen
             known = Known(claim, fact, why, given_up, taken, unseen)

@@ -14,8 +14,13 @@ def due(plan: Plan, state: State) -> tuple[Command, ...]:
     if state.phase.ended:
         return (*_stops(state), FinishRun())
     starts = [StartAttempt(n, state.activations[n].attempt) for n in state.starting]
-    wakes = [state.activations[n].not_before for n in state.backoff]
-    return (*starts, *([WakeAt(min(wakes))] if wakes else ()))
+    return (*starts, *wakes(state))
+
+
+def wakes(state: State) -> tuple[WakeAt, ...]:
+    """Return the timers of a run that goes on, without its starts, which may be thousands."""
+    found = [state.activations[n].not_before for n in state.backoff]
+    return (WakeAt(min(found)),) if found else ()
 
 
 def _stops(state: State) -> list[StopAttempt]:
