@@ -8,7 +8,6 @@ from graflow.machine.codec import UnreadableStateError, decode, encode
 from graflow.machine.directives import Iterate, Jump, Spawn
 from graflow.machine.plan import BestEffort, Custom, GroupPlan, Plan, Retry, TaskPlan
 from graflow.machine.state import RunPhase, State
-from support.cost import lines_run
 from support.plans import Host, fragment, plan_of
 
 
@@ -87,12 +86,3 @@ def test_a_state_of_another_format_is_refused_with_the_way_out():
     data = json.loads(json.dumps(encode(State())))
     with pytest.raises(UnreadableStateError, match="format 1, and this version reads 2"):
         decode(plan_of("a"), {**data, "format": 1})
-
-
-def test_reading_back_a_group_costs_for_each_branch_the_same_however_many_there_are():
-    def lines_of(branches):
-        plan = plan_of("G", {"G": " ".join(f"m{n}" for n in range(branches))})
-        written = encode(Host(plan).state)
-        return lines_run(lambda: decode(plan, written)) / branches
-
-    assert lines_of(200) < lines_of(20) * 1.2
