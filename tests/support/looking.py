@@ -21,10 +21,10 @@ def until(found, why=lambda: "", *, within_s=WITHIN_S, pause_s=PAUSE_S, despite=
     """
     ends = time.monotonic() + within_s
     while True:
+        error = None  # or this frame and the error keep each other, and what the error holds open
         try:
             if it := found():
                 return it
-            error = None
         except despite as raised:
             error = raised
         if time.monotonic() > ends:

@@ -66,6 +66,9 @@ class Observer:
         self._status = {}
         self._cursor = None
         self._needed = set()
+        self._values = set()
+        """Blobs that any committed state has had."""
+
         self._over = set()
         """Activations that no runner may work on any more."""
 
@@ -167,6 +170,7 @@ class Observer:
             return
         self.checked[CURSOR] += 1
         self._needed = set(self._named(cursor, after))
+        self._values.update(self._blobs(after))
         for key in self._needed - self._bucket.names():
             self.wrong(CURSOR, f"{key} is named by the cursor and is not there")
 
@@ -388,7 +392,8 @@ class Observer:
         """Look at what is there when all of an ended run should be cleared away.
 
         What was in the store before a commit that its writer did not live to make stays there, and
-        means nothing, until the run goes: a few objects for each time an operator was stopped.
+        means nothing, until the run goes: a few objects for each time an operator was stopped. So
+        do values of passes and of made tasks that are over.
 
         Args:
             stops: How often an operator was stopped.
@@ -402,7 +407,7 @@ class Observer:
             return
         orphans = [
             key
-            for key in sorted(self._bucket.names() - self._needed)
+            for key in sorted(self._bucket.names() - self._needed - self._values)
             if key.startswith(self.keys.prefix) and key.split("/")[2] not in MAY_STAY
         ]
         orphans = [key for key in orphans if not self._is_fence(key)]

@@ -1,5 +1,8 @@
 """Waiting for what nobody tells of."""
 
+import gc
+import weakref
+
 import pytest
 
 from support.looking import until
@@ -33,3 +36,25 @@ def test_an_error_that_may_pass_is_passed_over_and_is_the_cause_if_it_does_not()
 def test_any_other_error_is_told_at_once():
     with pytest.raises(ZeroDivisionError):
         until(lambda: 1 / 0, despite=OSError)
+
+
+def test_what_a_failed_look_raised_is_let_go_of_when_a_later_one_finds_it():
+    alive = weakref.WeakSet()
+
+    class AwayError(Exception):
+        def __init__(self):
+            alive.add(self)
+
+    answers = iter([False, True])
+
+    def look():
+        if next(answers):
+            return True
+        raise AwayError
+
+    gc.disable()
+    try:
+        until(look, pause_s=0, despite=AwayError)
+        assert not alive
+    finally:
+        gc.enable()
