@@ -21,7 +21,7 @@ from graflow.ledger.state import State as Channel
 from graflow.ledger.wire import SHAPELESS
 from graflow.machine.plan import Plan
 from graflow.machine.plan_codec import decode_plan, encode_plan
-from graflow.store.keys import is_segment
+from graflow.store.keys import is_segment, segment_name
 from graflow_operator import snapshot
 from graflow_operator.refs import RunRef
 from graflow_operator.snapshot import Snapshot, UnreadableSnapshotError
@@ -175,12 +175,7 @@ def pack(made: Checkpoint) -> tuple[str, bytes]:
         "answered": [[*caller, n, seq] for caller, (n, seq) in made.answered.items()],
     }
     data = zlib.compress(json.dumps(document, separators=(",", ":")).encode(), level=6)
-    return name_of(packed.seq, data), data
-
-
-def name_of(seq: int, data: bytes) -> str:
-    """Return the name of a checkpoint with these bytes."""
-    return f"{seq}-{hashlib.sha256(data).hexdigest()}"
+    return segment_name(packed.seq, data), data
 
 
 def unpack(name: str, data: bytes) -> Document:

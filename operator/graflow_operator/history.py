@@ -6,7 +6,6 @@ segment, and only that makes it true. While it has room it is replaced by a long
 run of many moves is in few objects.
 """
 
-import hashlib
 import json
 import logging
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from graflow.api.status import transition
 from graflow.machine.state import KEPT_TRANSITIONS
 from graflow.store import ObjectCorruptError, ObjectMissingError
-from graflow.store.keys import RunKeys
+from graflow.store.keys import RunKeys, segment_name
 from graflow_operator.snapshot import Snapshot
 from graflow_operator.storage import Storage
 
@@ -76,7 +75,7 @@ class History:
         else:
             made = Segment(tuple(lines), newest)
         data = made.data
-        name = f"{after.state.seq}-{hashlib.sha256(data).hexdigest()}"
+        name = segment_name(after.state.seq, data)
         await self._storage.put(self._keys.history(name), data)
         self._known = (name, made)
         return name

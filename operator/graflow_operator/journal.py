@@ -11,16 +11,14 @@ The state of a run that has ended is a base alone, for whoever wants its results
 
 import asyncio
 import base64
-import hashlib
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ParamSpec, TypeVar
 
 from graflow.api.attempts import EMPTY as NO_ATTEMPTS
 from graflow.machine.plan import Plan
-from graflow.store.keys import RunKeys
+from graflow.store.keys import RunKeys, is_segment, segment_name
 from graflow_operator import snapshot
 from graflow_operator.cluster import Object
 from graflow_operator.snapshot import Packed, Snapshot, UnreadableSnapshotError
@@ -50,8 +48,6 @@ LARGE_BYTES = 64 * 1024
 
 MANY_STEPS = 500
 """Activations after which a state is taken for large before it was ever packed."""
-
-_NAME = re.compile(r"[0-9]{1,20}-[0-9a-f]{64}")
 
 
 class StoreRequiredError(Exception):
@@ -158,9 +154,9 @@ class Journal:
         for field, key in (("key", cursor.get("key")), ("channel.key", channel.get("key"))):
             if key is not None and not self._keys.owns(key):
                 raise UnreadableSnapshotError(f"status.cursor.{field} is not a key of this run")
-        if history is not None and not _NAME.fullmatch(str(history)):
+        if history is not None and not is_segment(history):
             raise UnreadableSnapshotError("status.cursor.history is no segment of this run")
-        if not all(_NAME.fullmatch(str(name)) for name in cursor.get("segments") or ()):
+        if not all(map(is_segment, cursor.get("segments") or ())):
             raise UnreadableSnapshotError("status.cursor.segments has what is no segment")
 
     async def place(self, before: Snapshot, after: Snapshot, beside: int) -> Kept:
@@ -188,7 +184,7 @@ class Journal:
             return await self._based(after, beside)
         merged = [one.data for one in kept.segments[len(segments) :]]
         made = await _aside(bool(merged) or len(line) > LARGE_BYTES, _joined, merged, trail)
-        segment = Segment(f"{after.state.seq}-{hashlib.sha256(made).hexdigest()}", made)
+        segment = Segment(segment_name(after.state.seq, made), made)
         await self._put(self._keys.changes(segment.name), made)
         return replace(kept, segments=(*segments, segment), trail=EMPTY, seq=after.state.seq)
 

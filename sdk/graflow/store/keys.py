@@ -154,6 +154,15 @@ def is_sha256(text: object) -> TypeGuard[str]:
     return isinstance(text, str) and _SHA256.fullmatch(text) is not None
 
 
+def segment_name(seq: int, data: bytes) -> str:
+    """Return the name `<seq>-<sha256>` of bytes that were made at a sequence number of the run.
+
+    >>> is_segment(segment_name(7, b"what a run has done"))
+    True
+    """
+    return f"{seq}-{hashlib.sha256(data).hexdigest()}"
+
+
 def is_segment(name: object) -> TypeGuard[str]:
     """Whether a name that was read somewhere is of the form `<seq>-<sha256>`."""
     return isinstance(name, str) and _SEGMENT.fullmatch(name) is not None

@@ -6,6 +6,7 @@ import zlib
 
 import pytest
 
+from graflow.store.keys import segment_name
 from graflow_operator import checkpoint
 from graflow_operator.checkpoint import BadWishError, UnreadableCheckpointError
 from graflow_operator.checkpoints import Taken
@@ -214,7 +215,7 @@ async def test_a_checkpoint_of_another_format_is_refused_by_who_wrote_it():
         found = json.loads(zlib.decompress(document(world, name)))
     other = zlib.compress(json.dumps({**found, "format": 9, "version": "7.1"}).encode())
     with pytest.raises(UnreadableCheckpointError, match=r"format 9, written by Graflow 7\.1"):
-        checkpoint.unpack(checkpoint.name_of(3, other), other)
+        checkpoint.unpack(segment_name(3, other), other)
 
 
 def test_a_damaged_checkpoint_is_named():

@@ -8,7 +8,7 @@ import zlib
 import pytest
 
 from graflow.store import StoreUnavailableError
-from graflow_operator import checkpoint
+from graflow.store.keys import segment_name
 from graflow_operator.bundles import Bundle
 from graflow_operator.cluster import WORKFLOWS
 from support.channel_pod import ChannelPod
@@ -323,7 +323,7 @@ async def test_a_document_that_no_cursor_leads_to_is_none():
         [end] = documents(world)
         found = json.loads(zlib.decompress(world.store.get(f"{prefix}{end}")))
         data = zlib.compress(json.dumps({**found, "seq": 1}).encode())
-        world.store.put(f"{prefix}{checkpoint.name_of(1, data)}", data)
+        world.store.put(f"{prefix}{segment_name(1, data)}", data)
         async with after(world, checkpoint=1) as again:
             assert "has no checkpoint 1" in await refused(again)
 

@@ -11,7 +11,7 @@ from graflow.store import (
     require_conditional_put,
 )
 from graflow.store.folder import FolderStore
-from graflow.store.keys import IdKeys, RunKeys
+from graflow.store.keys import IdKeys, RunKeys, is_segment, segment_name, sha256_of
 from graflow.store.memory import MemoryStore
 
 
@@ -86,6 +86,15 @@ def test_every_key_of_a_run_is_under_its_namespace_and_uid():
     assert keys.outcome_value(3, 2) == "team/u-1/outcomes/3/2.value"
     for key in (keys.blob("f" * 64), keys.outcome(3, 2), keys.state(7, "e" * 64)):
         assert key.startswith(keys.prefix)
+
+
+def test_a_name_of_what_a_run_has_done_is_known_again_and_nothing_else_is_taken_for_one():
+    name, keys = segment_name(7, b"done"), RunKeys("team", "u-1")
+    assert is_segment(name)
+    for key in (keys.changes(name), keys.history(name), keys.checkpoint(name)):
+        assert sha256_of(key) == name.removeprefix("7-")
+    for other in (None, 7, "7", name + "0", f"../{name}", name.upper(), f"{name}\n"):
+        assert not is_segment(other)
 
 
 def test_what_is_recorded_of_an_id_is_under_no_run_and_no_namespace():
