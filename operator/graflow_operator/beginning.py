@@ -137,7 +137,9 @@ async def _resumed(parts: Parts, run: RunRef, found: Program, asked: ResumeFrom)
     told = {"name": origin.run.name, "uid": origin.run.uid, "checkpoint": origin.snapshot.state.seq}
     # No pod of an attempt that is due can exist yet: the next commit lets them go.
     held = frozenset(turns.starting(state))
-    made = Snapshot(state, held, history=origin.snapshot.history.of(state))
+    # The last moves of the other run are the first of this one's history.
+    decided = tuple(state.transitions)
+    made = Snapshot(state, held, history=origin.snapshot.history.of(state), decided=decided)
     part = await _placed(parts, run, channel, ended=state.phase.ended)
     return Begun(made, part, {**told, "changes": changes} if changes else told)
 

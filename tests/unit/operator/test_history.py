@@ -1,14 +1,24 @@
 """All that tasks have decided is in the store, in order, once, whatever crashes."""
 
+import contextlib
 import json
 
 import pytest
 
 from graflow.machine import fold
 from graflow_operator import history
-from support.world import World, returned
+from support.world import NAME, World, returned
 
+FAILED = {"outcome": "Failed", "error": {"message": "no", "type": "ValueError"}}
 FLOW = {"tasks": [{"name": "a", "script": "return 1", "maxIterations": 1000}]}
+
+
+@pytest.fixture
+def few_kept(monkeypatch):
+    """How many moves a state keeps, which are few here."""
+    for module in (history, fold):
+        monkeypatch.setattr(module, "KEPT_TRANSITIONS", 3)
+    return 3
 
 
 def passes(number):
@@ -24,16 +34,20 @@ def passes(number):
     return run
 
 
-def told(world):
-    """Everything in the history, from the segment that the cursor names, and then the status."""
+def segments(world):
+    """The lines of each segment, oldest first, from the one that the cursor names."""
     run = world.workflow["metadata"]["uid"]
-    segments, name = [], world.status["cursor"].get("history")
+    found, name = [], world.status["cursor"].get("history")
     while name:
         data = world.store.get(f"team/{run}/history/{name}.jsonl").decode()
-        head, *lines = data.removesuffix("\n").split("\n")
-        segments.insert(0, [json.loads(line) for line in lines])
-        name = json.loads(head)["previous"]
-    moves = [one for segment in segments for one in segment]
+        found.insert(0, data.removesuffix("\n").split("\n"))
+        name = json.loads(found[0][0])["previous"]
+    return found
+
+
+def told(world):
+    """Everything in the history, and then what only the status has."""
+    moves = [json.loads(line) for _, *lines in segments(world) for line in lines]
     latest = moves[-1]["sequence"] if moves else 0
     return moves + [t for t in world.status.get("transitions", ()) if t["sequence"] > latest]
 
@@ -108,3 +122,61 @@ async def test_a_segment_that_is_gone_from_the_store_does_not_stop_the_run():
         status = await world.end()
         assert status["phase"] == "Succeeded"
         assert [one["sequence"] for one in told(world)][-1] == 5
+
+
+def failing(number):
+    """A task that asks for so many more passes, and fails in the last one."""
+    run = passes(number)
+
+    def work(task, order):
+        report = run(task, order)
+        return report if report["directives"] else FAILED
+
+    return work
+
+
+@contextlib.asynccontextmanager
+async def going_on(source, **asked):
+    """Return a world beside, whose run goes on from that of the first one and has ended."""
+    spec = {**FLOW, "resumeFrom": {"name": NAME, **asked}}
+    async with World(spec, work=passes(6), name="again", beside=source) as again:
+        again.start()
+        await again.end()
+        yield again
+
+
+async def test_k3_the_history_of_a_resumed_run_begins_with_the_last_moves_of_the_first(few_kept):
+    async with World(FLOW, work=failing(7)) as source:
+        source.start()
+        await source.end()
+        before = told(source)
+        assert [one["reason"][0] for one in before] == list("7654321")
+        async with going_on(source) as again:
+            after = told(again)
+            assert after[:few_kept] == before[-few_kept:]
+            assert [one["reason"][0] for one in after] == list("321") + list("654321")
+            assert [one["sequence"] for one in after] == list(range(5, 14))
+            # They are in objects of its own, which lead to none of the first run.
+            assert json.loads(segments(again)[0][0]) == {"previous": None}
+
+
+async def test_k3_the_history_of_a_fork_begins_with_the_last_moves_before_its_checkpoint(few_kept):
+    async with World({**FLOW, "checkpointEvery": 5}, work=passes(7)) as source:
+        source.start()
+        await source.end()
+        at = source.status["checkpoints"][0]["seq"]
+        async with going_on(source, checkpoint=at) as again:
+            after = told(again)
+            assert after[:few_kept] == told(source)[5 - few_kept : 5]
+            assert [one["reason"][0] for one in after] == list("543") + list("654321")
+            assert [one["sequence"] for one in after] == list(range(3, 12))
+
+
+async def test_k3_a_run_that_had_nothing_to_go_on_with_tells_the_last_moves_of_the_first(few_kept):
+    async with World(FLOW, work=passes(7)) as source:
+        source.start()
+        await source.end()
+        async with going_on(source) as again:
+            assert again.executed == []
+            assert told(again) == told(source)[-few_kept:]
+            assert segments(again), "it has ended, so all its moves are in the store"
