@@ -95,9 +95,7 @@ class Census:
         """
         if self._closed:
             return
-        phases: Counter[str] = Counter(dict.fromkeys(RunPhase, 0))
-        phases.update(phase for _, phase in self._known.values())
-        metrics.WORKFLOWS.replace(phases)
+        metrics.WORKFLOWS.replace(Counter(phase for _, phase in self._known.values()))
         letters: list[int] = []
         waiting: Counter[str] = Counter()
         held: Counter[str] = Counter()

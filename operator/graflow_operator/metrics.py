@@ -5,7 +5,7 @@ from typing import Final
 
 from prometheus_client import disable_created_metrics
 
-from graflow.machine import faults
+from graflow.machine import faults, reasons
 from graflow.machine.fault import FaultKind
 from graflow.machine.state import RunPhase
 from graflow_operator.series import OTHER, Count, Family, Label, Level, Spread
@@ -37,6 +37,17 @@ WHY = Label(
     {"none": "it succeeded", **REASON.values},
     about="a word of docs/reference/failures.md, none (it succeeded), or other (a word that is none"
     " of these: the program's own)",
+)
+HOLD_UP = Label(
+    "reason",
+    {
+        reasons.SUSPENDED: "somebody wants nothing new to start",
+        reasons.BUNDLE_MISSING: "its code is not there yet",
+        reasons.STORE_UNAVAILABLE: "the store does not answer",
+        reasons.STORE_REQUIRED: "its state is in a store, and none is configured",
+        reasons.STATE_UNREADABLE: "its state is of another version, or damaged",
+        reasons.OPERATOR_FAILED: "the operator meets an error of its own",
+    },
 )
 PHASE = Label(
     "phase",
@@ -239,7 +250,7 @@ WAITING_OLDEST = Level(
 HELD = Level(
     "graflow_held_workflows",
     "Workflows that stand still as a whole. Only the leader counts.",
-    REASON,
+    HOLD_UP,
 )
 DEATHS = Count(
     "graflow_operator_failures_total",

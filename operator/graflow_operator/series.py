@@ -141,8 +141,11 @@ class Level(Family):
         self._of(self._values(values)).set_function(amount)
 
     def replace(self, amounts: Mapping[str, float]) -> None:
-        """Say how it stands for every value of the one label; those not named stand at zero."""
-        shown = dict.fromkeys((value for (value,) in self._shown), 0.0)
+        """Say how it stands for every value of the one label; those not named stand at zero.
+
+        These are the values that were ever named, and all that are declared where they are few.
+        """
+        shown = dict.fromkeys((value for (value,) in (*self._few, *self._shown)), 0.0)
         for value, amount in amounts.items():
             known = self.labels[0].of(value)
             shown[known] = shown.get(known, 0.0) + amount

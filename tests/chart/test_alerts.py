@@ -261,7 +261,8 @@ def test_an_expression_names_only_metrics_and_values_that_there_are(expression):
         known |= {f"{family.name}{suffix}": family for suffix in suffixes}
     for name, labels in re.findall(r"(graflow_\w+)(\{[^}]*\})?", expression):
         values = {label.name: label.values for label in known[name].labels}
-        for label, given in re.findall(r'(\w+)(?:!?=)"([^"$]*)"', labels):
-            assert label == "le" or given in values[label], (name, label, given)
+        for label, given in re.findall(r'(\w+)(?:!?=|[!=]~)\s*"([^"$]*)"', labels):
+            for one in given.split("|") if label != "le" else ():
+                assert one in values[label], (name, label, one)
         for label in re.findall(r'(\w+)(?:!?=~)"', labels):
             assert label == "job" or label in values, (name, label)

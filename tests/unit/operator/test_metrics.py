@@ -4,6 +4,7 @@ import pytest
 from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from graflow.api.workflow_status import WorkflowStatus
 from graflow.machine.state import Error
 from graflow_operator import cluster, metrics, verdicts
 from graflow_operator.census import Census, standing
@@ -17,6 +18,9 @@ from support.world import World
 HOSTILE = 'x"} 1\nevil_metric{name="'
 ONE = {"tasks": [{"name": "a", "script": "return 1"}]}
 ATTEMPT = AttemptRef(1, 1)
+HELD_UP = ("Suspended", "BundleMissing", "StoreUnavailable", "StoreRequired", "StateUnreadable",
+           "OperatorFailed")  # fmt: skip
+"""Why a run can stand still as a whole."""
 
 
 def sample(name, **labels):
@@ -139,6 +143,10 @@ def phases():
     }
 
 
+def held_up():
+    return {reason: sample("graflow_held_workflows", reason=reason) for reason in HELD_UP}
+
+
 def test_workflows_are_those_that_exist():
     census = Census()
     census.listed([workflow("1"), workflow("2", "Running", "2")])
@@ -177,6 +185,16 @@ def test_the_age_of_a_watch_grows_until_there_is_news():
     census.heard("pods")
     assert sample("graflow_watch_age_seconds", resource="pods") == 0
     census.close()
+
+
+async def test_why_no_run_stands_still_is_said_from_the_start_and_by_the_leader_alone():
+    census = Census()
+    census.publish((), 0.0)
+    assert held_up() == dict.fromkeys(HELD_UP, 0.0)
+    census.publish([(standing(WorkflowStatus(), hold_up=Error("BundleMissing", "no")), 0)], 0.0)
+    assert held_up() == {**dict.fromkeys(HELD_UP, 0.0), "BundleMissing": 1.0}
+    census.close()
+    assert held_up() == dict.fromkeys(HELD_UP)
 
 
 async def test_what_tasks_wait_for_is_counted_with_the_age_of_the_oldest():
