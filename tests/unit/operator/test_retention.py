@@ -319,6 +319,31 @@ async def test_a_run_on_its_way_out_that_a_foreign_finalizer_keeps_lets_go_of_it
         await until(lambda: not driven.world.pods)
 
 
+async def test_a_run_that_is_on_its_way_out_when_an_operator_begins_lets_go_of_its_pods():
+    async with Driven(CONTAINER) as driven:
+        await held_pod(driven)
+        await driven.engine.close(grace_s=0.1)
+        driven.world.workflow["metadata"]["finalizers"] = ["example.org/keep"]
+        uid = driven.world.workflow["metadata"]["uid"]
+        await driven.world.cluster.delete(WORKFLOWS, NAMESPACE, NAME, uid=uid)
+        assert driven.world.pods
+        await driven.restart()
+        await until(lambda: not driven.world.pods)
+
+
+async def test_a_run_whose_name_another_one_has_by_now_lets_go_of_its_pods():
+    async with Driven(CONTAINER) as driven:
+        name = await held_pod(driven)
+        gone = driven.world.cluster.vanish(WORKFLOWS, NAMESPACE, NAME)
+        body = {**gone, "metadata": {"name": NAME}, "status": {}}
+        made = await driven.world.cluster.create(WORKFLOWS, NAMESPACE, body)
+        driven.tell("DELETED", WORKFLOWS, gone)
+        await until(lambda: driven.world.cluster.peek(PODS, NAMESPACE, name) is None)
+        await until(lambda: driven.world.pods)
+        [pod] = driven.world.pods
+        assert pod["metadata"]["labels"]["graflow.dev/run"] == made["metadata"]["uid"]
+
+
 async def test_a_pod_without_a_run_that_is_seen_on_its_way_out_is_let_go_without_waiting():
     async with Driven(CONTAINER) as driven:
         name = await held_pod(driven)
