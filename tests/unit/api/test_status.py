@@ -610,3 +610,25 @@ def test_a_value_that_no_api_server_takes_is_told_as_text_alone(value):
     assert json.loads(told["result"]["exact"]) == value
     assert set(told["result"]) == set(told["tasks"][0]["result"]) == {"exact"}
     json.dumps(told, ensure_ascii=False).encode()
+
+
+def test_what_is_told_of_a_group_looks_up_as_few_ids_for_each_branch_however_many_there_are():
+    hashed = []
+
+    class Id(str):
+        __slots__ = ()
+
+        def __hash__(self):
+            hashed.append(str(self))
+            return super().__hash__()
+
+    def lookups_for(branches):
+        members = tuple(Id(f"m{number}") for number in range(branches))
+        nodes = (*map(TaskPlan, members), GroupPlan("G", members))
+        plan = Plan(nodes, (), ("G",))
+        state = reduce(plan, State(), RunStarted(1.0))
+        hashed.clear()
+        assert summarize(1, plan, state, None, now=1.0, pods={}).progress == f"0/{branches}"
+        return len(hashed) / branches
+
+    assert lookups_for(200) <= lookups_for(20) < 10

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
+from graflow.machine import codec
 from graflow.machine.codec import UnreadableStateError, decode, encode
 from graflow.machine.directives import Iterate, Jump, Spawn
 from graflow.machine.plan import BestEffort, Custom, GroupPlan, Plan, Retry, TaskPlan
-from graflow.machine.state import RunPhase, State
+from graflow.machine.state import Activation, RunPhase, State
 from support.plans import Host, fragment, plan_of
 
 
@@ -86,3 +87,23 @@ def test_a_state_of_another_format_is_refused_with_the_way_out():
     data = json.loads(json.dumps(encode(State())))
     with pytest.raises(UnreadableStateError, match="format 1, and this version reads 2"):
         decode(plan_of("a"), {**data, "format": 1})
+
+
+def test_reading_back_a_group_looks_at_each_branch_as_often_however_many_there_are(monkeypatch):
+    looks = []
+
+    class Watched(Activation):
+        @property
+        def scope(self):
+            looks.append(self.number)
+            return self[1]
+
+    def looks_for(branches):
+        plan = plan_of("G", {"G": " ".join(f"m{n}" for n in range(branches))})
+        state = Host(plan).state
+        looks.clear()
+        assert decode(plan, encode(state)) == state
+        return len(looks) / branches
+
+    monkeypatch.setattr(codec, "Activation", Watched)
+    assert looks_for(200) <= looks_for(20) < 10
