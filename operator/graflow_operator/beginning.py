@@ -15,7 +15,7 @@ from graflow.api import cut
 from graflow.api.directives import code_at, function_at
 from graflow.api.errors import words
 from graflow.api.inputs import changed_keys, changed_results
-from graflow.api.resume import ResumeFrom
+from graflow.api.resume import ResumeFrom, key_told
 from graflow.ledger import wire
 from graflow.ledger.state import End, apply
 from graflow.ledger.state import State as Channel
@@ -133,7 +133,7 @@ async def _resumed(parts: Parts, run: RunRef, found: Program, asked: ResumeFrom)
     await _check_code(parts, run, found, state)
     await _copy(parts, origin, run, state, own=values.blobs(_as_json(results)))
     channel = await _changed(parts, run, origin.channel, asked)
-    changes = _changes(asked, origin, found)
+    changes = await asyncio.to_thread(_changes, asked, origin, found)
     told = {"name": origin.run.name, "uid": origin.run.uid, "checkpoint": origin.snapshot.state.seq}
     # No pod of an attempt that is due can exist yet: the next commit lets them go.
     held = frozenset(turns.starting(state))
@@ -258,7 +258,8 @@ async def _placed(parts: Parts, run: RunRef, channel: Channel, *, ended: bool) -
 
 def _changes(asked: ResumeFrom, origin: Origin, found: Program) -> list[str]:
     """Return what is different in the new run, in a sentence each."""
-    said = [f"channel key {k!r} is {_shown(ref)}" for k, ref in changed_keys(asked).items()]
+    known = origin.channel.entries
+    said = [key_told(key, _shown(ref), known) for key, ref in changed_keys(asked).items()]
     said += [f"the result of {n!r} is {_shown(ref)}" for n, ref in changed_results(asked).items()]
     said += [_run_again(origin.snapshot.state, name) for name in asked.rerun]
     bundle = found.spec.bundle and found.spec.bundle.sha256

@@ -1,6 +1,8 @@
 """Where a run begins that goes on from another one."""
 
 from collections.abc import Collection
+from difflib import get_close_matches
+from itertools import islice
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field
@@ -28,6 +30,33 @@ def nearest(seq: int, known: Collection[int]) -> str:
     """
     near = sorted(sorted(known, key=lambda one: abs(one - seq))[:NEAREST])
     return f"the nearest {'is' if len(near) == 1 else 'are'} {', '.join(map(str, near))}"
+
+
+MOST_KEYS, KEY_CHARS = 1000, 63
+"""Of keys that are looked through for the nearest: to compare many, or long ones, takes long."""
+
+
+def key_told(key: str, value: str, known: Collection[str] | None) -> str:
+    """Return what is different where a fork sets a key of the channel.
+
+    Args:
+        key: The key.
+        value: What it is from now on, as it is shown.
+        known: The keys that there were; None: that cannot be known.
+
+    >>> key_told("rate", "2", ["rate"])
+    "channel key 'rate' is 2"
+    >>> key_told("raet", "2", ["rate"])
+    "channel key 'raet', which is new (did you mean 'rate'?), is 2"
+    >>> key_told("mode", "2", ["rate"])
+    "channel key 'mode', which is new, is 2"
+    """
+    if known is None or key in known:
+        return f"channel key {key!r} is {value}"
+    short = islice((one for one in known if len(one) <= KEY_CHARS), MOST_KEYS)
+    near = get_close_matches(key[:KEY_CHARS], [*short], n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return f"channel key {key!r}, which is new{hint}, is {value}"
 
 
 class ResumeFrom(SpecModel):

@@ -1,11 +1,11 @@
 """The channel that a run has left, as a channel of this machine."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from graflow.api.workflow_status import ChannelCursor
-from graflow.cluster.errors import ValueLostError
+from graflow.cluster.errors import ClusterError, ValueLostError
 from graflow.cluster.handout import Handout
 from graflow.cluster.values import Values
 from graflow.dsl.memory_channel import MemoryChannel
@@ -54,6 +54,16 @@ def left(
     values = Values(handout)
     entries = {key: _opened(entry, values) for key, entry in kept.entries.items()}
     return MemoryChannel.of("run", State(entries))
+
+
+def keys_left(
+    cursor: ChannelCursor | None, initial: Iterable[str], handout: Handout
+) -> list[str] | None:
+    """Return the keys of such a channel; None if it cannot be read now."""
+    try:
+        return left(cursor, dict.fromkeys(initial), handout).keys()
+    except ClusterError:
+        return None
 
 
 def _opened(entry: Entry, values: Values) -> Entry:

@@ -3,13 +3,13 @@
 import base64
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graflow.api.bundle import PLAN, BundleDamagedError, read_json
 from graflow.api.errors import InvalidWorkflow
-from graflow.api.resume import nearest
+from graflow.api.resume import key_told, nearest
 from graflow.api.runnable import needs_plan, runnable
 from graflow.api.workflow_status import CheckpointStatus, WorkflowStatus
 from graflow.cluster.code_changes import code_in, code_of, differences
@@ -103,6 +103,7 @@ def forked(
     bundle: Object | None,
     status: WorkflowStatus,
     changes: Changes,
+    keys: Collection[str] | None = None,
 ) -> Fork:
     """Return a run that goes on from another, with changes.
 
@@ -111,6 +112,7 @@ def forked(
         bundle: Its CodeBundle, if it has one.
         status: Its status.
         changes: What is to be different.
+        keys: Those of the channel that it goes on with; None: the operator alone knows.
 
     Raises:
         NotFinishedError: If it goes on and has no checkpoint yet.
@@ -133,7 +135,7 @@ def forked(
             f" checkpoint with --at (`graflow checkpoints {where}` lists them), or tasks that are"
             " to run again with --rerun"
         )
-    return _made(found, bundle, FORK, changes)
+    return _made(found, bundle, FORK, changes, keys)
 
 
 def forked_after_deletion(name: str, uid: str, changes: Changes) -> Fork:
@@ -195,7 +197,13 @@ def _check_begun(name: str, status: WorkflowStatus) -> None:
         )
 
 
-def _made(found: Object, bundle: Object | None, word: str, changes: Changes) -> Fork:
+def _made(
+    found: Object,
+    bundle: Object | None,
+    word: str,
+    changes: Changes,
+    keys: Collection[str] | None = None,
+) -> Fork:
     metadata, source = found["metadata"], found["spec"]
     spec = {key: part for key, part in source.items() if key not in _NOT_TAKEN}
     if word == FORK:
@@ -212,7 +220,7 @@ def _made(found: Object, bundle: Object | None, word: str, changes: Changes) -> 
     _check(workflow, bundle)
     base = f"{_ADDED.sub('', metadata['name'])[:BASE_CHARS].rstrip('-.')}-{word}"
     kept = None if bundle is None else _bare(bundle)
-    return Fork(workflow, kept, base, (*_sentences(changes), *told))
+    return Fork(workflow, kept, base, (*_sentences(changes, keys), *told))
 
 
 def _resume_from(metadata: Mapping[str, Any], changes: Changes) -> Object:
@@ -267,10 +275,10 @@ def _bare(bundle: Object) -> Object:
     }
 
 
-def _sentences(changes: Changes) -> Iterable[str]:
+def _sentences(changes: Changes, keys: Collection[str] | None) -> Iterable[str]:
     where = "its latest state" if changes.at is None else f"checkpoint {changes.at}"
     yield f"it goes on from {where}"
-    yield from (f"channel key {key!r} is {_shown(value)}" for key, value in changes.set.items())
+    yield from (key_told(key, _shown(value), keys) for key, value in changes.set.items())
     for name, value in changes.results.items():
         yield f"the result of task {name!r} is {_shown(value)}"
     yield from (f"task {name!r} runs again" for name in changes.rerun)

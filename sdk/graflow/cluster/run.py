@@ -12,6 +12,7 @@ from graflow.api.bundle import BundleDamagedError
 from graflow.api.errors import InvalidWorkflow
 from graflow.api.workflow_status import CheckpointStatus, Transition, WorkflowStatus
 from graflow.cluster import checkpoints, history, kept, logs
+from graflow.cluster.channel import keys_left
 from graflow.cluster.creation import create, numbered
 from graflow.cluster.errors import (
     NotFinishedError,
@@ -256,7 +257,8 @@ class Run:
             older = partial(checkpoints.all_of, self.handout)
             with contextlib.suppress(ValueLostError):  # the operator looks again, and says so
                 checked_at(self.name, changes.at, status.checkpoints, older)
-        return forked(found, self._bundle(found), status, changes)
+        keys = self._keys(found["spec"], status) if changes.set and changes.at is None else None
+        return forked(found, self._bundle(found), status, changes, keys)
 
     def fork(  # noqa: PLR0913 - one keyword for each thing that may be different
         self,
@@ -306,6 +308,14 @@ class Run:
         names = [name] if name else numbered(fork.base)
         made = create(fork.workflow, fork.bundle, self._workflows, names)
         return Run.of(self._workflows, made)
+
+    def _keys(self, spec: Mapping[str, Any], status: WorkflowStatus) -> list[str] | None:
+        """Return the keys of the run's channel where it has ended; None if that is not known."""
+        if not is_over(status):
+            return None
+        cursor = status.cursor.channel if status.cursor else None
+        initial = (*(spec.get("input") or ()), *(spec.get("exactInput") or ()))
+        return keys_left(cursor, initial, self.handout)
 
     def _bundle(self, found: Object) -> Object | None:
         """Return the CodeBundle of a Workflow, if it has one.

@@ -1,5 +1,6 @@
 """Commands that go on from where a run stood: what they ask for, say, and refuse."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import yaml
 from click.testing import CliRunner, Result
 
 from graflow.cli.main import cli
+from graflow.ledger import wire
+from graflow.ledger.state import Entry, State
 
 TASKS = [{"name": "load", "script": "return 1"}, {"name": "sum", "after": ["load"], "script": "x"}]
 TAKEN = {"seq": 12, "time": "2026-01-01T00:00:00Z", "reason": "Asked", "task": "load"}
@@ -115,6 +118,37 @@ def test_fork_sends_values_as_json_or_else_as_text(fake: Any, runner: CliRunner)
     }
     assert "channel key 'rate' is 0.5\n" in told.stderr
     assert "task 'sum' runs again\n" in told.stderr
+
+
+def test_fork_says_where_a_key_is_new_and_which_is_the_nearest(
+    fake: Any, runner: CliRunner
+) -> None:
+    kept = base64.b64encode(wire.pack(State({"rate": Entry(0, "int")}))).decode()
+    channel = {"seq": 3, "epoch": "e", "state": kept}
+    fake.answers = [(200, workflow(cursor={**CURSOR, "channel": channel}))]
+    words = ("fork", "etl", "--set", "rate=1", "--set", "raet=2", "--dry-run")
+    told = run(runner, *words)
+    assert "channel key 'rate' is 1\n" in told.stderr
+    assert "channel key 'raet', which is new (did you mean 'rate'?), is 2\n" in told.stderr
+    given = {"input": {"rate": 0}, "exactInput": {"raet": {"exact": "1.0"}}}
+    fake.answers = [(200, workflow(spec=given))]
+    told = run(runner, *words)
+    assert "channel key 'raet' is 2\n" in told.stderr, "no task has used the channel"
+
+
+def test_fork_leaves_it_to_the_operator_which_keys_are_new_where_it_does_not_know_them(
+    fake: Any, runner: CliRunner
+) -> None:
+    unreadable = {"seq": 3, "epoch": "e", "state": "AAAA"}
+    goes_on = workflow("Running", {"input": {"rate": 0}})
+    for found, at in (
+        (workflow(cursor={**CURSOR, "channel": unreadable}), ()),
+        (workflow(spec={"input": {"rate": 0}}), ("--at", "12")),
+        (goes_on, ()),
+    ):
+        fake.answers = [(200, found)]
+        told = run(runner, "fork", "etl", *at, "--set", "raet=2", "--dry-run")
+        assert "channel key 'raet' is 2\n" in told.stderr
 
 
 def test_fork_for_programs_says_all_in_one_line(fake: Any, runner: CliRunner) -> None:

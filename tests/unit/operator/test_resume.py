@@ -98,7 +98,18 @@ async def test_k3_a_resumed_run_runs_only_what_had_not_completed(store):
             assert [order["attempt"] for order in again.orders] == [2, 1]
             of = status["resumedFrom"]
             assert (of["name"], of["uid"]) == (NAME, world.workflow["metadata"]["uid"])
-            assert of["changes"] == ["channel key 'mended' is true"]
+            assert of["changes"] == ["channel key 'mended', which is new, is true"]
+
+
+async def test_a_key_that_the_channel_did_not_have_is_told_with_the_nearest_that_it_had():
+    changes = {"rate": 1, "raet": 2, "mended": True}
+    async with ended(input={"rate": 0}) as world, after(world, set=changes) as again:
+        again.start()
+        assert (await again.end())["resumedFrom"]["changes"] == [
+            "channel key 'rate' is 1",
+            "channel key 'raet', which is new (did you mean 'rate'?), is 2",
+            "channel key 'mended', which is new, is true",
+        ]
 
 
 async def test_k3_the_channel_goes_on_and_tasks_have_counted_once_each():
