@@ -106,6 +106,45 @@ async def test_a_run_whose_deletion_nobody_told_of_is_let_go_by_the_comparison(w
     await until(lambda: uid not in engine._actors)
 
 
+def hide(world, hidden):
+    """Let lists of a kind be from before there was anything of it."""
+    find = world.cluster.find
+
+    async def found(kind, *arguments, **options):
+        return [] if kind is hidden else await find(kind, *arguments, **options)
+
+    world.cluster.find = found
+
+
+@pytest.mark.parametrize("kind", [WORKFLOWS, PODS], ids=["run", "pod"])
+async def test_what_a_comparison_does_not_show_is_asked_for_and_goes_on(world, engine, kind):
+    world.auto_run = False
+    await engine._begin()
+    await until(lambda: world.pods)
+    actor = engine.actor(world.workflow["metadata"]["uid"])
+    await until(actor.book.uids)
+    hide(world, kind)
+    await engine._compare()
+    [pod] = world.pods
+    await until(lambda: actor.book.uids() and not actor._dispatch.busy)
+    assert await actor.claim(pod, "0" * 32, "3.11")
+    assert world.pods == [pod]
+
+
+async def test_a_pod_that_the_first_list_of_an_operator_does_not_show_goes_on(world, engine):
+    world.auto_run = False
+    world.start()
+    await world.until(lambda: world.pods)
+    await world.crash()
+    hide(world, PODS)
+    await engine._begin()
+    actor = engine.actor(world.workflow["metadata"]["uid"])
+    await until(actor.book.uids)
+    [pod] = world.pods
+    assert await actor.claim(pod, "0" * 32, "3.11")
+    assert world.pods == [pod]
+
+
 async def test_an_ended_run_is_deleted_when_its_time_is_over(world, engine):
     world.workflow["spec"]["ttlSecondsAfterFinished"] = 0
     world.workflow["status"] = {
