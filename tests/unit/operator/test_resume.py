@@ -55,7 +55,7 @@ async def after(world, spec=CHAIN, name="again", work=None, **resume):
         yield again
 
 
-def words(world):
+def words_of(world):
     [accepted] = [one for one in world.status["conditions"] if one["type"] == "Accepted"]
     return accepted["status"], accepted["reason"], accepted["message"]
 
@@ -64,7 +64,7 @@ async def refused(world):
     """Return the words of a run that may not begin."""
     world.start()
     await world.end()
-    status, reason, message = words(world)
+    status, reason, message = words_of(world)
     assert (status, reason) == ("False", "ResumeRefused")
     assert world.executed == []
     return message
@@ -502,3 +502,85 @@ async def test_where_a_run_has_come_from_stays_in_its_status():
         first = again.status["resumedFrom"]
         await again.end()
         assert again.status["resumedFrom"] == first
+
+
+@pytest.mark.parametrize("most", [1, 3])
+async def test_k3_a_fork_with_another_retry_policy_tries_a_failed_task_as_often_as_that_says(most):
+    def chain(attempts):
+        retry = {"maxAttempts": attempts, "initialSeconds": 0, "jitter": False}
+        return {"tasks": [script("a"), script("b", "a", retry=retry)]}
+
+    work = lambda task, order: FAILED if task == "b" else returned(task)  # noqa: E731
+    async with World(chain(2), work=work) as world:
+        world.start()
+        await world.end()
+        assert world.executed == ["a", "b", "b"]
+        async with after(world, chain(most), work=work) as again:
+            again.start()
+            status = await again.end()
+            assert (status["phase"], status["reason"]) == ("Failed", "TaskFailed")
+            assert again.executed == ["b"] * most
+            assert [order["attempt"] for order in again.orders] == list(range(3, 3 + most))
+            told = status["resumedFrom"]["changes"]
+            assert told == ["tasks or edges of the workflow are others"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason", "words"),
+    [
+        ({"name": "runn"}, "ResumeRefused",
+         ("spec.resumeFrom.name: there is no Workflow 'runn' in namespace 'team'; name one that is"
+         " there, or give the uid of the deleted one too")),
+        ({"name": NAME, "uid": "another"}, "ResumeRefused",
+         ("spec.resumeFrom.uid: there is no Workflow 'run' with uid 'another' in namespace 'team',"
+         " and nothing of it is in the store; give a run that is there")),
+        ({"name": NAME, "checkpoint": 10_000}, "ResumeRefused",
+         "spec.resumeFrom.checkpoint: run 'run' has no checkpoint 10000; the nearest are "),
+        ({"name": NAME, "checkpoint": "last"}, "Invalid",
+         'spec.resumeFrom.checkpoint: must be a whole number; this is "last"'),
+        ({"name": NAME, "rerun": ["bb"]}, "Invalid",
+         "spec.resumeFrom.rerun[0]: task 'bb' is not in the workflow; did you mean 'b'?"),
+        ({"name": NAME, "results": {"bb": 1}}, "Invalid",
+         "spec.resumeFrom.results.bb: task 'bb' is not in the workflow; did you mean 'b'?"),
+        ({"name": NAME, "results": {"d": 1}}, "ResumeRefused",
+         "spec.resumeFrom: 'd' has no result to replace; there are results of 'a', 'b'"),
+        ({"name": NAME, "reruns": ["b"]}, "Invalid",
+         "spec.resumeFrom: unknown field 'reruns'; did you mean 'rerun'?"),
+    ],
+    ids=["name", "uid", "checkpoint", "no number", "rerun", "result", "no result yet", "field"],
+)  # fmt: skip
+async def test_what_somebody_wrote_that_cannot_be_names_the_field_the_value_and_the_way_out(
+    asked, reason, words
+):
+    async with ended(checkpointEvery=1) as world, after(world) as again:
+        again.workflow["spec"]["resumeFrom"] = asked
+        again.start()
+        await again.end()
+        status, why, message = words_of(again)
+        assert (status, why, again.executed) == ("False", reason, [])
+        assert words in message
+
+
+async def test_a_run_that_has_not_begun_is_nothing_to_go_on_from_and_the_way_out_is_said():
+    async with ended() as world, World(CHAIN, name="idle", beside=world), after(world) as again:
+        again.workflow["spec"]["resumeFrom"] = {"name": "idle"}
+        message = await refused(again)
+        assert "Workflow 'idle' has not begun, so there is nothing to go on from" in message
+        assert message.endswith("create it anew")
+
+
+async def test_without_a_store_a_checkpoint_is_refused_with_what_to_configure():
+    async with ended(store=False) as world, after(world, checkpoint=3) as again:
+        message = await refused(again)
+        assert "spec.resumeFrom.checkpoint: checkpoints are in a store" in message
+        assert "GRAFLOW_STORE_BUCKET" in message
+
+
+async def test_a_checkpoint_of_a_run_that_has_none_is_answered_with_the_way_to_its_end():
+    async with ended() as world:
+        for name in documents(world):
+            uid = world.workflow["metadata"]["uid"]
+            world.store.delete(f"{NAMESPACE}/{uid}/checkpoints/{name}")
+        async with after(world, checkpoint=3) as again:
+            message = await refused(again)
+            assert "run 'run' has no checkpoints; leave the field out to go on from its" in message
