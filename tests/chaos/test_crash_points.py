@@ -2,9 +2,11 @@
 
 import pytest
 
-from support.crashes import cases, page, scene, timeline
+from support.crashes import cases, page, scene, script, timeline
 from support.crashes.observer import ENDS, INVARIANTS
 from support.crashes.points import FAULTS, Sample, Trial
+from support.crashes.process import Point
+from support.crashes.script import Script
 
 SEED = 20261130
 SOME = Sample.of(1)
@@ -22,6 +24,13 @@ def test_an_operator_stopped_anywhere_breaks_no_promise(name):
     trial = Trial(cases.case(name), SEED, sample=SOME)
     assert trial.all().broken == []
     assert set(trial.effects) <= set(page.EFFECTS)
+
+
+def test_a_success_of_a_pod_that_was_made_when_its_attempt_was_over_need_not_count():
+    """An operator that slept makes the pod of a container whose attempt another one gave up."""
+    slept = Script("1.4", (Point(3, after=False),), deed=script.SLEEP)
+    seen = timeline.run(scene.Scene(cases.case("containers"), slept).play())
+    assert seen.violations == []
 
 
 def test_a_run_under_one_seed_goes_the_same_way_each_time():

@@ -78,6 +78,9 @@ class Observer:
         self._accepted = {}
         """Attempts whose success can be found, by activation."""
 
+        self._late = set()
+        """Uids of pods that were made when their attempts were over: nobody can know of them."""
+
         self._claims = set()
         self._working = {}
         """Who has been given an attempt."""
@@ -291,6 +294,9 @@ class Observer:
         self._pods[name] += 1
         if self._pods[name] > 1 and not stale:
             self.wrong(ONE_RUNNER, f"pod {name} was made {self._pods[name]} times")
+        live = self.snapshot.state.activations.get(ref.activation)
+        if stale and (live is None or live.attempt != ref.attempt):
+            self._late.add(pod["metadata"]["uid"])
 
     def claim_answered(self, order, claim):
         """Look at an order that a runner has just been given: its user code begins."""
@@ -320,8 +326,10 @@ class Observer:
         if open_ and live.phase.has_attempt and ref.activation not in self._over:
             self.wrong(COMMIT_FIRST, f"the report of {ref} was answered before its commit")
 
-    def outcome_accepted(self, ref, report):
-        """Look at an outcome that has just come to where it is to be found."""
+    def outcome_accepted(self, ref, report, pod=""):
+        """Look at an outcome that has just come to where it is to be found: the store, or a pod."""
+        if pod in self._late:
+            return
         self.checked[OUTCOMES] += 1
         if report["outcome"] == "Succeeded":
             self._accepted[ref.activation] = ref

@@ -96,7 +96,7 @@ class Kubelet:
         pod = self._scene.cluster.peek(PODS, self._scene.namespace, name)
         if pod is not None and pod["metadata"]["uid"] == uid and pod["metadata"].get("finalizers"):
             ref = AttemptRef.of(pod["metadata"]["labels"])
-            self._scene.observer.outcome_accepted(ref, {"outcome": "Succeeded"})
+            self._scene.observer.outcome_accepted(ref, {"outcome": "Succeeded"}, uid)
 
     def _set(self, name, uid, status):
         cluster, namespace = self._scene.cluster, self._scene.namespace
