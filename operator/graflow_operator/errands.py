@@ -249,8 +249,7 @@ class Errands:
         if known.fact is not None and not isinstance(verdict, Succeeded):
             tail = await self._tail(known.fact)
             self.keep_log(attempt, tail)
-        waited = known.given_up is not None and not known.claim
-        self.deliver(Judged(attempt, verdict, tail.decode(errors="replace"), unclaimed=waited))
+        self.deliver(Judged(attempt, verdict, tail.decode(errors="replace"), known.claim))
 
     async def _tail(self, fact: PodFact) -> bytes:
         """Return the last that a pod printed: its log, or what the kubelet kept of it."""

@@ -268,10 +268,10 @@ class Draft:
         history = self.history.of(self.state) if self.state is not before.state else self.history
         return replace(before, state=self.state, reported=kept, history=history, decided=decided)
 
-    def has_claim(self, attempt: AttemptRef) -> bool:
-        """Whether a runner holds an attempt that goes on."""
+    def claim_of(self, attempt: AttemptRef) -> str:
+        """Return who holds an attempt that goes on; "" if nobody does."""
         activation = self._current(attempt)
-        return activation is not None and bool(activation.claim)
+        return activation.claim if activation else ""
 
     def _current(self, attempt: AttemptRef) -> Activation | None:
         return current(self.state, attempt)

@@ -71,8 +71,8 @@ class Judged:
     log: str = ""
     """The last that it printed, where that is of use and known."""
 
-    unclaimed: bool = False
-    """Whether that counts only as long as no runner has asked for the attempt."""
+    claim: str = ""
+    """Who held the attempt when that was found out; it counts only as long as the same does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,8 +40,8 @@ def folded(draft: Draft, letter: Letter, refused: Refusals, now: float) -> Excep
             return draft.reported(letter)
         case Save():
             return draft.saved(letter)
-        case Judged(attempt=attempt, unclaimed=True) if draft.has_claim(attempt):
-            pass  # its runner has come after all
+        case Judged() if draft.claim_of(letter.attempt) != letter.claim:
+            pass  # its runner has come meanwhile, or somebody else has gone on with the run
         case _:
             draft.judged(letter.attempt, letter.verdict, letter.log)
     return None

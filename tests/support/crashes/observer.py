@@ -381,7 +381,7 @@ class Observer:
 
     @property
     def is_told_twice(self):
-        used = {call[:2] for call in self.answered}
+        used = {call[:2] for call in (*self.answered, *self._calls)}
         return len(used) > len({activation for activation, _ in used})
 
     def _channel(self):

@@ -10,12 +10,12 @@ from graflow.machine.faults import FaultKind
 from graflow.machine.state import Error
 from graflow.store import StoreUnavailableError
 from graflow_operator.cluster import NODES, PODS, WORKFLOWS
-from graflow_operator.letters import FencedError
+from graflow_operator.letters import FencedError, Judged
 from graflow_operator.lookout import Lookout
 from graflow_operator.outcomes import TOMBSTONE
 from graflow_operator.refs import AttemptRef
 from graflow_operator.settings import Settings
-from graflow_operator.verdicts import Failed, Succeeded
+from graflow_operator.verdicts import Failed, Succeeded, gone
 from support.statuses import disrupted, terminated
 from support.world import HANGS, NAME, NAMESPACE, World
 
@@ -400,3 +400,14 @@ async def test_f2_what_a_stopped_runner_left_in_the_store_is_told_by_who_stopped
             assert (ended["phase"], ended["reason"]) == ("Failed", reason)
         else:
             assert ended["result"] == {"json": "second"}
+
+
+async def test_what_was_found_out_before_a_runner_had_the_attempt_does_not_count_once_one_has():
+    async with World(ONCE, work=lambda task, order: HANGS) as world:
+        world.start()
+        await world.until(lambda: world.executed)
+        world.actor._desk.deliver(Judged(FIRST, gone("a", claimed=False)))
+        await world.until(lambda: not len(world.actor._desk))
+        [task] = world.status["tasks"]
+        assert (task["phase"], task["attempt"]) == ("Running", 1)
+        assert len(world.pods) == 1
