@@ -88,6 +88,9 @@ class Observer:
         self._calls = Counter()
         """Calls on the channel that segments tell of."""
 
+        self._told = Counter()
+        """By caller, the number of its last call that any status has told of; without a store."""
+
         self._read_checkpoints = {}
         """By name: what each needs, and the one before."""
 
@@ -121,6 +124,7 @@ class Observer:
             return
         self._cursor, before, self.snapshot = cursor, self.snapshot, after
         self._compare(before.state, after.state)
+        self._note_calls(cursor)
         for ref, activation in folding.under_way(after.state, ()).items():
             if ref not in after.held:
                 self._allowed.add(ref)
@@ -128,6 +132,12 @@ class Observer:
                 self._claims.add((ref, activation.claim))
             self._counts(ref)
         self._walk(cursor, after)
+
+    def _note_calls(self, cursor):
+        """Note calls of the channel that a status tells of, until their attempt is over."""
+        if self._bucket is None and cursor.get("channel"):
+            for by, (number, _) in now(kept(cursor["channel"], None)).seen.items():
+                self._told[tuple(by)] = max(number, self._told[tuple(by)])
 
     def _read(self, cursor):
         """Return the state that a cursor holds or names."""
@@ -358,9 +368,7 @@ class Observer:
             if not self._calls[call]:
                 self.wrong(CHANNEL, f"call {call} was answered, and no segment tells of it")
             return
-        state = now(kept(self._cursor["channel"], None))
-        counted = max((n for by, (n, _) in state.seen.items() if tuple(by) == call[:3]), default=0)
-        if counted < body["n"]:
+        if self._told[call[:3]] < body["n"]:
             self.wrong(CHANNEL, f"call {call} was answered, and the status does not tell of it")
 
     # -- the end ----------------------------------------------------------------------------------
