@@ -71,9 +71,11 @@ async def claim(request: web.Request) -> web.Response:
     actor = _actor(replica, run)
     pod = await _pod(request, actor, pod_ref, namespace)
     order = await actor.claim(pod, nonce, str(body.get("python") or ""))
-    attempt = AttemptRef(order["activation"], order["attempt"])
-    own = orders.attempt_key(key, attempt, f"{uid}/{nonce}")
-    return web.json_response(await _finished(replica, actor.run, attempt, own, order))
+    attempt, caller = AttemptRef(order["activation"], order["attempt"]), f"{uid}/{nonce}"
+    own = orders.attempt_key(key, attempt, caller)
+    answer = await _finished(replica, actor.run, attempt, own, order)
+    actor.holder(attempt, caller)  # its pod may have been lost while addresses were signed
+    return web.json_response(answer)
 
 
 def _key_shown(request: web.Request, run: str) -> bytes:

@@ -308,20 +308,27 @@ class Observer:
         if stale and (live is None or live.attempt != ref.attempt):
             self._late.add(pod["metadata"]["uid"])
 
+    def order_sent(self, order):
+        """Look at an order that leaves the operator; what is committed while it is on its way
+        cannot keep it from its runner."""
+        self.checked.update((ONE_RUNNER, NEVER_AGAIN))
+        ref = AttemptRef(order["activation"], order["attempt"])
+        if ref.activation in self._over:
+            self.wrong(NEVER_AGAIN, f"{ref} is to run, and its activation had ended")
+        live = self.snapshot.state.activations.get(ref.activation)
+        if live is not None and live.attempt > ref.attempt:
+            words = f"{ref} is to run, and attempt {live.attempt} is the current one"
+            self.wrong(ONE_RUNNER, words)
+
     def claim_answered(self, order, claim):
         """Look at an order that a runner has just been given: its user code begins."""
-        self.checked.update((COMMIT_FIRST, ONE_RUNNER, NEVER_AGAIN))
+        self.checked.update((COMMIT_FIRST, ONE_RUNNER))
         ref = AttemptRef(order["activation"], order["attempt"])
         if (ref, claim) not in self._claims:
             self.wrong(COMMIT_FIRST, f"{ref} was given to {claim}, which no commit says")
-        if ref.activation in self._over:
-            self.wrong(NEVER_AGAIN, f"{ref} runs, and its activation had ended")
         holder = self._working.setdefault(ref, claim)
         if holder != claim:
             self.wrong(ONE_RUNNER, f"{ref} was given to {holder} and to {claim}")
-        live = self.snapshot.state.activations.get(ref.activation)
-        if live is not None and live.attempt > ref.attempt:
-            self.wrong(ONE_RUNNER, f"{ref} runs, and attempt {live.attempt} is the current one")
 
     def report_answered(self, ref, claim):
         """Look at what is committed when a runner hears that its report is."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import random
 from collections import Counter
@@ -30,7 +31,7 @@ from support.crashes.bucket import Bucket
 from support.crashes.cluster import LivingCluster
 from support.crashes.observer import ENDS, Observer
 from support.crashes.process import LATENCY_S, ClusterWay, Process, StoreWay
-from support.crashes.runners import Kubelet, UnreachableError
+from support.crashes.runners import CONFLICT, OK, Kubelet, UnreachableError
 from support.crashes.script import CANCEL, CUT, DELETE, FORCE
 from support.fakes import clone
 
@@ -358,12 +359,14 @@ class Seat:
         request = self._request(f"{names.RUNNER_PREFIX}/{call}", headers, body)
         response = await self._app._handle(request)
         told = (response.status, bytes(response.body or b""))
+        if call == "claim" and response.status == OK:
+            self._scene.observer.order_sent(json.loads(told[1]))
 
         def tell():
             if not answer.done():
                 answer.set_result(told)
 
-        if response.status in (200, 409):
+        if response.status in (OK, CONFLICT):
             await self.process.effect(f"reply ({call})", tell)
         else:
             await self.process.pass_gate()

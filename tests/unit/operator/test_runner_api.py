@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import io
 import json
+import threading
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
@@ -12,6 +13,7 @@ from graflow.store import StoreUnavailableError
 from graflow_operator import keys
 from graflow_operator.cluster import PODS, WORKFLOWS
 from graflow_operator.keys import MasterKey, Replaced
+from graflow_operator.refs import AttemptRef
 from graflow_operator.server.app import application
 from support.served import leading
 from support.world import NAMESPACE, World
@@ -508,6 +510,27 @@ async def test_an_order_says_how_long_its_addresses_live_and_a_renewal_gives_oth
     assert renewed["expiresSeconds"] == order["outcome"]["expiresSeconds"]
     assert {(m, s, absent) for m, _, s, absent in signed} == {("PUT", 7 * 24 * 3600, True)}
     assert api.world.workflow == before
+
+
+async def test_a_pod_that_is_lost_while_its_orders_addresses_are_signed_gets_no_order(
+    api, monkeypatch
+):
+    asked, goes = threading.Event(), threading.Event()
+
+    def presign(*_, **__):
+        asked.set()
+        goes.wait(30)
+        return "https://store/place"
+
+    monkeypatch.setattr(api.world.store, "presign", presign)
+    pod = await api.pod()
+    claim = asyncio.create_task(api.claim(pod))
+    await asyncio.to_thread(asked.wait, 30)
+    api.world.cluster.vanish(PODS, NAMESPACE, pod["metadata"]["name"])
+    api.world.actor.book.gone(AttemptRef(1, 1), pod["metadata"]["uid"])
+    await api.world.until(lambda: len(api.world.made("pods")) == 2)
+    goes.set()
+    await refusal(await claim, 409, "Fenced")
 
 
 async def test_where_a_value_is_read_is_told_anew_for_as_long_as_its_attempt_lasts(
