@@ -308,17 +308,18 @@ class Observer:
         if stale and (live is None or live.attempt != ref.attempt):
             self._late.add(pod["metadata"]["uid"])
 
-    def order_sent(self, order):
-        """Look at an order that leaves the operator; what is committed while it is on its way
-        cannot keep it from its runner."""
+    def order_ready(self, order):
+        """Look at an order that is about to leave the operator, and return what is wrong with it:
+        that counts if it comes to its runner. What is committed while it is on its way cannot
+        keep it from there."""
         self.checked.update((ONE_RUNNER, NEVER_AGAIN))
         ref = AttemptRef(order["activation"], order["attempt"])
         if ref.activation in self._over:
-            self.wrong(NEVER_AGAIN, f"{ref} is to run, and its activation had ended")
+            return [(NEVER_AGAIN, f"{ref} runs, and its activation had ended")]
         live = self.snapshot.state.activations.get(ref.activation)
         if live is not None and live.attempt > ref.attempt:
-            words = f"{ref} is to run, and attempt {live.attempt} is the current one"
-            self.wrong(ONE_RUNNER, words)
+            return [(ONE_RUNNER, f"{ref} runs, and attempt {live.attempt} is the current one")]
+        return []
 
     def claim_answered(self, order, claim):
         """Look at an order that a runner has just been given: its user code begins."""

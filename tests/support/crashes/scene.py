@@ -359,11 +359,12 @@ class Seat:
         request = self._request(f"{names.RUNNER_PREFIX}/{call}", headers, body)
         response = await self._app._handle(request)
         told = (response.status, bytes(response.body or b""))
-        if call == "claim" and response.status == OK:
-            self._scene.observer.order_sent(json.loads(told[1]))
+        is_order = call == "claim" and response.status == OK
+        wrong = self._scene.observer.order_ready(json.loads(told[1])) if is_order else []
 
         def tell():
             if not answer.done():
+                self._scene.observer.violations += wrong
                 answer.set_result(told)
 
         if response.status in (OK, CONFLICT):
