@@ -275,14 +275,15 @@ async def test_plain_http_on_the_port_for_tls_gets_nothing(serve):
 async def test_what_is_no_http_is_refused_and_not_repeated_in_the_log(
     serve, monkeypatch, caplog, words
 ):
-    monkeypatch.setattr(doorman, "HEADERS_S", 0.1)
     server = await serve()
-    reader, writer = await server.connect()
-    writer.write(words)
-    with contextlib.suppress(ConnectionError):
-        answer = await reader.read()
-        assert answer == b"" or answer.startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
-    writer.close()
+    with monkeypatch.context() as hurried:  # not for the caller at the end, on a busy machine
+        hurried.setattr(doorman, "HEADERS_S", 0.1)
+        reader, writer = await server.connect()
+        writer.write(words)
+        with contextlib.suppress(ConnectionError):
+            answer = await reader.read()
+            assert answer == b"" or answer.startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
+        writer.close()
     assert "s3cret" not in caplog.text
     assert "Traceback" not in caplog.text
     assert (await server.ask())[0] == 200
