@@ -98,7 +98,8 @@ class Held:
         assert made.code == 0, made.err
         assert cluster.apply(workflow("other", [{"name": "a", "script": "return 1"}])).code == 0
         cluster.wait("other")
-        self.awaited("{.status.waiting[0].reason}", "BackOff")
+        # Not waiting[0]: kubectl gives up where there is none yet.
+        self.awaited('{.status.waiting[?(@.task=="flaky")].reason}', "BackOff")
         self.awaited('{.status.tasks[?(@.name=="busy")].phase}', "Running")
         self.uid = self.object()["metadata"]["uid"]
         pods = {p["metadata"]["labels"][names.LABEL_TASK]: p for p in cluster.pods("held")}

@@ -129,7 +129,7 @@ def lived(prometheus: Prometheus, kubectl_path: str) -> Iterator[Cluster]:
         ran = cluster.submit(PROGRAMS / "channel_counts.py")
         assert ran.code == 0, ran.err
         cluster.wait("fails")
-        running = "--for=jsonpath={.status.tasks[0].phase}=Running"
+        running = '--for=jsonpath={.status.tasks[?(@.name=="a")].phase}=Running'
         cluster.kubectl("wait", running, "workflows.graflow.dev/lost", "--timeout=60s")
         [pod] = cluster.pods("lost")
         cluster.kubectl("delete", "pod", pod["metadata"]["name"], "--wait=false")
