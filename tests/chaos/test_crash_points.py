@@ -2,8 +2,8 @@
 
 import pytest
 
-from support.crashes import cases, page, scene, script, timeline
-from support.crashes.observer import ENDS, INVARIANTS
+from support.crashes import cases, observer, page, scene, script, timeline
+from support.crashes.observer import ENDS, INVARIANTS, NEVER_AGAIN
 from support.crashes.points import FAULTS, Sample, Trial
 from support.crashes.process import Point
 from support.crashes.script import Script
@@ -31,6 +31,12 @@ def test_a_success_of_a_pod_that_was_made_when_its_attempt_was_over_need_not_cou
     slept = Script("1.4", (Point(3, after=False),), deed=script.SLEEP)
     seen = timeline.run(scene.Scene(cases.case("containers"), slept).play())
     assert seen.violations == []
+
+
+def test_an_order_for_what_had_ended_when_it_left_is_a_broken_promise(monkeypatch):
+    monkeypatch.setattr(observer.Observer, "_is_over", lambda *_: True)
+    seen = timeline.run(scene.Scene(cases.case("storeless"), Script("1")).play())
+    assert (NEVER_AGAIN, "1/1 runs, and its activation had ended") in seen.violations
 
 
 def test_a_run_under_one_seed_goes_the_same_way_each_time():
