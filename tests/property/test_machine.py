@@ -9,25 +9,38 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from graflow.machine.changes import applied, changes
 from graflow.machine.codec import decode, encode
-from graflow.machine.commands import FinishRun, StartAttempt, StopAttempt, WakeAt
+from graflow.machine.commands import AskPerson, FinishRun, StartAttempt, StopAttempt, WakeAt
 from graflow.machine.directives import Directive, Iterate, Jump, Spawn
 from graflow.machine.due import due
 from graflow.machine.events import (
     AttemptClaimed,
     AttemptFailed,
     AttemptLost,
+    AttemptParked,
     AttemptSucceeded,
     CancelRequested,
     Event,
+    QuestionAnswered,
+    QuestionAsked,
     RunStarted,
     TimerFired,
+    ValueKept,
 )
 from graflow.machine.graph import reached
 from graflow.machine.objections import objection
 from graflow.machine.plan import GroupPlan, Plan, TaskPlan
 from graflow.machine.reducer import reduce
 from graflow.machine.scopes import identity, node_of
-from graflow.machine.state import RUN_SCOPE, Activation, Error, Phase, RunPhase, Scope, State
+from graflow.machine.state import (
+    RUN_SCOPE,
+    Activation,
+    Error,
+    Phase,
+    Question,
+    RunPhase,
+    Scope,
+    State,
+)
 from property.promises import (
     halted,
     may_still_come,
@@ -132,6 +145,49 @@ class AnyNewsInAnyOrder(RuleBasedStateMachine):
             case "lost":
                 self.hear(AttemptLost(activation, attempt, BOOM, self.now))
 
+    @rule(data=st.data())
+    def a_task_asks_keeps_and_parks(self, data: st.DataObject) -> None:
+        """Of any attempt, now and then of one that is not current."""
+        activation = data.draw(st.integers(1, self.state.steps + 1))
+        attempt = data.draw(st.integers(1, 4))
+        key = data.draw(st.sampled_from("pq"))
+        asked = Question(key, "digest", {"prompt": key})
+        event = data.draw(
+            st.sampled_from(
+                [
+                    QuestionAsked(activation, attempt, asked, self.now),
+                    ValueKept(activation, attempt, key, "kept", self.now),
+                    AttemptParked(activation, attempt, self.now),
+                ]
+            )
+        )
+        self.hear(event)
+
+    @rule(data=st.data(), answer=st.sampled_from(["yes", "no"]))
+    def somebody_answers(self, data: st.DataObject, answer: str) -> None:
+        activation = data.draw(st.sampled_from([*self.state.asking, self.state.steps + 1]))
+        key = data.draw(st.sampled_from("pq"))
+        before = self.state.activations.get(activation)
+        given = {q.key: q.answer for q in before.questions if q.answer} if before else {}
+        self.hear(QuestionAnswered(activation, key, answer, self.now))
+        after = self.state.activations.get(activation)
+        if after:
+            now = {q.key: q.answer for q in after.questions if q.answer}
+            assert now.items() >= given.items(), "an answer was replaced by a later one"
+
+    @invariant()
+    def whoever_has_parked_waits_for_an_answer_and_is_asked_about(self) -> None:
+        if self.state.phase.ended:
+            return
+        asked = [c for c in due(self.plan, self.state) if isinstance(c, AskPerson)]
+        for a in self.state.activations.values():
+            is_open = [q.key for q in a.questions if q.answer is None] if a.is_asking else []
+            assert is_open == [c.key for c in asked if c.activation == a.number]
+            assert (a.number in self.state.asking) == bool(is_open)
+            if a.phase is Phase.PARKED:
+                assert is_open, "it has parked, and nothing can wake it"
+                assert not halted(self.state, a.scope)
+
     @rule(seconds=st.sampled_from([0.5, 1.0, 40.0]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
@@ -162,7 +218,7 @@ class AnyNewsInAnyOrder(RuleBasedStateMachine):
         running = [
             (a.scope, a.node)
             for a in self.state.activations.values()
-            if a.phase in (Phase.STARTING, Phase.RUNNING, Phase.BACKOFF)
+            if a.phase in (Phase.STARTING, Phase.RUNNING, Phase.BACKOFF, Phase.PARKED)
         ]
         assert len(running) == len(set(running))
 

@@ -23,6 +23,7 @@ from graflow.machine.state import (
     GroupFailure,
     GroupValue,
     Phase,
+    Question,
     Result,
     RunPhase,
     Scope,
@@ -82,6 +83,7 @@ def decode(plan: Plan, data: Json) -> State:
         activations=activations,
         starting=OrderedDict.fromkeys(data["starting"]),
         backoff={a.number: None for a in activations.values() if a.phase is Phase.BACKOFF},
+        asking={a.number: None for a in activations.values() if a.is_asking},
         completed=data["completed"],
         recorded=data["recorded"],
         transitions=tuple(Transition(*row) for row in data["transitions"]),
@@ -248,6 +250,9 @@ def _decode_activation(data: Json) -> Activation:
         value=decode_value(data.get("value")),
         then=_decode_then(data.get("then")),
         led=data.get("led", False),
+        questions=tuple(Question(*row) for row in data.get("questions", ())),
+        kept=tuple((key, decode_value(value)) for key, value in data.get("kept", ())),
+        parks=data.get("parks", 0),
     )
 
 
@@ -267,6 +272,14 @@ def _decode_then(data: Sequence[Any] | None) -> Continuation | None:
         None if iterate is None else (iterate[0], iterate[1]),
         skip,
     )
+
+
+def _encode_questions(questions: Sequence[Question]) -> list[list[Any]]:
+    return [list(question) for question in questions]
+
+
+def _encode_kept(kept: Sequence[tuple[str, Any]]) -> list[list[Any]]:
+    return [[key, encode_value(value)] for key, value in kept]
 
 
 def encode_sent(sent: Sequence[Sent]) -> list[list[Any]]:
@@ -422,4 +435,7 @@ _ACTIVATION: Final[_Fields] = {
     "value": ("value", encode_value),
     "then": ("then", _encode_then),
     "led": ("led", _as_it_is),
+    "questions": ("questions", _encode_questions),
+    "kept": ("kept", _encode_kept),
+    "parks": ("parks", _as_it_is),
 }

@@ -28,8 +28,16 @@ class WakeAt:
 
 
 @dataclass(frozen=True, slots=True)
+class AskPerson:
+    """Make sure that somebody can answer this question."""
+
+    activation: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class FinishRun:
     """The run has ended; record its end and let go of what it held."""
 
 
-Command: TypeAlias = StartAttempt | StopAttempt | WakeAt | FinishRun
+Command: TypeAlias = StartAttempt | StopAttempt | AskPerson | WakeAt | FinishRun

@@ -3,7 +3,14 @@
 A host that was restarted derives again whatever its predecessor committed and did not live to do.
 """
 
-from graflow.machine.commands import Command, FinishRun, StartAttempt, StopAttempt, WakeAt
+from graflow.machine.commands import (
+    AskPerson,
+    Command,
+    FinishRun,
+    StartAttempt,
+    StopAttempt,
+    WakeAt,
+)
 from graflow.machine.plan import Plan
 from graflow.machine.state import State
 
@@ -14,7 +21,17 @@ def due(plan: Plan, state: State) -> tuple[Command, ...]:
     if state.phase.ended:
         return (*_stops(state), FinishRun())
     starts = [StartAttempt(n, state.activations[n].attempt) for n in state.starting]
-    return (*starts, *wakes(state))
+    return (*starts, *asks(state), *wakes(state))
+
+
+def asks(state: State) -> tuple[AskPerson, ...]:
+    """Return the questions that are open, in the order in which they were asked."""
+    return tuple(
+        AskPerson(number, question.key)
+        for number in state.asking
+        for question in state.activations[number].questions
+        if question.answer is None
+    )
 
 
 def wakes(state: State) -> tuple[WakeAt, ...]:

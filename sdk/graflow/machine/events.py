@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from graflow.machine.directives import Directive
-from graflow.machine.state import Error, Value
+from graflow.machine.state import Error, Question, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,46 @@ class AttemptLost:
 
 
 @dataclass(frozen=True, slots=True)
+class QuestionAsked:
+    """A running attempt asks a person. A key that is known changes nothing."""
+
+    activation: int
+    attempt: int
+    question: Question
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionAnswered:
+    """Something came of a question: an answer, or its deadline. The first one holds."""
+
+    activation: int
+    key: str
+    answer: Value
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptParked:
+    """A runner has ended because its task waits for an answer. Spends nothing."""
+
+    activation: int
+    attempt: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ValueKept:
+    """A running attempt keeps a value for those after it. A key that is known changes nothing."""
+
+    activation: int
+    attempt: int
+    key: str
+    value: Value
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class TimerFired:
     """Time has passed; what waited for a moment up to `at` may go on."""
 
@@ -97,6 +137,10 @@ Event: TypeAlias = (
     | AttemptSucceeded
     | AttemptFailed
     | AttemptLost
+    | QuestionAsked
+    | QuestionAnswered
+    | AttemptParked
+    | ValueKept
     | TimerFired
     | CancelRequested
     | RunFailed

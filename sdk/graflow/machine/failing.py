@@ -36,7 +36,7 @@ def _withdraw(step: Fold) -> None:
             continue
         if activation.phase is Phase.STARTING:
             step.put(activation, Phase.PENDING, attempt=activation.attempt + 1)
-        elif activation.phase is Phase.BACKOFF:
+        elif activation.phase is Phase.BACKOFF or activation.phase is Phase.PARKED:
             step.put(activation, Phase.PENDING)
         step.unsettled[activation.scope] = None
 

@@ -95,8 +95,7 @@ class Fold:
                 gone.add(number)
         for number in [n for n, a in state.activations.items() if a.scope in gone]:
             del state.activations[number]
-            state.starting.pop(number, None)
-            state.backoff.pop(number, None)
+            _forget(state, number)
         branches = sum(state.scopes[number].is_branch for number in scopes)
         for number in gone:
             del state.scopes[number]
@@ -149,6 +148,10 @@ class Fold:
             state.starting[number] = None
         elif phase is Phase.BACKOFF:
             state.backoff[number] = None
+        if not changed.is_asking:
+            state.asking.pop(number, None)
+        elif number not in state.asking:
+            state.asking[number] = None
         return changed
 
     def retire(self, activation: Activation) -> None:
@@ -156,7 +159,7 @@ class Fold:
         number, node = activation.number, activation.node
         scope = self.state.scope(activation.scope)
         del self.state.activations[number]
-        self.state.starting.pop(number, None)
+        _forget(self.state, number)
         queue = scope.queues[node]
         if len(queue) == 1:
             del scope.queues[node]
@@ -273,6 +276,12 @@ class Fold:
         self._noted += 1
         kept = max(KEPT_TRANSITIONS, self._noted)
         state.transitions = (*state.transitions, made)[-kept:]
+
+
+def _forget(state: State, number: int) -> None:
+    state.starting.pop(number, None)
+    state.backoff.pop(number, None)
+    state.asking.pop(number, None)
 
 
 def _round(token: Token) -> int:

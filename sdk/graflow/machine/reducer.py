@@ -2,7 +2,7 @@
 
 Law 1: what decides what runs is in this file and in the rules that it calls: `moves` (what a task
        that succeeded leads to), `groups` (branches and verdicts), `joins` (may tokens become an
-       activation), `retry` (when a failed attempt is tried again).
+       activation), `retry` (when a failed attempt is tried again), `people` (what waits for one).
 Law 2: pure. No clock, randomness, I/O or logging; time arrives inside events.
 Law 3: facts may come late, twice or never; a fact about an attempt that is not the current one of a
        live activation changes nothing, and neither does anything once the run has ended.
@@ -10,21 +10,25 @@ Law 3: facts may come late, twice or never; a fact about an attempt that is not 
 The rules' numbers (R1 ... T8) are those of docs/concepts/state-machine.md.
 """
 
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
-from graflow.machine import groups, moves, reasons
+from graflow.machine import groups, moves, people, reasons
 from graflow.machine.creation import activate, create, may_create
 from graflow.machine.defaults import DEFAULT_MAX_LOSSES
 from graflow.machine.events import (
     AttemptClaimed,
     AttemptFailed,
     AttemptLost,
+    AttemptParked,
     AttemptSucceeded,
     CancelRequested,
     Event,
+    QuestionAnswered,
+    QuestionAsked,
     RunFailed,
     RunStarted,
     TimerFired,
+    ValueKept,
 )
 from graflow.machine.failing import end, fail, fail_scope
 from graflow.machine.fold import Fold
@@ -64,7 +68,7 @@ def _begins(event: Event) -> bool:
     return isinstance(event, RunStarted | CancelRequested | RunFailed)
 
 
-def _apply(step: Fold, event: Event) -> bool:  # noqa: PLR0911  one per kind of event
+def _apply(step: Fold, event: Event) -> bool:  # noqa: C901, PLR0911  one per kind of event
     """Change what the event is about, and return whether anything was."""
     match event:
         case AttemptSucceeded():
@@ -77,6 +81,11 @@ def _apply(step: Fold, event: Event) -> bool:  # noqa: PLR0911  one per kind of 
             return _lost(step, event)
         case RunStarted():
             return _start(step)
+        case QuestionAnswered(activation=number, key=key, answer=answer):
+            return people.answer(step, step.state.activations.get(number), key, answer)
+        case QuestionAsked() | AttemptParked() | ValueKept():
+            task = _running_task(step, event)
+            return task is not None and _meanwhile(step, task, event)
         case TimerFired():
             return _wake(step)
         case CancelRequested(message=message):
@@ -86,6 +95,19 @@ def _apply(step: Fold, event: Event) -> bool:  # noqa: PLR0911  one per kind of 
             return end(step, RunPhase.FAILED, error.reason, error.message)
         case _:
             assert_never(event)
+
+
+def _meanwhile(
+    step: Fold, task: Activation, event: QuestionAsked | AttemptParked | ValueKept
+) -> bool:
+    """Change what a task that runs, and has no outcome yet, says."""
+    match event:
+        case QuestionAsked(question=question):
+            return people.ask(step, task, question)
+        case AttemptParked():
+            return people.park(step, task)
+        case ValueKept(key=key, value=value):
+            return people.keep(step, task, key, value)
 
 
 def _start(step: Fold) -> bool:
@@ -99,15 +121,32 @@ def _start(step: Fold) -> bool:
     return True
 
 
-def _current(
-    step: Fold, event: AttemptClaimed | AttemptSucceeded | AttemptFailed | AttemptLost
-) -> Activation | None:
+_OfAttempt: TypeAlias = (
+    AttemptClaimed
+    | AttemptSucceeded
+    | AttemptFailed
+    | AttemptLost
+    | AttemptParked
+    | QuestionAsked
+    | ValueKept
+)
+
+
+def _current(step: Fold, event: _OfAttempt) -> Activation | None:
     """Return the activation whose current attempt the fact is about, or None for old news."""
     activation = step.state.activations.get(event.activation)
     if activation is None or activation.attempt != event.attempt:
         return None
     # A Pending or waiting activation's current attempt has not begun, so nothing is known of it.
     return activation if activation.phase.has_attempt else None
+
+
+def _running_task(step: Fold, event: _OfAttempt) -> Activation | None:
+    """Return the activation of a task whose current attempt the fact is about, once it runs."""
+    activation = _current(step, event)
+    if activation is None or activation.phase is not Phase.RUNNING or activation.scopes:
+        return None
+    return activation
 
 
 def _claimed(step: Fold, event: AttemptClaimed) -> bool:
@@ -159,7 +198,8 @@ def _lost(step: Fold, event: AttemptLost) -> bool:
     changes = {"losses": losses, "error": event.error, "claim": ""}
     if losses <= most or step.halted(activation.scope):
         # Numbers that were burnt count too: what takes every pod away must not make it spin.
-        wait_s = loss_backoff_s(max(activation.attempt - activation.failures, 1))
+        spent = activation.attempt - activation.failures - activation.parks
+        wait_s = loss_backoff_s(max(spent, 1))
         _try_again(step, activation, wait_s, changes)
     else:
         fail(step, step.put(activation, Phase.FAILED, **changes), event.error)

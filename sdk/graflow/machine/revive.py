@@ -99,6 +99,15 @@ def revived(
     return made
 
 
+def without_answers(state: State) -> State:
+    """Return the state as if nothing had come of the questions of what is under way."""
+    made = state.copy()
+    for number, activation in state.activations.items():
+        made.activations[number] = activation._replace(questions=())
+    made.asking.clear()
+    return made
+
+
 def _checked(plan: Plan, rerun: Iterable[str]) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(rerun))
     for name in names:
@@ -127,7 +136,7 @@ def _forget_what_was_stopped(state: State) -> None:
     run = state.scopes[RUN_SCOPE]
     run.tokens, run.queues, run.children = {}, {}, 0
     state.scopes = {RUN_SCOPE: run}
-    for kept in (state.activations, state.starting, state.backoff):
+    for kept in (state.activations, state.starting, state.backoff, state.asking):
         kept.clear()
 
 
@@ -282,6 +291,8 @@ def _begin_again(step: Fold, activation: Activation) -> None:
         claim="",
         not_before=0.0,
         error=None,
+        parks=0,
+        questions=tuple(known for known in activation.questions if known.answer is not None),
     )
     if not scopes and state.scopes[fresh.scope].queues[fresh.node][0] == fresh.number:
         begin(step, fresh)

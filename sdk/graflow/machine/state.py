@@ -60,6 +60,9 @@ class Phase(StrEnum):
     BACKOFF = "Backoff"
     """Waits for `not_before` before the next attempt, or before branches are run again."""
 
+    PARKED = "Parked"
+    """Its last attempt has asked somebody and let its runner go; an answer begins the next one."""
+
     FAILED = "Failed"
     """Failed for good; kept until its scope has ended, for a run to be resumed."""
 
@@ -67,6 +70,9 @@ class Phase(StrEnum):
     def has_attempt(self) -> bool:
         """Whether the current attempt has begun, or should begin now."""
         return self is Phase.STARTING or self is Phase.RUNNING
+
+
+_AT_REST = frozenset({Phase.PENDING, Phase.HOLDING, Phase.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +136,22 @@ class Continuation(NamedTuple):
     """Own successors are skipped."""
 
 
+class Question(NamedTuple):
+    """What an activation has asked a person (section 9)."""
+
+    key: str
+    """Tells it from the other questions of the activation."""
+
+    digest: str
+    """Of what is shown; an answer holds for nothing else."""
+
+    asked: Value
+    """What the host needs to ask it, again if need be."""
+
+    answer: Value = None
+    """What came of it; None: nothing yet."""
+
+
 class Activation(NamedTuple):
     """One scheduled run of a node in a scope."""
 
@@ -181,6 +203,22 @@ class Activation(NamedTuple):
 
     led: bool = False
     """Of a task that holds: what it spawned has left for a node outside."""
+
+    questions: tuple[Question, ...] = ()
+    """What its attempts have asked, in the order in which they did."""
+
+    kept: tuple[tuple[str, Value], ...] = ()
+    """What its attempts have kept for those after them (`ctx.step`), by key."""
+
+    parks: int = 0
+    """Attempts that have let their runner go to wait for an answer."""
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether a question of its is open: nothing has come of it, and an attempt could go on."""
+        if not self.questions or self.phase in _AT_REST:
+            return False
+        return any(question.answer is None for question in self.questions)
 
 
 class Result(NamedTuple):
@@ -354,6 +392,9 @@ class State:
     backoff: dict[int, None] = field(default_factory=dict)
     """Numbers of the activations in phase Backoff."""
 
+    asking: dict[int, None] = field(default_factory=dict)
+    """Numbers of the activations that have a question open."""
+
     completed: int = 0
     """Task activations that succeeded."""
 
@@ -390,6 +431,7 @@ class State:
         made.activations = dict(self.activations)
         made.starting = self.starting.copy()
         made.backoff = dict(self.backoff)
+        made.asking = dict(self.asking)
         return made
 
     def scope(self, number: int) -> Scope:
