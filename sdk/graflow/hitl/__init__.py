@@ -1,0 +1,1 @@
+"""Graflow's own module paths for questions to people; see `types`."""

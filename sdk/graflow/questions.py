@@ -1,0 +1,87 @@
+"""Questions to people: what each may be, and what makes two of them the same. On every host."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Final
+
+MAX_PROMPT_BYTES: Final = 8 * 1024
+MAX_OPTIONS: Final = 100
+MAX_OPTION_CHARS: Final = 500
+MAX_SCHEMA_BYTES: Final = 16 * 1024
+MAX_PAYLOAD_BYTES: Final = 32 * 1024
+"""Of what is part of the question itself; a larger one goes where values go."""
+
+MAX_METADATA_BYTES: Final = 4 * 1024
+MAX_TEXT_BYTES: Final = 32 * 1024
+"""Of an answer in words."""
+
+KEY: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+"""What tells the questions, or the steps, of one activation apart."""
+
+AUTOMATIC_KEY: Final = re.compile(r"q[0-9]+")
+"""Of questions that the program gave none: `q1`, `q2`, … in the order of the calls."""
+
+
+class FeedbackType(Enum):
+    """What kind of answer a question wants."""
+
+    APPROVAL = "approval"
+    """Yes or no, with a reason."""
+
+    TEXT = "text"
+    SELECTION = "selection"
+    """One of the options."""
+
+    MULTI_SELECTION = "multi_selection"
+    """Any of the options, or none."""
+
+    CUSTOM = "custom"
+    """JSON that a schema describes."""
+
+    @property
+    def has_options(self) -> bool:
+        """Whether the answer is chosen from options."""
+        return self in (FeedbackType.SELECTION, FeedbackType.MULTI_SELECTION)
+
+
+def digest(shown: Mapping[str, Any]) -> str:
+    """Return the sha256 of what is shown of a question, in hex: an answer counts for that alone.
+
+    Args:
+        shown: `type`, `prompt`, `options`, `schema` and `payload` as JSON; None: there is none.
+            Other keys are no part of it.
+
+    >>> digest({"type": "text", "prompt": "Why?"}) == digest({"prompt": "Why?", "type": "text"})
+    True
+    """
+    parts = ("type", "prompt", "options", "schema", "payload")
+    canonical = {name: _plain(shown[name]) for name in parts if shown.get(name) is not None}
+    return hashlib.sha256(json_bytes(canonical)).hexdigest()
+
+
+def json_bytes(value: object) -> bytes:
+    """Return the one form of a JSON value.
+
+    Raises:
+        ValueError: If it is none; a TypeError too.
+    """
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return text.encode()
+
+
+def _plain(value: object) -> object:
+    """Return JSON as it is once an API server has had it, which writes 1.0 as 1."""
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case Mapping():
+            return {name: _plain(one) for name, one in value.items()}
+        case list() | tuple():
+            return [_plain(one) for one in value]
+        case _:
+            return value
