@@ -15,9 +15,13 @@ WORKFLOW_KIND = "Workflow"
 WORKFLOWS = "workflows"
 CODE_BUNDLES = "codebundles"
 RUNNER_PROFILES = "runnerprofiles"
+FEEDBACK_REQUEST_KIND = "FeedbackRequest"
+FEEDBACK_REQUESTS = "feedbackrequests"
+RESPOND_VERB = "respond"
+"""What it takes on a FeedbackRequest to answer it, besides being asked."""
 CATEGORY = "graflow"
 
-# Labels of runner pods and of all else that belongs to a run.
+# Labels of runner pods, of FeedbackRequests, and of all else that belongs to a run.
 LABEL_RUN = "graflow.dev/run"
 """Uid of the Workflow."""
 LABEL_WORKFLOW = "graflow.dev/workflow"
@@ -121,6 +125,27 @@ def pod_name(workflow: str, task: str, *, uid: str, activation: int, attempt: in
     last = f"{dns_form(task, limit=20)}-{short_hash(f'{uid}/{activation}/{attempt}')}"
     room = min(40, _LABEL_MAX - len(last) - 1)
     return f"{dns_form(workflow, limit=room)}-{last}"
+
+
+def feedback_name(workflow: str, task: str, *, uid: str, activation: int, key: str) -> str:
+    """Return the name of the FeedbackRequest that holds this question of an activation.
+
+    Whoever asks it again, after whatever crash, asks under the same name. At most 63 characters, so
+    that it can be a label's value.
+    """
+    last = f"{dns_form(task, limit=20)}-{short_hash(f'{uid}/{activation}/{key}')}"
+    room = min(40, _LABEL_MAX - len(last) - 1)
+    return f"{dns_form(workflow, limit=room)}-{last}"
+
+
+def feedback_labels(workflow: str, *, uid: str, instance: str) -> dict[str, str]:
+    """Return the labels of the FeedbackRequests of a run."""
+    labels = {
+        LABEL_MANAGED_BY: MANAGED_BY,
+        LABEL_RUN: uid,
+        LABEL_WORKFLOW: label_value(workflow),
+    }
+    return labels | ({LABEL_INSTANCE: instance} if instance else {})
 
 
 def secret_name(workflow: str, *, uid: str, key_id: str) -> str:
