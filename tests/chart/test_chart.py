@@ -93,9 +93,8 @@ def test_the_definitions_are_the_generated_ones_and_stay_after_uninstall(render)
         for thing in render()
         if thing["kind"] == "CustomResourceDefinition"
     }
-    assert set(made) == {
-        f"{kind}.graflow.dev" for kind in ("workflows", "codebundles", "runnerprofiles")
-    }
+    kinds = ("workflows", "codebundles", "runnerprofiles", "feedbackrequests")
+    assert set(made) == {f"{kind}.graflow.dev" for kind in kinds}
     for name, thing in made.items():
         assert thing["spec"] == yaml.safe_load((ROOT / "crds" / f"{name}.yaml").read_text())["spec"]
         assert thing["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
@@ -105,7 +104,7 @@ def test_the_definitions_can_be_left_out_or_let_go(render):
     kinds = {thing["kind"] for thing in render("--set", "crds.install=false")}
     assert "CustomResourceDefinition" not in kinds
     crds = [t for t in render("--set", "crds.keep=false") if t["kind"].startswith("CustomRes")]
-    assert [thing["metadata"].get("annotations") for thing in crds] == [None] * 3
+    assert [thing["metadata"].get("annotations") for thing in crds] == [None] * 4
 
 
 def test_no_role_has_a_wildcard_and_secrets_are_never_listed(render):

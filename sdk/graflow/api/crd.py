@@ -13,6 +13,7 @@ import yaml
 
 from graflow.api import names, reference
 from graflow.api.bundle import CodeBundle
+from graflow.api.feedback import FeedbackRequest
 from graflow.api.model import ResourceModel
 from graflow.api.profile import RunnerProfile
 from graflow.api.schema import Schema, structural
@@ -53,6 +54,16 @@ _PROFILE_COLUMNS = (
     _column("Account", ".spec.serviceAccountName", wide=True, text="Service account of the pods."),
     _AGE,
 )
+_FEEDBACK_COLUMNS = (
+    _column("Phase", ".status.phase", text="Where the question stands."),
+    _column("Workflow", ".spec.workflow.name", text="The run that asks."),
+    _column("Task", ".spec.task", text="The task that asks."),
+    _column("Type", ".spec.type", text="What kind of answer is wanted."),
+    _column("Deadline", ".spec.deadline", text="Until when those asked first may answer."),
+    _AGE,
+    _column("Prompt", ".spec.prompt", wide=True, text="The question."),
+    _column("Message", ".status.message", wide=True, text="What was decided, and by whom."),
+)
 
 
 def workflow_crd() -> Manifest:
@@ -68,6 +79,16 @@ def code_bundle_crd() -> Manifest:
 def runner_profile_crd() -> Manifest:
     """Return the CustomResourceDefinition of `RunnerProfile`."""
     return _crd(RunnerProfile, plural=names.RUNNER_PROFILES, short=None, columns=_PROFILE_COLUMNS)
+
+
+def feedback_request_crd() -> Manifest:
+    """Return the CustomResourceDefinition of `FeedbackRequest`."""
+    return _crd(
+        FeedbackRequest,
+        plural=names.FEEDBACK_REQUESTS,
+        short="feedback",
+        columns=_FEEDBACK_COLUMNS,
+    )
 
 
 def _crd(
@@ -120,7 +141,7 @@ class _Dumper(yaml.SafeDumper):
 def outputs() -> dict[Path, str]:
     """Return every generated file, by its path from the root of the repository."""
     found: dict[Path, str] = {}
-    crds = (workflow_crd(), code_bundle_crd(), runner_profile_crd())
+    crds = (workflow_crd(), code_bundle_crd(), runner_profile_crd(), feedback_request_crd())
     for crd in crds:
         text = _HEADER + yaml.dump(crd, Dumper=_Dumper, sort_keys=False, width=100)
         if len(text.encode()) > MAX_BYTES:

@@ -68,6 +68,16 @@ SegmentName: TypeAlias = Annotated[str, Field(pattern=r"^[0-9]{1,20}-[0-9a-f]{64
 Time: TypeAlias = Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})]
 """Moment in RFC 3339, UTC."""
 
+UtcTime: TypeAlias = Annotated[
+    str,
+    Field(
+        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$",
+        max_length=30,
+    ),
+]
+"""Moment in RFC 3339 and in UTC, without other offsets; a text for validation rules too, which can
+put it into their messages."""
+
 AnyObject: TypeAlias = Annotated[dict[str, Any], Field(json_schema_extra={PRESERVE: True})]
 """A JSON object that is passed on as it is."""
 

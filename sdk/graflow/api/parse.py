@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from graflow.api.bundle import CodeBundle
 from graflow.api.errors import InvalidWorkflow
+from graflow.api.feedback import FeedbackRequest
 from graflow.api.large import PLAN_FIELDS, LargeWorkflow
 from graflow.api.model import ResourceModel, SpecModel
 from graflow.api.profile import RunnerProfile
@@ -67,6 +68,15 @@ def parse_runner_profile(raw: object) -> RunnerProfile:
         InvalidWorkflow: If it describes none; with every problem found.
     """
     return _parse(RunnerProfile, raw)
+
+
+def parse_feedback_request(raw: object) -> FeedbackRequest:
+    """Return the FeedbackRequest that a JSON-like object describes.
+
+    Raises:
+        InvalidWorkflow: If it describes none; with every problem found.
+    """
+    return _parse(FeedbackRequest, raw)
 
 
 def _parse(kind: type[_Kind], raw: object) -> _Kind:

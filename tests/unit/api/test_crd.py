@@ -9,7 +9,12 @@ from graflow.api import crd, rules
 from graflow.api.workflow import WorkflowSpec
 
 ROOT = Path(__file__).parents[3]
-CRDS = [crd.workflow_crd(), crd.code_bundle_crd(), crd.runner_profile_crd()]
+CRDS = [
+    crd.workflow_crd(),
+    crd.code_bundle_crd(),
+    crd.runner_profile_crd(),
+    crd.feedback_request_crd(),
+]
 
 
 def nodes(schema, path=""):
