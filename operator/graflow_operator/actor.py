@@ -47,7 +47,14 @@ from graflow_operator.folding import Draft, RunFacts
 from graflow_operator.hands import Hands
 from graflow_operator.journal import StoreRequiredError
 from graflow_operator.laps import Laps
-from graflow_operator.letters import Claim, FencedError, Json, Letter, NotYetError, Save
+from graflow_operator.letters import (
+    Claim,
+    FencedError,
+    Json,
+    Letter,
+    NotYetError,
+    Save,
+)
 from graflow_operator.moments import Moments
 from graflow_operator.objects import is_leaving
 from graflow_operator.parts import Parts
@@ -57,10 +64,11 @@ from graflow_operator.program import Program
 from graflow_operator.record import NO_NEWS, News, Record
 from graflow_operator.refs import AttemptRef, RunRef, is_pod_of
 from graflow_operator.refusals import Refusals
+from graflow_operator.run_questions import RunQuestions
 from graflow_operator.snapshot import Snapshot, UnreadableSnapshotError
 from graflow_operator.starts import Starts
 from graflow_operator.sweep import RunMark
-from graflow_operator.verdicts import Failed, Succeeded, given_up
+from graflow_operator.verdicts import Failed, Told, given_up
 from graflow_operator.withheld import Withheld
 
 PAUSE_S = 0.5
@@ -93,6 +101,7 @@ class Actor:
             lambda: self.channel.values,
         )
         self.withheld = Withheld(self._dispatch, self.ring)
+        self.questions = RunQuestions(parts, self.run, self._desk, self._dispatch, self.holder)
         self._record = Record(parts, workflow, self._dispatch)
         self._mark = RunMark(parts, self.run, self._dispatch)
         self._checkpoints = Checkpoints(parts, self.run, self._dispatch)
@@ -174,7 +183,7 @@ class Actor:
         self.book.seen(fact)
         return await self._desk.claim(fact.attempt, f"{fact.uid}/{nonce}", python)
 
-    async def report(self, attempt: AttemptRef, claim: str, report: Succeeded | Failed) -> Json:
+    async def report(self, attempt: AttemptRef, claim: str, report: Told) -> Json:
         """Record how user code ended; returns when that is committed.
 
         Raises:
@@ -426,6 +435,7 @@ class Actor:
                 self._checkpoints.committed(taken)
             self._moments.over()
             self._snapshot = after
+            self.questions.committed(after.state)
             self.channel.committed(part, after.state.phase)
         for outcome, reason in draft.ended:
             metrics.attempt(outcome, reason)
@@ -471,6 +481,7 @@ class Actor:
         """Do what follows from what is committed, and arrange to be woken."""
         state = self._snapshot.state
         refused = self._refused.waiting(now) | self._desk.without_pod()
+        self.questions.act(state)
         self._hands.act(found, self._snapshot, refused, now)
         self._mark.leave(ended=state.phase.ended)
         self.done = state.phase.ended and not self._hands.left()

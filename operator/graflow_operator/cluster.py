@@ -73,6 +73,7 @@ class Kind:
 WORKFLOWS = Kind("workflows", "graflow.dev", "v1alpha1")
 BUNDLES = Kind("codebundles", "graflow.dev", "v1alpha1")
 PROFILES = Kind("runnerprofiles", "graflow.dev", "v1alpha1")
+FEEDBACK_REQUESTS = Kind("feedbackrequests", "graflow.dev", "v1alpha1")
 PODS = Kind("pods")
 NODES = Kind("nodes")
 NAMESPACES = Kind("namespaces")

@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import Callable
 
 from graflow.ledger.state import Caller
+from graflow.machine.state import Question
 from graflow_operator.checkpoint import Wish
 from graflow_operator.laps import Laps
 from graflow_operator.letters import (
+    Ask,
+    Call,
     Claim,
     Json,
     Judged,
+    Keep,
     Letter,
     NotYetError,
     ProfileAwaited,
@@ -19,7 +23,8 @@ from graflow_operator.letters import (
     Unstartable,
 )
 from graflow_operator.refs import AttemptRef
-from graflow_operator.verdicts import Failed, Succeeded
+from graflow_operator.values import ValueRef
+from graflow_operator.verdicts import Told
 
 
 class Desk:
@@ -43,9 +48,7 @@ class Desk:
         """Ask for an attempt; returns its order when the claim is committed."""
         return await self._ask(Claim(attempt, claim, python, _future()))
 
-    async def report(
-        self, attempt: AttemptRef, claim: str, report: Succeeded | Failed, log: str = ""
-    ) -> Json:
+    async def report(self, attempt: AttemptRef, claim: str, report: Told, log: str = "") -> Json:
         """Tell how an attempt ended, and what it printed last; returns when that is committed."""
         return await self._ask(Report(attempt, claim, report, log, _future()))
 
@@ -56,7 +59,15 @@ class Desk:
         by = Caller(attempt.activation, attempt.attempt, number[0])
         return await self._ask(Save(attempt, claim, by, number[1], wish, _future()))
 
-    async def _ask(self, letter: Claim | Report | Save) -> Json:
+    async def ask(self, attempt: AttemptRef, claim: str, question: Question) -> Json:
+        """Ask a person something; returns when it is committed that it is asked."""
+        return await self._ask(Ask(attempt, claim, question, _future()))
+
+    async def keep(self, attempt: AttemptRef, claim: str, key: str, value: ValueRef) -> Json:
+        """Keep a value for later attempts; returns when that is committed."""
+        return await self._ask(Keep(attempt, claim, key, value, _future()))
+
+    async def _ask(self, letter: Call) -> Json:
         if self._closed is not None:
             raise self._closed
         self.deliver(letter)
@@ -81,7 +92,7 @@ class Desk:
 
     def answer(self, letter: Letter, error: Exception | None, order: Json | None) -> None:
         """Tell a letter's sender, if it waits, what is committed now."""
-        if isinstance(letter, Claim | Report | Save) and not letter.answer.done():
+        if isinstance(letter, Call) and not letter.answer.done():
             if error is not None:
                 letter.answer.set_exception(error)
             else:

@@ -39,7 +39,7 @@ from graflow_operator.outcomes import TOMBSTONE, Outcome, Returned
 from graflow_operator.parts import Parts
 from graflow_operator.profiles import FRESH_S, ProfileUnusableError
 from graflow_operator.refs import AttemptRef, RunRef, is_pod_of, pod_name
-from graflow_operator.verdicts import Failed, Lost, Succeeded, Verdict
+from graflow_operator.verdicts import Failed, Lost, Succeeded, Told, Verdict
 
 INQUIRY = "inquire"
 """What the errand is called that finds out how an attempt ended."""
@@ -277,9 +277,7 @@ class Errands:
             return _vanished(name, known)
         return verdicts.of_runner(name, ended, claimed=bool(claim))
 
-    async def _outcome(
-        self, attempt: AttemptRef, claim: str, ended: Ended | None
-    ) -> Succeeded | Failed | None:
+    async def _outcome(self, attempt: AttemptRef, claim: str, ended: Ended | None) -> Told | None:
         """Return what a runner left in its pod or in the store; None if that is nothing."""
         found = self._read(ended.message if ended else "", attempt, claim)
         if found is None:
@@ -303,9 +301,9 @@ class Errands:
                 return found
         return None
 
-    async def _settled(self, attempt: AttemptRef, found: Outcome) -> Succeeded | Failed | None:
+    async def _settled(self, attempt: AttemptRef, found: Outcome) -> Told | None:
         """Return an outcome's report, its value where a run keeps values; None if that is lost."""
-        if isinstance(found.report, Failed):
+        if not isinstance(found.report, Returned):
             return found.report
         keys, storage = self.parts.store_keys(self.run), self.parts.storage
         try:
@@ -364,7 +362,7 @@ def _vanished(name: str, known: Known) -> Lost:
     return verdicts.gone(name, claimed=bool(known.claim), taken=known.taken)
 
 
-def _explained(name: str, known: Known, report: Succeeded | Failed) -> Verdict:
+def _explained(name: str, known: Known, report: Told) -> Verdict:
     """Return an outcome; where its runner was only told to stop, with who told it."""
     if not isinstance(report, Failed) or report.error.reason != reasons.INTERRUPTED:
         return verdicts.of_report(report)

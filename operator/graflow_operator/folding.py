@@ -9,12 +9,16 @@ from graflow.machine.events import (
     AttemptClaimed,
     AttemptFailed,
     AttemptLost,
+    AttemptParked,
     AttemptSucceeded,
     CancelRequested,
     Event,
+    QuestionAnswered,
+    QuestionAsked,
     RunFailed,
     RunStarted,
     TimerFired,
+    ValueKept,
 )
 from graflow.machine.reducer import fold
 from graflow.machine.state import Activation, Error, Phase, RunPhase, State, Transition
@@ -22,11 +26,28 @@ from graflow_operator import group_policy, takings, verdicts
 from graflow_operator.bundles import Bundle
 from graflow_operator.checkpoint import Label, Reason
 from graflow_operator.facts import PodFact
-from graflow_operator.letters import Claim, FencedError, NotYetError, Report, Save
+from graflow_operator.letters import (
+    Answered,
+    Ask,
+    Claim,
+    FencedError,
+    Keep,
+    NotYetError,
+    Report,
+    Save,
+)
 from graflow_operator.program import Program, wrong_python
 from graflow_operator.refs import AttemptRef
 from graflow_operator.snapshot import Snapshot
-from graflow_operator.verdicts import Failed, Lost, Succeeded, Verdict, invalid
+from graflow_operator.verdicts import (
+    Failed,
+    Lost,
+    Parked,
+    Succeeded,
+    Told,
+    Verdict,
+    invalid,
+)
 from graflow_operator.work import Work, foreign, work_of
 
 
@@ -174,15 +195,42 @@ class Draft:
 
     def saved(self, letter: Save) -> Exception | None:
         """Return why a runner cannot have a checkpoint, if it does not hold its attempt."""
-        activation = self._current(letter.attempt)
+        return self._not_held(letter.attempt, letter.claim)
+
+    def asked(self, letter: Ask) -> Exception | None:
+        """Take note of a question; return why not, if the sender does not hold its attempt.
+
+        Where the task's scope has failed, nobody is asked: then the state does not have it.
+        """
+        refusal = self._not_held(letter.attempt, letter.claim)
+        if refusal is None:
+            self._fold(QuestionAsked(*_pair(letter.attempt), letter.question, self._now))
+        return refusal
+
+    def kept(self, letter: Keep) -> Exception | None:
+        """Keep a value; return why not, if the sender does not hold its attempt."""
+        refusal = self._not_held(letter.attempt, letter.claim)
+        if refusal is None:
+            self._fold(ValueKept(*_pair(letter.attempt), letter.key, letter.value, self._now))
+        return refusal
+
+    def answered(self, letter: Answered) -> None:
+        """Give an answer to the question that it is for, and to no other."""
+        activation = self.state.activations.get(letter.activation)
+        questions = activation.questions if activation else ()
+        if any((known.key, known.digest) == (letter.key, letter.sha256) for known in questions):
+            self._fold(QuestionAnswered(letter.activation, letter.key, letter.answer, self._now))
+
+    def _not_held(self, attempt: AttemptRef, claim: str) -> Exception | None:
+        activation = self._current(attempt)
         if activation is None:
-            return absent(self.state, letter.attempt)
-        if activation.claim != letter.claim:
-            return FencedError(f"another runner holds attempt {letter.attempt}")
+            return absent(self.state, attempt)
+        if activation.claim != claim:
+            return FencedError(f"another runner holds attempt {attempt}")
         return None
 
     def _explained(
-        self, attempt: AttemptRef, activation: Activation, report: Succeeded | Failed
+        self, attempt: AttemptRef, activation: Activation, report: Told
     ) -> Verdict | None:
         """Say why a runner was told to stop: it only knows that it was.
 
@@ -219,6 +267,8 @@ class Draft:
                     error = group_policy.verdict(self._program, self.state, activation, error)
                 self._fold(AttemptFailed(*pair, error, self._now, spends))
                 self._remember(attempt, activation, error, log)
+            case Parked():
+                self._fold(AttemptParked(*pair, self._now))
             case Lost(error=error, spends=spends):
                 self._fold(AttemptLost(*pair, error, self._now, spends))
                 self._remember(attempt, activation, error, log)

@@ -322,7 +322,7 @@ class Hands:
             if folding.current(state, attempt) or folding.is_unheard_of(state, attempt):
                 continue
             over = fact.ended or attempt in self._committed.reported
-            stays = over and not (fact.ended and on_commit)
+            stays = over and not (fact.ended and (on_commit or _has_parked(state, fact)))
             if stays or fact.deleting or fact.uid in self._removed:
                 if fact.held:
                     self._dispatch.send(("release", fact.uid), partial(self._errands.release, fact))
@@ -334,6 +334,13 @@ class Hands:
     async def _remove(self, fact: PodFact) -> None:
         await self._errands.remove(fact)
         self._removed.add(fact.uid)
+
+
+def _has_parked(state: State, fact: PodFact) -> bool:
+    """Whether a pod ended well, and its attempt is over without a success: it has parked."""
+    activation = state.activations.get(fact.attempt.activation)
+    older = activation is not None and fact.attempt.attempt < activation.attempt
+    return older and fact.ended is not None and fact.ended.exit_code == 0
 
 
 def _mute_until(fact: PodFact) -> float:

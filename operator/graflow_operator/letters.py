@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from graflow.ledger.state import Caller
-from graflow.machine.state import Error
+from graflow.machine.state import Error, Question
 from graflow_operator.checkpoint import Wish
 from graflow_operator.refs import AttemptRef
-from graflow_operator.verdicts import Failed, Succeeded, Verdict
+from graflow_operator.values import ValueRef
+from graflow_operator.verdicts import Told, Verdict
 
 Json = dict[str, Any]
 
@@ -19,6 +20,10 @@ class FencedError(Exception):
 
 class NotYetError(Exception):
     """The answer is not known yet: ask again."""
+
+
+class ChangedQuestionError(Exception):
+    """A question was asked in other words before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class Report:
 
     attempt: AttemptRef
     claim: str
-    report: Succeeded | Failed
+    report: Told
     log: str
     """The last that the attempt printed, where that is of use and known."""
 
@@ -60,6 +65,44 @@ class Save:
 
     wish: Wish
     answer: asyncio.Future[Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A task that runs asks a person."""
+
+    attempt: AttemptRef
+    claim: str
+    question: Question
+    answer: asyncio.Future[Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """A task that runs keeps a value for its later attempts."""
+
+    attempt: AttemptRef
+    claim: str
+    key: str
+    value: ValueRef
+    answer: asyncio.Future[Json]
+
+
+Call: TypeAlias = Claim | Report | Save | Ask | Keep
+"""What a runner says, which waits for what comes of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A question of the run was decided; told until the run waits for it no more."""
+
+    activation: int
+    key: str
+    sha256: str
+    """What was asked, by its digest."""
+
+    answer: Json
+    """As the question's object has it; as a value once the run has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +154,4 @@ class Unstartable:
     error: Error
 
 
-Letter: TypeAlias = (
-    Claim | Report | Save | Judged | Refused | ProfileAwaited | ProfileFound | Unstartable
-)
+Letter: TypeAlias = Call | Answered | Judged | Refused | ProfileAwaited | ProfileFound | Unstartable

@@ -2,8 +2,12 @@
 
 from graflow_operator.folding import Draft
 from graflow_operator.letters import (
+    Answered,
+    Ask,
+    Call,
     Claim,
     Judged,
+    Keep,
     Letter,
     ProfileAwaited,
     ProfileFound,
@@ -34,14 +38,27 @@ def folded(draft: Draft, letter: Letter, refused: Refusals, now: float) -> Excep
             refused.profile_found(attempt)
         case Unstartable(attempt=attempt, error=error):
             draft.judged(attempt, unstartable(error))
+        case Claim() | Report() | Save() | Ask() | Keep():
+            return _called(draft, letter)
+        case Answered():
+            draft.answered(letter)
+        case Judged() if draft.claim_of(letter.attempt) != letter.claim:
+            pass  # its runner has come meanwhile, or somebody else has gone on with the run
+        case _:
+            draft.judged(letter.attempt, letter.verdict, letter.log)
+    return None
+
+
+def _called(draft: Draft, letter: Call) -> Exception | None:
+    """Fold what a runner says that waits for an answer; return why it is turned away, if it is."""
+    match letter:
         case Claim():
             return draft.claimed(letter)
         case Report():
             return draft.reported(letter)
         case Save():
             return draft.saved(letter)
-        case Judged() if draft.claim_of(letter.attempt) != letter.claim:
-            pass  # its runner has come meanwhile, or somebody else has gone on with the run
-        case _:
-            draft.judged(letter.attempt, letter.verdict, letter.log)
-    return None
+        case Ask():
+            return draft.asked(letter)
+        case Keep():
+            return draft.kept(letter)

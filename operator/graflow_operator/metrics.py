@@ -162,6 +162,8 @@ ROUTE = Label(
         "checkpoint": "a runner asks for a checkpoint",
         "blob": "a runner asks where a large value goes",
         "address": "a runner asks anew where a large value is read",
+        "ask": "a task asks a person",
+        "keep": "a task keeps a value for its later attempts",
         "renewal": "a runner asks anew where it may leave its outcome if nobody hears it",
         "bundle": "a runner gets the code",
         "user": "a client reads large values",

@@ -52,6 +52,11 @@ def order(  # noqa: PLR0913, PLR0917 - all that an order is made of
             "url": f"{names.RUNNER_PREFIX}/bundle/{bundle.sha256}",
         },
         "again": activation.again,
+        "questions": {
+            known.key: {"sha256": known.digest, "answer": known.answer}
+            for known in activation.questions
+        },
+        "kept": {key: values.wire(value) for key, value in activation.kept},
         "fragment": _around(program, state, activation, bundle),
         **_sent(activation.sent),
         "names": resolve(program, state, activation, task.params, channel),

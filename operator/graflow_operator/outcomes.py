@@ -13,7 +13,7 @@ from graflow.machine.state import Error
 from graflow_operator import keys, strictjson
 from graflow_operator.checkpoint import BadWishError, Wish, wish_of
 from graflow_operator.refs import AttemptRef
-from graflow_operator.verdicts import Failed
+from graflow_operator.verdicts import Failed, Parked
 
 FORMAT = 1
 MAX_BYTES = 4 << 20
@@ -50,7 +50,7 @@ class Stored:
 class Outcome:
     """A report that came another way than by the operator's API."""
 
-    report: Returned | Failed
+    report: Returned | Failed | Parked
     value: Stored | None = None
     """Where the value of a success is, when the report has no room for it."""
 
@@ -93,7 +93,7 @@ def _outcome(document: dict[str, Any]) -> Outcome | None:
         return None
 
 
-def report_of(body: object) -> Returned | Failed:
+def report_of(body: object) -> Returned | Failed | Parked:
     """Return what a runner reports; of a success all is as it was sent.
 
     Raises:
@@ -108,8 +108,10 @@ def report_of(body: object) -> Returned | Failed:
             return Returned(body["value"], _directives(body), _wish(body))
         case "Failed":
             return Failed(_error(body.get("error")))
+        case "Parked":
+            return Parked()
         case other:
-            raise BadReportError(f"outcome is {other!r}; it is 'Succeeded' or 'Failed'")
+            raise BadReportError(f"outcome is {other!r}; it is 'Succeeded', 'Failed' or 'Parked'")
 
 
 def _directives(body: Mapping[str, Any]) -> Sequence[object]:

@@ -18,7 +18,7 @@ from graflow_operator import values
 from graflow_operator.outcomes import Returned
 from graflow_operator.storage import Storage
 from graflow_operator.values import BadValueError, ValueRef
-from graflow_operator.verdicts import Failed, Succeeded, invalid
+from graflow_operator.verdicts import Failed, Parked, Succeeded, Told, invalid
 
 AGAIN = ("data", "bound")
 """What a pass may be given: its first argument, or arguments by name."""
@@ -26,16 +26,14 @@ AGAIN = ("data", "bound")
 MOST_WORDS = 1500
 
 
-async def settled(
-    told: Returned | Failed, storage: Storage | None, keys: RunKeys
-) -> Succeeded | Failed:
+async def settled(told: Returned | Failed | Parked, storage: Storage | None, keys: RunKeys) -> Told:
     """Return a report as it is folded, with its values where a run keeps them.
 
     Raises:
         BadValueError: If something in it is no value, or not where it is said to be.
         StoreError: If the store does not do what is asked.
     """
-    if isinstance(told, Failed):
+    if not isinstance(told, Returned):
         return told
     value = await values.settle(values.check(told.value), storage, keys)
     return await with_value(told, value, storage, keys)

@@ -126,6 +126,9 @@ class Settings:
     pods: PodPolicy = field(default_factory=PodPolicy)
     """How long pods stay once their outcome is recorded."""
 
+    hold_s: float = 10.0
+    """How long a pod is kept for a quick answer to what its task has asked, in seconds."""
+
     node_lost_s: float = 300.0
     """How long a node must have been away before its attempts count as lost, in seconds."""
 
@@ -178,6 +181,7 @@ def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     add("pods-keep-logs", "GRAFLOW_PODS_KEEP_LOGS", "true", what)
     add("check-peer", "GRAFLOW_CHECK_PEER", "true", "claims only from the pod's own address")
     add("pods-per-namespace", "GRAFLOW_PODS_PER_NAMESPACE", "0", "most runner pods of each; 0: any")
+    add("hold-seconds", "GRAFLOW_HOLD_SECONDS", "10", "so long a pod waits for a quick answer")
     add("node-lost-seconds", "GRAFLOW_NODE_LOST_SECONDS", "300", "a node away so long is lost")
     add(
         "configuration-seconds",
@@ -247,6 +251,7 @@ def read(arguments: Sequence[str], environ: Mapping[str, str], *, namespace: str
         pods=_pod_policy(given),
         check_peer=_choice("GRAFLOW_CHECK_PEER", given.check_peer, BOOLEANS) == "true",
         pods_per_namespace=_number("GRAFLOW_PODS_PER_NAMESPACE", given.pods_per_namespace),
+        hold_s=_number("GRAFLOW_HOLD_SECONDS", given.hold_seconds),
         node_lost_s=_number("GRAFLOW_NODE_LOST_SECONDS", given.node_lost_seconds),
         configuration_s=_number("GRAFLOW_CONFIGURATION_SECONDS", given.configuration_seconds),
         log_format=_choice("GRAFLOW_LOG_FORMAT", given.log_format, ("text", "json")),

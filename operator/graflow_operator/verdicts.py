@@ -61,7 +61,15 @@ class Lost:
     """Whether that counts against the attempts that may be lost."""
 
 
-Verdict: TypeAlias = Succeeded | Failed | Lost
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """Its runner has let go of it, until somebody answers what it has asked."""
+
+
+Told: TypeAlias = Succeeded | Failed | Parked
+"""What a runner may report."""
+
+Verdict: TypeAlias = Told | Lost
 
 
 def invalid(words: str) -> Failed:
@@ -118,9 +126,9 @@ def stopped(pod: str, error: Error, ended: Ended | None) -> Failed | Lost:
     return Lost(replace(error, message=words))
 
 
-def of_report(report: Succeeded | Failed) -> Verdict:
+def of_report(report: Told) -> Verdict:
     """Return the verdict on what a runner reports: trouble of its own is no failure of the task."""
-    if isinstance(report, Succeeded) or report.error.reason != reasons.RUNNER_FAILED:
+    if not isinstance(report, Failed) or report.error.reason != reasons.RUNNER_FAILED:
         return report
     # Where another attempt cannot help, as with a value that nobody takes, there is to be none.
     return Lost(report.error) if report.error.retryable else report

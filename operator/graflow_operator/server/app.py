@@ -16,6 +16,7 @@ from graflow_operator.letters import FencedError, NotYetError
 from graflow_operator.server import (
     access,
     admission_api,
+    ask_api,
     channel_api,
     garbage_api,
     health,
@@ -30,7 +31,7 @@ from graflow_operator.server.shares import Shares
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-APIS = (runner_api, channel_api, user_api, garbage_api, admission_api, health)
+APIS = (runner_api, ask_api, channel_api, user_api, garbage_api, admission_api, health)
 ALL = tuple(api.ROUTES for api in APIS)
 log = logging.getLogger(__name__)
 

@@ -33,6 +33,7 @@ _SHOWN = {
     Phase.RUNNING: RUNNING,
     Phase.HOLDING: RUNNING,
     Phase.BACKOFF: WAITING,
+    Phase.PARKED: WAITING,
     Phase.FAILED: FAILED,
 }
 _NAME = 253
@@ -225,7 +226,9 @@ def _max_attempts(view: View, activation: Activation) -> int | None:
     return node.retry.max_attempts if isinstance(node, TaskPlan) else None
 
 
-def _why(view: View, activation: Activation, note: PodNote) -> tuple[str, str]:
+def _why(  # noqa: PLR0911  one per phase
+    view: View, activation: Activation, note: PodNote
+) -> tuple[str, str]:
     """Return why an activation does not run, as reason and message; both empty when it does."""
     error = activation.error
     match activation.phase:
@@ -237,12 +240,21 @@ def _why(view: View, activation: Activation, note: PodNote) -> tuple[str, str]:
             last = f"; the last one failed: {error.message}" if error else ""
             when = rfc3339(activation.not_before)
             return reasons.BACKOFF, f"attempt {activation.attempt} starts at {when}{last}"
+        case Phase.PARKED:
+            return reasons.WAITING_FOR_PERSON, _asked_by(activation)
         case Phase.FAILED if error:
             return error.reason, error.message
         case Phase.PENDING if not _has_turn(view.state, activation):
             return reasons.WAITING_FOR_TURN, "another run of this task comes first"
         case _:
             return "", ""
+
+
+def _asked_by(activation: Activation) -> str:
+    """Return what a task waits to be answered."""
+    names = [question.name for question in activation.questions if question.answer is None]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"waits for an answer to {', '.join(names[:_NAMED])}{more}"
 
 
 def _held_by(view: View, activation: Activation) -> str:

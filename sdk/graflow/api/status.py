@@ -221,7 +221,7 @@ def _counts(view: View) -> Counts:
         pending=live[Phase.PENDING],
         starting=live[Phase.STARTING],
         running=live[Phase.RUNNING],
-        waiting=live[Phase.BACKOFF],
+        waiting=live[Phase.BACKOFF] + live[Phase.PARKED],
         holding=live[Phase.HOLDING],
         succeeded=state.completed,
         failed=phases[Phase.FAILED],

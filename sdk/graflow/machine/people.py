@@ -10,7 +10,7 @@ def ask(step: Fold, task: Activation, question: Question) -> bool:
         return False
     if any(known.key == question.key for known in task.questions):
         return False
-    step.put(task, task.phase, questions=(*task.questions, question))
+    step.put(task, task.phase, questions=(*task.questions, question._replace(at=step.at)))
     return True
 
 

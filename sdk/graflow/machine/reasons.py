@@ -66,6 +66,7 @@ WAITING_FOR_TURN: Final = "WaitingForTurn"
 WAITING_FOR_TASKS: Final = "WaitingForTasks"
 """Tasks that come before it have not ended yet."""
 
+WAITING_FOR_PERSON: Final = "WaitingForPerson"
 NO_OPERATOR: Final = "NoOperator"
 """No operator has taken the Workflow yet."""
 

@@ -148,6 +148,12 @@ class Question(NamedTuple):
     asked: Value
     """What the host needs to ask it, again if need be."""
 
+    name: str = ""
+    """What the host calls it, for people who are to find it."""
+
+    at: float = 0.0
+    """When it was asked first, in seconds since the epoch."""
+
     answer: Value = None
     """What came of it; None: nothing yet."""
 

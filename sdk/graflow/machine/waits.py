@@ -21,6 +21,12 @@ WAITS: Final = (
         "Look at what those wait for.",
     ),
     Fault(
+        reasons.WAITING_FOR_PERSON,
+        WAIT,
+        "The task has asked a person, and goes on with the answer; nothing runs meanwhile.",
+        "Answer what the message names: `graflow inbox`, `graflow answer`.",
+    ),
+    Fault(
         reasons.NO_OPERATOR,
         WAIT,
         "No operator has taken the Workflow (said by `graflow why` alone).",

@@ -1,0 +1,75 @@
+"""What a task that runs may ask of people, and what it may keep for its later attempts."""
+
+from http import HTTPStatus
+
+from aiohttp import web
+
+from graflow import questions
+from graflow.api import names
+from graflow.machine.state import Question
+from graflow_operator import values
+from graflow_operator.letters import ChangedQuestionError
+from graflow_operator.server.errors import Refusal, bad
+from graflow_operator.server.replica import Replica, replica_of
+from graflow_operator.server.runner_api import Caller, Json, addressed, caller_of, object_in
+
+ROUTES = web.RouteTableDef()
+LONGEST_WAIT_S = 5.0
+"""A call waits no longer; whoever wants to know more asks again."""
+
+
+@ROUTES.post(f"{names.RUNNER_PREFIX}/ask")
+async def ask(request: web.Request) -> web.Response:
+    """Ask a person, and tell the answer if it comes at once."""
+    replica, caller = replica_of(request), await caller_of(request)
+    body = object_in(caller.body)
+    key, asked = _key(body), body.get("question")
+    if not isinstance(asked, dict):
+        raise bad("field `question` is an object")
+    digest = questions.digest(asked)
+    if body.get("sha256") != digest:
+        raise bad(f"field `sha256` is the digest of the question, {digest}")
+    kept = await _settled(replica, caller, {"json": asked})
+    question = Question(key, digest, kept)
+    try:
+        found = await caller.actor.questions.ask(
+            caller.attempt, caller.claim, question, LONGEST_WAIT_S
+        )
+    except ChangedQuestionError as error:
+        raise Refusal(HTTPStatus.CONFLICT, "QuestionChanged", str(error)) from error
+    hold_s = replica.parts.settings.hold_s if found["awaited"] else 0.0
+    told = {"name": found["name"], "answer": found["answer"], "holdSeconds": hold_s}
+    return web.json_response(await addressed(replica, caller.run, told))
+
+
+@ROUTES.post(f"{names.RUNNER_PREFIX}/keep")
+async def keep(request: web.Request) -> web.Response:
+    """Keep a value for the later attempts of the caller's activation."""
+    replica, caller = replica_of(request), await caller_of(request)
+    body = object_in(caller.body)
+    key = _key(body)
+    try:
+        value = await _settled(replica, caller, values.check(body.get("value")))
+    except values.BadValueError as error:
+        raise bad(str(error)) from error
+    return web.json_response(
+        await caller.actor.questions.keep(caller.attempt, caller.claim, key, value)
+    )
+
+
+async def _settled(replica: Replica, caller: Caller, value: values.ValueRef) -> values.ValueRef:
+    caller.actor.holder(caller.attempt, caller.claim)
+    with caller.actor.withheld.asking(caller.attempt):
+        return await values.settle(
+            value, replica.parts.storage, replica.parts.store_keys(caller.run)
+        )
+
+
+def _key(body: Json) -> str:
+    key = body.get("key")
+    if not isinstance(key, str) or not questions.KEY.fullmatch(key):
+        raise bad(
+            f"field `key` is {key!r}; it is 1 to 63 letters, digits, `.`, `_` and `-`, the first"
+            " and the last of them a letter or digit"
+        )
+    return key

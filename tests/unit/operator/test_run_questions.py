@@ -1,0 +1,198 @@
+"""Questions of a run to people: asked, made objects, answered; pods go while they wait."""
+
+import json
+
+import pytest
+
+from graflow import questions
+from graflow.machine.state import Question
+from graflow_operator.cluster import FEEDBACK_REQUESTS, PODS
+from graflow_operator.letters import Answered, ChangedQuestionError
+from graflow_operator.refs import AttemptRef
+from graflow_operator.verdicts import Parked, Succeeded
+from support.world import NAMESPACE, World, script
+
+ASKED = {"type": "approval", "prompt": "Deploy?", "timeoutSeconds": 60}
+
+
+def question(key="q1", **more):
+    asked = {**ASKED, **more}
+    return Question(key, questions.digest(asked), {"json": asked})
+
+
+def requests(world):
+    return world.cluster.all(FEEDBACK_REQUESTS)
+
+
+def attempt_of(order):
+    return AttemptRef(order["activation"], order["attempt"])
+
+
+def pods_of(world, task):
+    pods = world.cluster.all(PODS)
+    return [pod for pod in pods if pod["metadata"]["labels"]["graflow.dev/task"] == task]
+
+
+async def ask(world, order, asked, within_s=0.0):
+    attempt, claim = attempt_of(order), order["claim"]
+    return await world._ask(lambda a: a.questions.ask(attempt, claim, asked, within_s))
+
+
+def asking(world, *asked):
+    """Return work that asks one after the other, and parks where there is no answer."""
+
+    async def work(_, order):
+        told = []
+        for one in asked:
+            known = order["questions"].get(one.key, {}).get("answer")
+            known = known or (await ask(world, order, one))["answer"]
+            if known is None:
+                return Parked()
+            told.append(known["json"])
+        return Succeeded({"json": told})
+
+    return work
+
+
+def answer(world, request, given):
+    spec = request["spec"]
+    letter = Answered(spec["activation"], spec["key"], spec["sha256"], given)
+    world.actor.questions.answered(letter)
+
+
+def world_of(*tasks, **more):
+    return World({"tasks": list(tasks)}, **more)
+
+
+async def test_a_question_becomes_an_object_and_its_answer_begins_the_next_attempt():
+    async with world_of(script("a"), script("b", "a")) as world:
+        world.work = asking(world, question())
+        world.start()
+        await world.until(lambda: requests(world))
+        [request] = requests(world)
+        assert request["spec"]["prompt"] == "Deploy?"
+        assert request["spec"]["deadline"] > "1970-01-12T13:47"
+        assert request["metadata"]["ownerReferences"][0]["uid"] == world.workflow["metadata"]["uid"]
+        answer(world, request, {"approved": True})
+        await world.until(lambda: "b" in world.executed)
+        first, second = (o for o in world.orders if o["task"]["id"] == "a")
+        assert (first["attempt"], second["attempt"], second["task"]["failures"]) == (1, 2, 0)
+        assert second["questions"]["q1"]["answer"] == {"json": {"approved": True}}
+
+
+async def test_whoever_waits_for_a_person_has_no_pod_and_no_place():
+    spec = {"tasks": [script("a"), script("b")], "start": ["a", "b"], "parallelism": 1}
+    async with World(spec) as world:
+
+        async def work(task, order):
+            return (
+                await asking(world, question())(task, order)
+                if task == "a"
+                else Succeeded({"json": 1})
+            )
+
+        world.work = work
+        world.start()
+        await world.until(lambda: "b" in world.executed)
+        await world.until(lambda: pods_of(world, "a") == [])
+        assert world.status["phase"] == "Running"
+
+
+async def test_a_quick_answer_is_told_to_the_pod_that_waits():
+    async with world_of(script("a")) as world:
+
+        async def work(_, order):
+            found = await ask(world, order, question(), within_s=1000.0)
+            return Succeeded(found["answer"])
+
+        world.work = work
+        world.start()
+        await world.until(lambda: requests(world))
+        answer(world, requests(world)[0], {"approved": False})
+        status = await world.end()
+        assert (status["phase"], len(world.orders)) == ("Succeeded", 1)
+
+
+async def test_an_operator_that_was_killed_anywhere_asks_once_and_goes_on():
+    async with world_of(script("a")) as world:
+        world.work = asking(world, question())
+        world.start()
+        await world.until(lambda: requests(world))
+        await world.crash()
+        world.start()
+        await world.until(lambda: not world.cluster.all(PODS))
+        assert len(requests(world)) == 1
+        answer(world, requests(world)[0], {"approved": True})
+        assert (await world.end())["phase"] == "Succeeded"
+
+
+async def test_an_object_that_somebody_deleted_is_made_anew_while_its_question_is_open():
+    async with world_of(script("a")) as world:
+        world.work = asking(world, question())
+        world.start()
+        await world.until(lambda: requests(world))
+        [request] = requests(world)
+        name, uid = request["metadata"]["name"], request["metadata"]["uid"]
+        await world.cluster.delete(FEEDBACK_REQUESTS, NAMESPACE, name, uid=uid)
+        world.actor.questions.gone(1, "q1")
+        await world.until(lambda: requests(world))
+        assert requests(world)[0]["spec"] == request["spec"]
+
+
+async def test_a_question_that_is_asked_in_other_words_gets_no_answer():
+    async with world_of(script("a")) as world:
+        said = []
+
+        async def work(_, order):
+            await ask(world, order, question())
+            with pytest.raises(ChangedQuestionError) as refused:
+                await ask(world, order, question(prompt="Delete?"))
+            said.append(str(refused.value))
+            return Succeeded({"json": 1})
+
+        world.work = work
+        world.start()
+        await world.end()
+        assert said[0].startswith("question 'q1' was asked in other words before")
+
+
+async def test_an_answer_to_other_words_is_not_taken():
+    async with world_of(script("a")) as world:
+        world.work = asking(world, question())
+        world.start()
+        await world.until(lambda: requests(world))
+        world.actor.questions.answered(Answered(1, "q1", "of something else", {"approved": True}))
+        await world.until(lambda: not world.cluster.all(PODS))
+        assert world.actor.questions.is_open(1, "q1")
+
+
+async def test_questions_of_branches_are_objects_of_their_own():
+    spec = {
+        "tasks": [script("a"), script("b")],
+        "groups": [{"name": "G", "members": ["a", "b"]}],
+    }
+    async with World(spec) as world:
+        world.work = asking(world, question())
+        world.start()
+        await world.until(lambda: len(requests(world)) == 2)
+        paths = {request["spec"]["path"] for request in requests(world)}
+        assert paths == {"G/a", "G/b"}
+
+
+async def test_what_a_task_keeps_is_in_the_order_of_its_next_attempt():
+    async with world_of(script("a")) as world:
+
+        async def work(_, order):
+            if "draft" in order["kept"]:
+                return await asking(world, question())(_, order)
+            attempt, claim = attempt_of(order), order["claim"]
+            value = {"json": {"n": 1}}
+            await world._ask(lambda a: a.questions.keep(attempt, claim, "draft", value))
+            return await asking(world, question())(_, order)
+
+        world.work = work
+        world.start()
+        await world.until(lambda: requests(world))
+        answer(world, requests(world)[0], {"approved": True})
+        await world.end()
+        assert json.loads(json.dumps(world.orders[-1]["kept"])) == {"draft": {"json": {"n": 1}}}
