@@ -22,7 +22,7 @@ from graflow.ledger.state import State as Channel
 from graflow.machine import codec, reasons
 from graflow.machine.check import Problem
 from graflow.machine.plan import GroupPlan, Plan
-from graflow.machine.revive import RevivalError, is_alive, revived
+from graflow.machine.revive import RevivalError, is_alive, revived, without_answers
 from graflow.machine.state import GroupValue, Phase, State, Value
 from graflow.store import ObjectCorruptError, ObjectMissingError
 from graflow.store.keys import is_sha256
@@ -117,10 +117,13 @@ async def begun(
 async def _resumed(parts: Parts, run: RunRef, found: Program, asked: ResumeFrom) -> Begun:
     origin = await origins.find(parts, run.namespace, asked)
     results = await _results(parts, run, found.plan, asked)
+    source = origin.snapshot.state
+    if asked.checkpoint is not None:  # who said yes then has not said it to what a fork changes
+        source = without_answers(source)
     state = await asyncio.to_thread(
         revived,
         found.plan,
-        origin.snapshot.state,
+        source,
         parts.clock(),
         results=results,
         rerun=asked.rerun,

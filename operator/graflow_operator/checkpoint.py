@@ -54,6 +54,9 @@ class Reason(StrEnum):
     EVERY = "Every"
     """So many results were recorded."""
 
+    PERSON = "Person"
+    """Before a wait for a person."""
+
     END = "End"
     """The run has ended."""
 

@@ -85,6 +85,7 @@ def due(
     every = spec.checkpoint_every
     if every and after.state.recorded // every > before.state.recorded // every:
         labels.append(Label(Reason.EVERY))
+    labels += [Label(Reason.PERSON, task) for task in draft.parked]
     if after.state.phase.ended and not before.state.phase.ended:
         labels.append(Label(Reason.END))
     return Cut(tuple(labels), tuple(letter for letter in letters if isinstance(letter, Save)))

@@ -124,6 +124,9 @@ class Draft:
         self.ended: list[tuple[str, str]] = []
         """Attempts that have ended by the facts folded so far: outcome and reason."""
 
+        self.parked: list[str] = []
+        """Tasks that wait for a person now, by the facts folded so far."""
+
         self.wishes: list[Label] = []
         """Checkpoints that tasks have asked for by the reports folded so far."""
 
@@ -269,6 +272,9 @@ class Draft:
                 self._remember(attempt, activation, error, log)
             case Parked():
                 self._fold(AttemptParked(*pair, self._now))
+                now = self.state.activations.get(attempt.activation)
+                if now is not None and now.phase is Phase.PARKED and activation is not None:
+                    self.parked.append(now.node)
             case Lost(error=error, spends=spends):
                 self._fold(AttemptLost(*pair, error, self._now, spends))
                 self._remember(attempt, activation, error, log)

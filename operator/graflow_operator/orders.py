@@ -53,7 +53,7 @@ def order(  # noqa: PLR0913, PLR0917 - all that an order is made of
         },
         "again": activation.again,
         "questions": {
-            known.key: {"sha256": known.digest, "answer": known.answer}
+            known.key: {"name": known.name, "sha256": known.digest, "answer": known.answer}
             for known in activation.questions
         },
         "kept": {key: values.wire(value) for key, value in activation.kept},

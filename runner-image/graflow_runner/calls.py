@@ -158,6 +158,21 @@ class Operator:
         found: dict[str, Any] = json.loads(answer.body)
         return found
 
+    def ask(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Have a person asked; return the `name` of the question, its `answer` or None.
+
+        Besides, for how many `holdSeconds` a quick answer is worth to wait for.
+        """
+        data = json.dumps(body, allow_nan=False).encode()
+        answer = self._ask("POST", "ask", data, f"ask question {body['key']!r}")
+        found: dict[str, Any] = json.loads(answer.body)
+        return found
+
+    def keep(self, key: str, value: Mapping[str, Any]) -> None:
+        """Have a value kept for the later attempts of this activation."""
+        data = json.dumps({"key": key, "value": value}, allow_nan=False).encode()
+        self._ask("POST", "keep", data, f"keep step {key!r}")
+
     def upload(self, data: bytes, sha256: str) -> None:
         """Put a large value into the store, where the operator says."""
         asked = json.dumps({"sha256": sha256, "size": len(data)}).encode()

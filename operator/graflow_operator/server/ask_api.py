@@ -30,11 +30,9 @@ async def ask(request: web.Request) -> web.Response:
     if body.get("sha256") != digest:
         raise bad(f"field `sha256` is the digest of the question, {digest}")
     kept = await _settled(replica, caller, {"json": asked})
-    question = Question(key, digest, kept)
+    question, wait_s = Question(key, digest, kept), _wait_s(body)
     try:
-        found = await caller.actor.questions.ask(
-            caller.attempt, caller.claim, question, LONGEST_WAIT_S
-        )
+        found = await caller.actor.questions.ask(caller.attempt, caller.claim, question, wait_s)
     except ChangedQuestionError as error:
         raise Refusal(HTTPStatus.CONFLICT, "QuestionChanged", str(error)) from error
     hold_s = replica.parts.settings.hold_s if found["awaited"] else 0.0
@@ -63,6 +61,14 @@ async def _settled(replica: Replica, caller: Caller, value: values.ValueRef) -> 
         return await values.settle(
             value, replica.parts.storage, replica.parts.store_keys(caller.run)
         )
+
+
+def _wait_s(body: Json) -> float:
+    """Return how long the caller likes to wait for an answer."""
+    wait_s = body.get("waitSeconds", 0)
+    if isinstance(wait_s, bool) or not isinstance(wait_s, int | float) or not wait_s >= 0:
+        raise bad("field `waitSeconds` is a number of seconds, at least 0")
+    return min(wait_s, LONGEST_WAIT_S)
 
 
 def _key(body: Json) -> str:

@@ -196,3 +196,48 @@ async def test_what_a_task_keeps_is_in_the_order_of_its_next_attempt():
         answer(world, requests(world)[0], {"approved": True})
         await world.end()
         assert json.loads(json.dumps(world.orders[-1]["kept"])) == {"draft": {"json": {"n": 1}}}
+
+
+async def test_k2_a_checkpoint_is_taken_before_a_wait_for_a_person():
+    async with world_of(script("a")) as world:
+        world.work = asking(world, question())
+        world.start()
+        await world.until(lambda: pods_of(world, "a") == [] and requests(world))
+        assert [(one["reason"], one["task"]) for one in world.status["checkpoints"]] == [
+            ("Person", "a")
+        ]
+
+
+async def test_a_fork_asks_again_what_was_answered_and_a_resumed_run_does_not():
+    async with world_of(script("a")) as world:
+        failing = {"outcome": "Failed", "error": {"message": "no", "type": "ValueError"}}
+
+        async def fails(_, order):
+            told = await asking(world, question())(_, order)
+            return told if isinstance(told, Parked) else failing
+
+        world.work = fails
+        world.start()
+        await world.until(lambda: requests(world))
+        answer(world, requests(world)[0], {"approved": True})
+        await world.end()
+        asked = {"name": world.name}
+        for name, more, runs in (("again", {}, 1), ("fork", {"checkpoint": last(world)}, 2)):
+            spec = {"tasks": [script("a")], "resumeFrom": asked | more}
+            async with World(spec, name=name, beside=world) as other:
+                other.work = asking(other, question())
+                other.start()
+                if runs > 1:
+                    await other.until(lambda: requests_of(other))
+                    answer(other, requests_of(other)[0], {"approved": False})
+                await other.end()
+                assert len(other.orders) == runs
+
+
+def last(world):
+    return world.status["checkpoints"][-1]["seq"]
+
+
+def requests_of(world):
+    uid = world.workflow["metadata"]["uid"]
+    return [one for one in requests(world) if one["spec"]["workflow"]["uid"] == uid]
