@@ -185,7 +185,7 @@ def may_answer(
         return _barred(user)
     if spec.type is FeedbackType.APPROVAL:
         for response in status.responses:
-            if response.by == user and uncounted(spec, response) is None:
+            if response.by == user:
                 return (
                     f"{user} has approved this at {response.at};"
                     f" it takes {spec.approvals} different people"

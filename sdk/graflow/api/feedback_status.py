@@ -70,8 +70,8 @@ class Response(Content):
     """When. Of a patch this is what its sender says."""
 
     how: How
-    """Through the operator by `graflow answer` (CLI) or another client (API), or by a patch of this
-    status (Patch)."""
+    """Through the operator, from Graflow's command line (CLI) or another client (API), or by a
+    patch of this status (Patch)."""
 
     sha256: Sha256
     """SHA-256 of what was shown: `spec.sha256`."""

@@ -30,6 +30,7 @@ FIXED = (
     "checkpointEvery",
     "resumeFrom",
     "runId",
+    "submitter",
     "operator",
 )
 """The other ones."""

@@ -274,6 +274,11 @@ class WorkflowSpec(SpecModel):
     is mended by a run with `resumeFrom` and the same id. Needs a store; without one it does
     nothing."""
 
+    submitter: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """Who submitted this, as the API server knows them: for questions that whoever did may not
+    answer. The chart's policy lets nobody name anybody but themselves. When not given, such
+    questions cannot be asked."""
+
     suspend: bool = False
     """Start nothing more until this is false again. Pods that exist go on to their end, and what
     they give is recorded. Back-offs and activeDeadlineSeconds go on counting meanwhile."""

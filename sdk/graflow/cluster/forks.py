@@ -27,7 +27,9 @@ BASE_CHARS = 50  # room for what is added, within the 63 of a label
 SHOWN_CHARS = 60
 
 _ADDED = re.compile(rf"-({RESUMED}|{FORK})-[a-z0-9]+$")
-_NOT_TAKEN = ("resumeFrom", "suspend", "cancel", "cancelReason")
+_NOT_TAKEN = ("resumeFrom", "suspend", "cancel", "cancelReason", "submitter")
+"""Fields that are not the new run's: whoever forks is not who submitted the source."""
+
 _PLAN = ("tasks", "groups", "edges", "start", "bundle")
 _OF_THE_PROGRAM = ("profile", "activeDeadlineSeconds", "maxSteps")
 """Fields that new code may say something about; otherwise they stay as they were."""

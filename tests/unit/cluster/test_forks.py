@@ -74,7 +74,8 @@ def test_a_run_goes_on_with_the_spec_that_it_had(phase: str) -> None:
 
 
 def test_what_held_up_or_ended_a_run_does_not_do_so_again() -> None:
-    spec = {"cancel": True, "cancelReason": "no", "suspend": True, "resumeFrom": {"name": "older"}}
+    steered = {"cancel": True, "cancelReason": "no", "suspend": True, "submitter": "ann"}
+    spec = {**steered, "resumeFrom": {"name": "older"}}
     made = resumed(found(**spec), None, status("Cancelled"))
     assert made.workflow["spec"] == {
         "tasks": TASKS,
