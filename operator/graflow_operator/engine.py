@@ -19,10 +19,11 @@ from graflow_operator.cluster_errors import ClusterError, ForbiddenError, NotFou
 from graflow_operator.facts import PodFact, of_pod
 from graflow_operator.hearing import Hearing
 from graflow_operator.leftovers import Leftovers
-from graflow_operator.letters import FencedError, NotYetError
+from graflow_operator.letters import Answered, FencedError, NotYetError
 from graflow_operator.lookout import Lookout
 from graflow_operator.objects import has_ended, is_leaving, seconds, version_of
 from graflow_operator.parts import Parts
+from graflow_operator.people import People
 from graflow_operator.refs import RunRef
 from graflow_operator.remains import Remains
 from graflow_operator.retention import Retention
@@ -66,6 +67,7 @@ class Engine:
         self._remains = Remains(parts, self._errand)
         self._sweep = Sweep(parts)
         self._leftovers = Leftovers(parts, self._errand, self._exists)
+        self.people = People(parts, self)
         self._ended: set[str] = set()
         self._between: set[str] = set()
         """Runs whose actors have left and which are being looked at again."""
@@ -87,6 +89,8 @@ class Engine:
             self._ended.discard(uid)
             self._retention.gone(uid)
             self._sweep.gone(uid)
+        if has_ended(workflow):
+            self.people.run_ended(uid)
         if uid in self._actors:
             self._tell(self._actors[uid], workflow)
         elif kind != "DELETED" and self.synced:
@@ -130,6 +134,20 @@ class Engine:
             raise NotYetError("the operator is reading what exists")
         raise FencedError("the run has ended, or is gone")
 
+    def answered(self, run: str, letter: Answered) -> None:
+        """Tell a run, by its uid, of an answer; nothing happens if it is not driven."""
+        if (actor := self._actors.get(run)) is not None:
+            actor.questions.answered(letter)
+
+    def gone(self, run: str, activation: int, key: str) -> None:
+        """Take note that the object of a question is gone; a run that still asks makes it anew."""
+        if (actor := self._actors.get(run)) is not None:
+            actor.questions.gone(activation, key)
+
+    def drives(self, run: str) -> bool:
+        """Whether a run is driven now, or may be in a moment."""
+        return run in self._actors or run in self._between or not self.synced
+
     def lasts_since(self, at: float) -> bool:
         """Whether a run may last that was made before a time, in seconds since the epoch."""
         if not self.synced or self._shut or self._between:
@@ -149,6 +167,7 @@ class Engine:
         rounds = [
             asyncio.create_task(self._sweep.run()),
             asyncio.create_task(Lookout(self.parts, self._actors.values).run()),
+            asyncio.create_task(self.people.run()),
         ]
         try:
             await self._keep_comparing()
@@ -177,6 +196,7 @@ class Engine:
         for pause in self._pauses.values():
             pause.cancel()
         self._census.close()
+        await self.people.close()
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=grace_s)
             for task in late:
@@ -293,6 +313,7 @@ class Engine:
         """Tell Prometheus how the runs stand."""
         driven = (actor.standing() for actor in self._actors.values())
         self._census.publish(driven, self.parts.clock())
+        self.people.publish()
 
     # -- runs -------------------------------------------------------------------------------------
 

@@ -67,6 +67,7 @@ RESOURCE = Label(
         "workflows": "Workflows and their status",
         "codebundles": "code of programs",
         "runnerprofiles": "settings of pods",
+        "feedbackrequests": "questions to people and their status",
         "pods": "runner pods",
         "pods/log": "their last lines",
         "nodes": "nodes of suspect pods",
@@ -138,7 +139,14 @@ CLASS = Label(
         "none": "it succeeded",
     },
 )
-WATCHED = Label("resource", {"workflows": "Workflows", "pods": "runner pods"})
+WATCHED = Label(
+    "resource",
+    {
+        "workflows": "Workflows",
+        "pods": "runner pods",
+        "feedbackrequests": "questions to people",
+    },
+)
 RESYNC = Label(
     "result",
     {"compared": "lists and memory agree now", "failed": "the API server did not give the lists"},
@@ -167,6 +175,7 @@ ROUTE = Label(
         "renewal": "a runner asks anew where it may leave its outcome if nobody hears it",
         "bundle": "a runner gets the code",
         "user": "a client reads large values",
+        "feedback": "a person reads, answers or withdraws a question",
         "admission": "the API server asks whether an object makes sense",
         "probe": "the kubelet asks whether this replica lives",
         OTHER: "anything else",
@@ -195,6 +204,24 @@ CHANNEL_OP = Label(
         "keys": "all keys read",
         "wait": "a lock waited for",
         OTHER: "anything else",
+    },
+)
+ASKED = Label(
+    "phase",
+    {
+        "Pending": "waits for an answer",
+        "Answered": "somebody has answered",
+        "Expired": "its deadline has passed",
+        "Withdrawn": "nobody is to answer any more",
+        OTHER: "a phase that this version does not know",
+    },
+)
+NOTIFICATION = Label(
+    "outcome",
+    {
+        "delivered": "the target has taken it",
+        "failed": "it has not, and is tried again",
+        "given_up": "it has not for a day, and is tried no more",
     },
 )
 STORE_CALL = Label(
@@ -261,6 +288,25 @@ DEATHS = Count(
 ATTEMPTS = Count("graflow_attempts_total", "Attempts whose end is committed.", OUTCOME, CLASS, WHY)
 START_LATENCY = Spread(
     "graflow_start_latency_seconds", "The parts that a hop is made of.", PART, buckets=_POD_S
+)
+
+# -- questions to people --------------------------------------------------------------------------
+
+FEEDBACK_REQUESTS = Level(
+    "graflow_feedback_requests",
+    "Questions to people that exist, decided ones included. Only the leader counts.",
+    ASKED,
+)
+FEEDBACK_OLDEST = Level(
+    "graflow_feedback_oldest_seconds",
+    "How long the question has waited that has waited longest. Only the leader counts.",
+)
+NOTIFICATIONS = Count(
+    "graflow_notifications_total", "Tries to tell somebody of a question.", NOTIFICATION
+)
+NOTIFICATIONS_PENDING = Level(
+    "graflow_notifications_pending",
+    "Notifications that are not delivered yet. Only the leader counts.",
 )
 
 # -- commits and the API server -------------------------------------------------------------------

@@ -11,6 +11,7 @@ from graflow.store.keys import RunKeys
 from graflow_operator.bundles import Bundle, Cache, opened
 from graflow_operator.cluster import BUNDLES, SECRETS, Cluster
 from graflow_operator.cluster_errors import AlreadyExistsError
+from graflow_operator.courier import Courier, HttpCourier
 from graflow_operator.keys import MasterKey, run_secret
 from graflow_operator.notes import Notes
 from graflow_operator.places import Places
@@ -50,6 +51,9 @@ class Parts:
     authority: Vouching | None = None
     """Who vouches for the runner API; None for plain HTTP."""
 
+    courier: Courier = field(init=False)
+    """Who carries notifications."""
+
     bundles: Cache = field(default_factory=Cache)
     profiles: Profiles = field(init=False)
     places: Places = field(init=False)
@@ -58,6 +62,7 @@ class Parts:
 
     def __post_init__(self) -> None:
         """Make what stands on the other parts."""
+        self.courier = HttpCourier(self.settings.notifications_folder, self.clock)
         self.profiles = Profiles(self.cluster, self.clock)
         self.places = Places(self.settings.pods_per_namespace, self.clock)
         self.tails = Tails(self.cluster, wanted=self.settings.pods.keep_logs)

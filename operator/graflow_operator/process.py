@@ -75,6 +75,10 @@ class Relay:
         """Take note of a runner pod."""
         self._loop.call_soon_threadsafe(self._engine.pod_seen, kind, body)
 
+    def question(self, kind: str | None, body: Object) -> None:
+        """Take note of a FeedbackRequest."""
+        self._loop.call_soon_threadsafe(self._engine.people.seen, kind, body)
+
 
 class Process:
     """One replica of the operator, from start to SIGTERM."""
@@ -189,6 +193,7 @@ class Process:
             for task in self._background:
                 task.cancel()
             await listener.close()
+            await parts.courier.close()
             if storage:
                 storage.close()
 
@@ -281,8 +286,8 @@ class Process:
                     driving.result()
                 self._look_after_background()
                 watches.check()
-                if engine.deaf:
-                    raise WatchesDeadError(engine.deaf)
+                if deaf := engine.deaf or engine.people.deaf:
+                    raise WatchesDeadError(deaf)
                 replica.healthy = time.monotonic() - watches.alive_at < STALE_S
                 await self._pause(LOOK_S)
             log.info("stopping" if self._stop.is_set() else "the Lease is lost; no longer leading")

@@ -11,12 +11,14 @@ from graflow.api import names
 from graflow.api.placement import AMOUNTS
 from graflow.store import MOST_SIGNED_S
 from graflow_operator.keeping import DeletedRuns, Keep, PodPolicy
+from graflow_operator.targets import Target, targets_of
 
 DEFAULT_PORT = 8090
 DEFAULT_METRICS_PORT = 9090
 ADMISSION_PORT = 8091
 """Where the API server asks, if the certificate for that is somebody else's."""
 
+NOTIFICATIONS_FOLDER = "/etc/graflow/notifications"
 DAY_S = 86_400.0
 RESOURCES = '{"requests": {"cpu": "50m", "memory": "64Mi"}}'
 """For tasks that do little; with no requests, a namespace that has a quota takes no pod."""
@@ -113,6 +115,12 @@ class Settings:
     pods_per_namespace: int = 0
     """Most runner pods of one namespace at one time; 0: any number."""
 
+    notifications: tuple[Target, ...] = ()
+    """Who is told of questions to people."""
+
+    notifications_folder: str = NOTIFICATIONS_FOLDER
+    """Folder with a folder for each of them, with files `url` and, to sign with, `hmac`."""
+
     log_format: str = "text"
     log_level: str = "INFO"
     resync_s: float = 60.0
@@ -189,6 +197,9 @@ def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         "3600",
         "a task that waits so long for an image, a Secret, a quota to be mended fails",
     )
+    add("notifications", "GRAFLOW_NOTIFICATIONS", "", "who is told of questions, as JSON")
+    what = "folder with NAME/url and NAME/hmac of each of them"
+    add("notifications-folder", "GRAFLOW_NOTIFICATIONS_FOLDER", NOTIFICATIONS_FOLDER, what)
     add("log-format", "GRAFLOW_LOG_FORMAT", "text", "text or json")
     add("log-level", "GRAFLOW_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
     return found
@@ -254,6 +265,8 @@ def read(arguments: Sequence[str], environ: Mapping[str, str], *, namespace: str
         hold_s=_number("GRAFLOW_HOLD_SECONDS", given.hold_seconds),
         node_lost_s=_number("GRAFLOW_NODE_LOST_SECONDS", given.node_lost_seconds),
         configuration_s=_number("GRAFLOW_CONFIGURATION_SECONDS", given.configuration_seconds),
+        notifications=_targets(given.notifications),
+        notifications_folder=given.notifications_folder,
         log_format=_choice("GRAFLOW_LOG_FORMAT", given.log_format, ("text", "json")),
         log_level=_choice(
             "GRAFLOW_LOG_LEVEL", given.log_level, ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -284,6 +297,13 @@ def speaks_tls(settings: Settings) -> bool:
 def lease_name(settings: Settings) -> str:
     """Return the name of this installation's Lease."""
     return names.of_instance(names.LEASE, settings.instance)
+
+
+def _targets(value: str) -> tuple[Target, ...]:
+    try:
+        return targets_of(value)
+    except ValueError as error:
+        raise SettingsError(f"GRAFLOW_NOTIFICATIONS: {error}") from error
 
 
 def _deleted_runs(value: str) -> DeletedRuns:

@@ -29,6 +29,10 @@ class FakeCluster:
     tried: list = field(default_factory=list)
     users: dict = field(default_factory=dict)
     """Names by token."""
+    groups: dict = field(default_factory=dict)
+    """Groups by name of a user."""
+    rights: set = field(default_factory=set)
+    """(user, verb, namespace, name) of those who may do that to other things than Workflows."""
     logs: dict = field(default_factory=dict)
     """What pods have printed, by name, or an error."""
     readers: set = field(default_factory=set)
@@ -57,22 +61,22 @@ class FakeCluster:
             for found in self.all(kind)
             if namespace in (None, found["metadata"].get("namespace"))
             and all(at(found, path) == value for path, value in wanted)
-            and all(
-                (found["metadata"].get("labels", {}).get(key) == value)
-                if equal
-                else key in found["metadata"].get("labels", {})
-                for key, equal, value in terms
-            )
+            and all(selects(found["metadata"].get("labels", {}), *term) for term in terms)
         ]
 
     async def create(self, kind, namespace, body):
         if kind.plural == "tokenreviews":
             user = self.users.get(body["spec"]["token"])
-            status = {"authenticated": user is not None, "user": {"username": user}}
+            who = {"username": user, "groups": self.groups.get(user, [])}
+            status = {"authenticated": user is not None, "user": who}
             return {**body, "status": status}
         if kind.plural == "subjectaccessreviews":
             asked = body["spec"]["resourceAttributes"]
-            allowed = (body["spec"]["user"], asked["namespace"], asked["name"]) in self.readers
+            place = body["spec"]["user"], asked["namespace"], asked["name"]
+            if asked["resource"] == "workflows":
+                allowed = place in self.readers
+            else:
+                allowed = (place[0], asked["verb"], *place[1:]) in self.rights
             return {**body, "status": {"allowed": allowed}}
         metadata = body["metadata"]
         key = self._key(kind, namespace, metadata["name"])
@@ -226,6 +230,13 @@ class Client:
 def clone(document):
     """Return a deep copy of a JSON document; `copy.deepcopy` takes four times as long."""
     return pickle.loads(pickle.dumps(document, pickle.HIGHEST_PROTOCOL))
+
+
+def selects(labels, key, equal, value):
+    """Whether labels are such as one term of a selector asks for."""
+    if key.startswith("!"):
+        return key[1:] not in labels
+    return labels.get(key) == value if equal else key in labels
 
 
 def at(document, path):

@@ -19,6 +19,9 @@ class Listener(Protocol):
     def pod(self, kind: str | None, body: Object) -> None:
         """Take note of a runner pod."""
 
+    def question(self, kind: str | None, body: Object) -> None:
+        """Take note of a FeedbackRequest."""
+
 
 def registry(
     listener: Listener, connection: Connection, ca_file: str | None
@@ -47,5 +50,9 @@ def registry(
     @kopf.on.event("", "v1", "pods", registry=found)
     async def pod_seen(event: kopf.RawEvent, **_: Any) -> None:
         listener.pod(event["type"], dict(event["object"]))
+
+    @kopf.on.event(names.GROUP, names.VERSION, names.FEEDBACK_REQUESTS, registry=found)
+    async def question_seen(event: kopf.RawEvent, **_: Any) -> None:
+        listener.question(event["type"], dict(event["object"]))
 
     return found

@@ -16,6 +16,7 @@ from graflow_operator import metrics
 from graflow_operator.connection import Connection, ca_path
 from graflow_operator.engine import POD_SELECTOR
 from graflow_operator.handlers.registry import Listener, Object, registry
+from graflow_operator.people import selector
 from graflow_operator.settings import Settings
 
 FIRST_PAUSE_S = 0.2
@@ -116,7 +117,7 @@ class Watches:
         try:
             await kopf.operator(
                 registry=registry(self._listener, self._connection, self._ca_file),
-                settings=watch_settings(),
+                settings=watch_settings(self._settings.instance),
                 standalone=True,
                 clusterwide=not self._settings.namespaces,
                 namespaces=list(self._settings.namespaces),
@@ -134,13 +135,18 @@ class Watches:
         stop.set()
 
 
-def watch_settings() -> kopf.OperatorSettings:
-    """Return kopf's settings; each is explained by what went wrong without it."""
+def watch_settings(instance: str = "") -> kopf.OperatorSettings:
+    """Return kopf's settings; each is explained by what went wrong without it.
+
+    Args:
+        instance: Of which installation questions are watched.
+    """
     found = kopf.OperatorSettings()
     found.watching.server_timeout = 270
     found.watching.connect_timeout = 10
     found.watching.chunk_size = 500
     found.watching.label_selectors["pods"] = POD_SELECTOR  # else every pod of the cluster comes
+    found.watching.label_selectors["feedbackrequests"] = selector(instance)
     found.scanning.disabled = True
     found.posting.enabled = False
     found.peering.standalone = True

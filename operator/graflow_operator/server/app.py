@@ -18,6 +18,7 @@ from graflow_operator.server import (
     admission_api,
     ask_api,
     channel_api,
+    feedback_api,
     garbage_api,
     health,
     runner_api,
@@ -31,7 +32,10 @@ from graflow_operator.server.shares import Shares
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-APIS = (runner_api, ask_api, channel_api, user_api, garbage_api, admission_api, health)
+APIS = (
+    *(runner_api, ask_api, channel_api),
+    *(user_api, feedback_api, garbage_api, admission_api, health),
+)
 ALL = tuple(api.ROUTES for api in APIS)
 log = logging.getLogger(__name__)
 
@@ -80,7 +84,7 @@ def _route(path: str) -> str:
     if path.startswith(names.RUNNER_PREFIX):
         return path.removeprefix(names.RUNNER_PREFIX).strip("/").split("/")[0]
     if path.startswith(names.USER_PREFIX):
-        return "user"
+        return "feedback" if "/api/feedback" in path else "user"
     if path.startswith(names.ADMISSION_PREFIX):
         return "admission"
     return "probe" if path in ("/healthz", "/readyz") else "other"

@@ -1,7 +1,6 @@
 """What nothing refers to in the store, listed and deleted for whoever may do that to Workflows."""
 
 import logging
-import re
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Any
@@ -13,11 +12,11 @@ from graflow.store import StoreError
 from graflow_operator.cluster_errors import ClusterError
 from graflow_operator.garbage import Wish, collect, line
 from graflow_operator.server import access
-from graflow_operator.server.errors import Refusal, bad
+from graflow_operator.server.access import served_namespace
+from graflow_operator.server.errors import Refusal
 from graflow_operator.server.replica import replica_of
 
 ROUTES = web.RouteTableDef()
-_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _PATH = f"{names.USER_PREFIX}/namespaces/{{namespace}}/garbage"
 
 log = logging.getLogger(__name__)
@@ -26,7 +25,7 @@ log = logging.getLogger(__name__)
 @ROUTES.get(_PATH)
 async def look(request: web.Request) -> web.StreamResponse:
     """Tell what nothing refers to, a line of JSON for each run."""
-    wish = Wish(_namespace(request))
+    wish = Wish(served_namespace(request))
     await access.check(request, "list", wish.namespace)
     return await _stream(request, wish)
 
@@ -34,20 +33,9 @@ async def look(request: web.Request) -> web.StreamResponse:
 @ROUTES.delete(_PATH)
 async def delete(request: web.Request) -> web.StreamResponse:
     """Delete what nothing refers to, and tell it as it is deleted."""
-    wish = Wish(_namespace(request), delete=True, unmarked="unmarked" in request.query)
+    wish = Wish(served_namespace(request), delete=True, unmarked="unmarked" in request.query)
     await access.check(request, "delete", wish.namespace)
     return await _stream(request, wish)
-
-
-def _namespace(request: web.Request) -> str:
-    namespace = request.match_info["namespace"]
-    if not _NAMESPACE.fullmatch(namespace):
-        raise bad(f"{namespace[:100]!r} is no name of a namespace")
-    served = replica_of(request).parts.settings.namespaces
-    if served and namespace not in served:
-        words = f"this operator serves no namespace {namespace!r}; it serves {', '.join(served)}"
-        raise Refusal(HTTPStatus.NOT_FOUND, "NotServed", words)
-    return namespace
 
 
 async def _stream(request: web.Request, wish: Wish) -> web.StreamResponse:

@@ -89,6 +89,9 @@ ADMISSION_PREFIX = "/admission"
 """What the API server asks before it keeps an object."""
 HEADER_TOKEN = "X-Graflow-Token"  # noqa: S105 - the name of a header
 """Token of the caller; the API server's service proxy consumes Authorization."""
+HEADER_CLIENT = "X-Graflow-Client"
+"""What a user calls with, if it says so."""
+CLIENT_CLI = "cli"
 
 _LABEL_MAX = 63
 _HASH_CHARS = 10
