@@ -115,6 +115,60 @@ def test_no_role_has_a_wildcard_and_secrets_are_never_listed(render):
                 assert verbs == ["create"] or (verbs == ["get", "update"] and rule["resourceNames"])
 
 
+def test_the_operator_does_with_questions_what_it_needs_to_and_no_more(render):
+    for options in ((), EVERYTHING):
+        mine = [
+            (resource, verbs)
+            for name, resource, verbs, _ in rules(render(*options))
+            if resource.startswith("feedbackrequests")
+            and not name.endswith(("-view", "-edit", "-respond"))
+        ]
+        assert dict(mine) == {
+            "feedbackrequests": ["create", "get", "list", "watch"],
+            "feedbackrequests/status": ["patch"],
+        }
+
+
+def of_role(objects, end):
+    return {resource: verbs for name, resource, verbs, _ in rules(objects) if name.endswith(end)}
+
+
+def test_to_answer_is_a_role_of_its_own(render):
+    objects = render()
+    look = ["get", "list", "watch"]
+    assert of_role(objects, "-view")["feedbackrequests"] == look
+    assert "feedbackrequests" not in of_role(objects, "-edit")
+    assert of_role(objects, "-respond") == {
+        "feedbackrequests": [*look, "respond"],
+        "feedbackrequests/status": ["patch"],
+    }
+    [role] = [t for t in objects if t["metadata"]["name"].endswith("-respond")]
+    assert not [label for label in role["metadata"]["labels"] if "aggregate" in label]
+
+
+def test_without_the_policy_nobody_but_the_operator_writes_what_was_answered(render):
+    free = render("--set", "admission.policies.enabled=false")
+    assert "feedbackrequests/status" not in of_role(free, "-respond")
+
+
+def test_whoever_answers_by_a_patch_passes_every_rule(render):
+    spec = policies(render(*EVERYTHING))["feedbackrequests/status"]
+    assert spec["failurePolicy"] == "Fail"
+    conditions = [one["expression"] for one in spec["matchConditions"]]
+    assert "== 'blue'" in conditions[0]  # each installation asks about its own questions
+    assert "!= 'system:serviceaccount:graflow-system:graflow'" in conditions[1]
+    asked = " ".join(one["expression"] for one in spec["validations"])
+    for rule in ("check('respond')", "variables.by == variables.user", "== 'Patch'",
+                 "variables.isOne", "variables.groups", "submitterMayAnswer"):  # fmt: skip
+        assert rule in asked
+    assert all(one["message"] for one in spec["validations"])
+
+
+def test_nobody_submits_in_the_name_of_somebody_else(render):
+    asked = policies(render())["workflows"]["validations"]
+    assert "object.spec.submitter == request.userInfo.username" in str(asked)
+
+
 def policies(objects):
     return {
         t["spec"]["matchConstraints"]["resourceRules"][0]["resources"][0]: t["spec"]
@@ -125,8 +179,8 @@ def policies(objects):
 
 def test_whoever_creates_workflows_or_profiles_is_asked_for_more_than_that(render):
     found = policies(render())
-    assert set(found) == {"workflows", "runnerprofiles"}
-    for spec in found.values():
+    assert set(found) == {"workflows", "runnerprofiles", "feedbackrequests/status"}
+    for spec in (found["workflows"], found["runnerprofiles"]):
         assert spec["failurePolicy"] == "Fail"
         asked = " ".join(one["expression"] for one in spec["validations"])
         assert "resource('pods').namespace(request.namespace).check('create')" in asked
@@ -134,13 +188,13 @@ def test_whoever_creates_workflows_or_profiles_is_asked_for_more_than_that(rende
         assert all(one["message"] for one in spec["validations"])
     assert "hostPath" not in str(found)
     kept = [t for t in render() if t["kind"] == "ValidatingAdmissionPolicyBinding"]
-    assert [t["spec"]["validationActions"] for t in kept] == [["Deny"]] * 2
+    assert [t["spec"]["validationActions"] for t in kept] == [["Deny"]] * 3
 
 
 def test_policies_hold_in_the_namespaces_whose_workflows_are_run(render):
     kinds = ("ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration")
     text = [str(t) for t in render(*EVERYTHING) if t["kind"] in kinds]
-    assert len(text) == 3
+    assert len(text) == 4
     assert all("['team-a', 'team-b']" in one for one in text)
     assert all("namespaceSelector" not in str(t) for t in render() if t["kind"] in kinds)
 

@@ -74,6 +74,12 @@ Service's address into the environment of pods in its namespace; no DNS is neede
 - apiGroups: [graflow.dev]
   resources: [codebundles, runnerprofiles]
   verbs: [get]
+- apiGroups: [graflow.dev]
+  resources: [feedbackrequests]
+  verbs: [create, get, list, watch]
+- apiGroups: [graflow.dev]
+  resources: [feedbackrequests/status]
+  verbs: [patch]
 - apiGroups: [""]
   resources: [pods]
   verbs: [create, get, list, watch, delete, patch]  # patch: take our finalizer off
