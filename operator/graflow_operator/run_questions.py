@@ -48,6 +48,9 @@ class RunQuestions:
         self._made: set[tuple[int, str]] = set()
         """Those whose objects are there: activation and key."""
 
+        self._early: list[Answered] | None = []
+        """What was told before it is known where the run stands; None: it is known."""
+
     # -- what runners ask -------------------------------------------------------------------------
 
     async def ask(
@@ -105,7 +108,9 @@ class RunQuestions:
 
     def answered(self, letter: Answered) -> None:
         """Take note of what came of a question; told again, it changes nothing."""
-        if self.is_open(letter.activation, letter.key):
+        if self._early is not None:
+            self._early.append(letter)
+        elif self.is_open(letter.activation, letter.key):
             which = ("answer", (letter.activation, letter.key))
             self._dispatch.send(which, partial(self._take, letter))
 
@@ -127,6 +132,9 @@ class RunQuestions:
     def act(self, state: State) -> None:
         """See to it that every question that is open is there to be answered."""
         self._state = state
+        early, self._early = self._early or (), None
+        for letter in early:
+            self.answered(letter)
         for command in () if state.phase.ended else asks(state):
             which = (command.activation, command.key)
             if which not in self._made:

@@ -5,6 +5,7 @@ at once, and nothing else ever knows them.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ URL_FILE, HMAC_FILE = "url", "hmac"
 MOST = 20
 """Targets that there can be: a status has room for so many entries."""
 
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 MOST_SECRET_BYTES = 4096
 
 
@@ -78,8 +80,8 @@ def targets_of(text: str) -> tuple[Target, ...]:
 
 def _target(given: Mapping[str, Any]) -> Target:
     name, kind = given.get("name"), given.get("type")
-    if not isinstance(name, str) or not name or "/" in name or name.startswith("."):
-        raise ValueError(f"name is {name!r}; it must be a name, such as ops")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(f"name is {name!r}; it must be a name such as ops, of 40 letters at most")
     if kind not in KINDS:
         raise ValueError(f"type of {name} is {kind!r}; it must be one of {', '.join(KINDS)}")
     events = tuple(given.get("events") or ())

@@ -9,7 +9,7 @@ import yaml
 
 from graflow.api import names
 from graflow.api.parse import parse_runner_profile
-from graflow_operator import settings
+from graflow_operator import settings, targets
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "graflow"
@@ -53,6 +53,21 @@ def test_the_rendered_manifests_are_those_reviewed(golden, options, render):
     assert text == path.read_text(), "rewrite it with UPDATE_GOLDEN=1, and review"
 
 
+def test_targets_of_notifications_are_told_without_their_secrets_which_are_mounted(render):
+    objects = render(*EVERYTHING)
+    text = environment(objects)["GRAFLOW_NOTIFICATIONS"]
+    assert "secret" not in text
+    approvals, ops = targets.targets_of(text)
+    assert (approvals.kind, approvals.events) == ("slack", ())
+    assert (ops.namespaces, ops.events) == (("team-a",), ("Escalated", "Expired"))
+    pod = only(objects, "Deployment")["spec"]["template"]["spec"]
+    mounts = {one["name"]: one["mountPath"] for one in pod["containers"][0]["volumeMounts"]}
+    assert mounts["notify-ops"] == f"{settings.NOTIFICATIONS_FOLDER}/ops"
+    [volume] = [one for one in pod["volumes"] if one["name"] == "notify-ops"]
+    files = {item["path"]: item["key"] for item in volume["secret"]["items"]}
+    assert files == {targets.URL_FILE: "address", targets.HMAC_FILE: "key"}
+
+
 def test_lint_finds_nothing(helm):
     for options in ((), EVERYTHING):
         done = helm("lint", "--strict", str(CHART), *options)
@@ -69,6 +84,7 @@ def test_lint_finds_nothing(helm):
         ("profiles[0].name=GPU,profiles[0].spec.image=x", "does not match pattern"),
         ("log.level=debug", "value must be one of 'DEBUG', 'INFO', 'WARNING', 'ERROR'"),
         ("store.endpoint=s3.example.com", "does not match pattern"),
+        ("notifications[0].name=x,notifications[0].type=slack", "missing property 'secret'"),
     ],
 )
 def test_a_mistake_in_the_values_is_refused(option, words, helm):

@@ -1,5 +1,6 @@
 """Questions of a run to people: asked, made objects, answered; pods go while they wait."""
 
+import asyncio
 import json
 
 import pytest
@@ -7,9 +8,12 @@ import pytest
 from graflow import questions
 from graflow.machine.state import Question
 from graflow_operator.cluster import FEEDBACK_REQUESTS, PODS
+from graflow_operator.engine import Engine
 from graflow_operator.letters import Answered, ChangedQuestionError
 from graflow_operator.refs import AttemptRef
+from graflow_operator.responding import Person, Reply, respond
 from graflow_operator.verdicts import Parked, Succeeded
+from support.patience import until
 from support.world import NAMESPACE, World, script
 
 ASKED = {"type": "approval", "prompt": "Deploy?", "timeoutSeconds": 60}
@@ -241,3 +245,45 @@ def last(world):
 def requests_of(world):
     uid = world.workflow["metadata"]["uid"]
     return [one for one in requests(world) if one["spec"]["workflow"]["uid"] == uid]
+
+
+async def test_an_answer_that_is_told_before_the_run_is_read_is_heard():
+    async with world_of(script("a")) as world:
+        world.work = asking(world, question())
+        world.start()
+        await world.until(lambda: requests(world))
+        [request] = requests(world)
+        await world.until(lambda: not pods_of(world, "a"))
+        await world.crash()
+        world.start()
+        answer(world, request, {"approved": True})
+        assert (await world.end())["phase"] == "Succeeded"
+
+
+async def test_what_people_answer_reaches_the_run_by_way_of_the_engine():
+    async with world_of(script("a")) as world:
+        world.work = asking(world, question())
+        world.start()
+        await world.until(lambda: requests(world))
+        await world.crash()
+        engine = Engine(_parts_of(world))
+        driving = asyncio.create_task(engine.run())
+        await until(lambda: engine._actors)
+        [world.actor] = engine._actors.values()
+        reply = Reply(Person("alice"), "API", {"approved": True})
+        name = requests(world)[0]["metadata"]["name"]
+        engine.people.seen("MODIFIED", await respond(engine.parts, NAMESPACE, name, reply))
+        assert (await world.end())["phase"] == "Succeeded"
+        assert world.orders[-1]["questions"]["q1"]["answer"]["json"]["respondedBy"] == ["alice"]
+        driving.cancel()
+        await engine.close(grace_s=0.1)
+        world.actor = None
+
+
+def _parts_of(world):
+    """Return parts of a process that is alive."""
+    world.start()
+    parts, driving = world.actor.parts, world.driving
+    driving.cancel()
+    world.actor = world.driving = None
+    return parts
