@@ -156,7 +156,7 @@ def test_to_answer_is_a_role_of_its_own(render):
     assert "feedbackrequests" not in of_role(objects, "-edit")
     assert of_role(objects, "-respond") == {
         "feedbackrequests": [*look, "respond"],
-        "feedbackrequests/status": ["patch"],
+        "feedbackrequests/status": ["get", "patch"],
     }
     [role] = [t for t in objects if t["metadata"]["name"].endswith("-respond")]
     assert not [label for label in role["metadata"]["labels"] if "aggregate" in label]

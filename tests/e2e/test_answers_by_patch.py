@@ -87,7 +87,7 @@ def test_who_may_view_and_not_respond_is_refused_with_words(ask, answer: Answer)
     assert "Forbidden" in told
     assert "eve may not answer questions in namespace" in told
     assert "grant the verb respond on feedbackrequests" in told
-    assert "cannot patch resource" in answer(ask(), "mallory")
+    assert 'cannot get resource "feedbackrequests/status"' in answer(ask(), "mallory")
 
 
 def test_nobody_answers_in_the_name_of_somebody_else(ask, answer: Answer) -> None:
