@@ -12,10 +12,13 @@ from graflow_runner.refs import Fetch, value_of
 from graflow_runner.saving import Saving
 
 if TYPE_CHECKING:  # what most tasks never ask for
+    from graflow.dsl.asking import Recorded
     from graflow.dsl.checkpoints import Asked, CheckpointMetadata
     from graflow.dsl.context import TaskExecutionContext
     from graflow.dsl.current import Surface
+    from graflow.dsl.feedback import FeedbackHandler
     from graflow.dsl.graph import TaskGraph
+    from graflow.dsl.questions import Question
     from graflow.dsl.services import Provided
     from graflow_runner.bundle import Bundle
     from graflow_runner.known import KnownTasks
@@ -165,3 +168,26 @@ class RunBackend:
     def checkpoint(self, asked: "Asked", /) -> "tuple[str, CheckpointMetadata]":
         """Have the operator take a checkpoint; returns when it is committed."""
         return self._saving.save(asked)
+
+    @property
+    def calls_handlers(self) -> bool:
+        """Return False: the operator tells people, and a pod may be lost while it does."""
+        return False
+
+    def recorded(self, key: str, /) -> "Recorded | None":
+        """Return the question of that key, if this activation has asked it."""
+        del key
+        return None
+
+    def ask(self, question: "Question", handler: "FeedbackHandler | None", /) -> "Recorded":
+        """Refuse: pods cannot ask yet."""
+        del handler
+        raise NotImplementedError(f"question {question.key!r} cannot be asked on a cluster yet")
+
+    def kept(self, key: str, /) -> object:
+        """Return what an attempt of this activation has kept, or `MISSING`."""
+        del key
+        return MISSING
+
+    def keep(self, key: str, value: object, /) -> None:
+        """Keep nothing: pods cannot yet."""

@@ -4,11 +4,14 @@
   + ConfigError                        an option has a value that cannot work
   + GraphCompilationError              the workflow as drawn cannot run; says what to draw
     - DuplicateTaskError               two tasks of one workflow have the same id
+  + AnswerRefusedError                 a question is not open, or that is no answer to it; also a
+                                       ValueError
   + CheckpointError                    a checkpoint cannot be taken, or is none that can be read
   + UnknownTaskError                   a name that no task of the workflow has; also a KeyError
   + UnknownAgentError                  a name that no agent of the run has; also a KeyError
   + MissingPackageError                an optional package is not installed; also an ImportError
   + NonRetryableError                  raised by user code: another attempt cannot help
+    - QuestionError                    a question that cannot be asked like that; also a ValueError
   + GraflowRuntimeError                a run failed; the original error is also `__cause__`
     - TaskError                        raised by user code that names the task it fails in
     - ArgumentError                    a parameter of a task found no value; not tried again
@@ -18,6 +21,8 @@
     - MaxStepsExceededError            the run took more steps than its `max_steps`
     - ParallelGroupError               the policy of a parallel group was not met
     - GraflowWorkflowCanceledError     the run was cancelled
+    - FeedbackTimeoutError             nobody has answered a question until its deadline
+    - QuestionChangedError             a question was asked before in other words
     - RemoteRunError                   of graflow.cluster.failures: a task failed in its pod, whose
                                        traceback is in the message
   + ValueNotSerializableError          of graflow.values: a value cannot go to another process
@@ -89,6 +94,14 @@ class DuplicateTaskError(GraphCompilationError):
 
 class NonRetryableError(GraflowError):
     """Raised by user code to say that another attempt cannot help."""
+
+
+class QuestionError(NonRetryableError, ValueError):
+    """A question to a person that cannot be asked like that; nobody has been asked."""
+
+
+class AnswerRefusedError(GraflowError, ValueError):
+    """A question is not open any more, or what was given is no answer to it."""
 
 
 class CheckpointError(GraflowError):
@@ -246,6 +259,38 @@ class GraflowWorkflowCanceledError(GraflowRuntimeError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.message, self.task_id)
+
+
+class FeedbackTimeoutError(GraflowRuntimeError):
+    """Nobody has answered a question until its deadline.
+
+    Where it leaves a task, a run on this machine is suspended; on a cluster the task has failed.
+    """
+
+    def __init__(self, feedback_id: str, timeout: float | None) -> None:
+        shown = "" if timeout is None else f" after {timeout:g} seconds"
+        super().__init__(f"Feedback request {feedback_id} timed out{shown}")
+        self.feedback_id = feedback_id
+        self.timeout = timeout
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.feedback_id, self.timeout)
+
+
+class QuestionChangedError(GraflowRuntimeError):
+    """A question was asked before in other words: an answer counts for what was shown alone."""
+
+    def __init__(self, key: str, task_id: str) -> None:
+        super().__init__(
+            f"question {key!r} of task {task_id!r} was asked in other words before, and an answer "
+            "counts for what was shown alone; keep what it says with ctx.step, or give each "
+            "question a key of its own"
+        )
+        self.key = key
+        self.task_id = task_id
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.key, self.task_id)
 
 
 def as_runtime_error(error: BaseException) -> GraflowRuntimeError:

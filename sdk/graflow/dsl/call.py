@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from graflow.dsl import current, handles
 from graflow.dsl.arguments import Again, Incoming, Names, NoNames, resolve
+from graflow.dsl.asking import TaskOver
 from graflow.dsl.context import TaskExecutionContext, TaskFacts
 from graflow.dsl.current import Run
 from graflow.dsl.missing import MISSING
@@ -104,6 +105,10 @@ def run_call(  # noqa: PLR0913 - hosts give what they have
             if begin is not None:
                 begin()
             return call()
+        except TaskOver as over:
+            if over.of is not context:
+                raise
+            return None
         finally:
             handles.leave(context)
 

@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from graflow.dsl.asking import AsksPeople, People
 from graflow.dsl.channel import Channel
 from graflow.dsl.handles import ContextHandle, in_place_of
 from graflow.dsl.missing import MISSING
@@ -56,7 +57,7 @@ class TaskFacts:
     """When the attempt began, in seconds since the epoch."""
 
 
-class Backend(Protocol):
+class Backend(People, Protocol):
     """What a host does for the context of a task."""
 
     def result(self, task_id: str, /) -> object:
@@ -91,7 +92,7 @@ class Backend(Protocol):
         """
 
 
-class TaskExecutionContext:
+class TaskExecutionContext(AsksPeople):
     """What a running task can know and ask."""
 
     def __init__(self, facts: TaskFacts, backend: Backend) -> None:
@@ -257,6 +258,17 @@ class TaskExecutionContext:
             return mine.known.checkpoint(found)
         mine._deciding().checkpoint = found  # noqa: SLF001 - of this class
         return None
+
+    def check_target(self, task_id: str) -> None:
+        """Raise `InvalidTransitionError` if this task could not jump to another one."""
+        self._deciding().check_target(task_id)
+
+    def jump(self, task_id: str, reason: str) -> None:
+        """Go to a task that exists when this one has succeeded."""
+        self._deciding().jump(task_id, reason)
+
+    def _of_attempt(self) -> "TaskExecutionContext":
+        return self._under_way()
 
     def _deciding(self) -> "Decisions":
         mine = self._under_way()

@@ -84,10 +84,13 @@ class Decisions:
                 f"next_task goes to a task, a chain or a group, not to {part!r}; "
                 "for several at once give parallel(a, b)"
             )
-        target = part.task_id
-        self._check_target(target)
+        self.jump(part.task_id, reason)
+        return part.task_id
+
+    def jump(self, target: str, reason: str) -> None:
+        """Go to a task that exists."""
+        self.check_target(target)
         self.calls.append(Jump(target, reason))
-        return target
 
     def next_iteration(self, data: object, *, reason: str) -> str:
         """Run this task again; return its id."""
@@ -119,7 +122,8 @@ class Decisions:
             )
         return Again(bound=data.bound)
 
-    def _check_target(self, target: str) -> None:
+    def check_target(self, target: str) -> None:
+        """Raise `InvalidTransitionError` if the task cannot be gone to."""
         known = self._decider.known
         if not known.graph.has_node(target):
             nearest = hint(target, known.graph.nodes)

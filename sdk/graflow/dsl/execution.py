@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from graflow.dsl.channel import Channel
@@ -26,6 +27,9 @@ if TYPE_CHECKING:  # packages above this layer, some of them optional; what few 
     from graflow.llm.client import LLMClient
     from graflow.prompts.base import PromptManager
     from graflow.trace.base import Tracer
+
+_FEEDBACK = "graflow.local.manager"
+"""Above this layer, hence by name."""
 
 _NO_QUEUE = "what runs next follows from the edges and from what tasks ask for"
 _OF_TASKS = "it is asked for by a running task: @task(inject_context=True) gives it a context"
@@ -143,6 +147,7 @@ class ExecutionContext:
         self._agents: dict[str, Any] = {}
         self._given = (llm_client, prompt_manager)
         self._provided: Provided | None = None
+        self._feedback_manager: Any = None
         self.current_task_id: str | None = None
         """While a run goes on: the group or task that what happens now belongs to."""
         self._last_checkpoint: tuple[str, CheckpointMetadata] | None = None
@@ -295,6 +300,14 @@ class ExecutionContext:
         """The run's prompts; by default those of `./prompts`."""
         found: PromptManager = self.provided.prompt_manager
         return found
+
+    @property
+    def feedback_manager(self) -> Any:  # noqa: ANN401 - a FeedbackManager, above this layer
+        """What questions of a run on this machine are answered with, from outside of it."""
+        if self._feedback_manager is None:
+            made = import_module(_FEEDBACK).FeedbackManager
+            self._feedback_manager = made("filesystem", self.config, self.channel)
+        return self._feedback_manager
 
     def register_llm_agent(self, name: str, agent: "LLMAgent") -> None:
         """Add an agent for tasks with `inject_llm_agent`.

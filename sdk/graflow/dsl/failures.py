@@ -7,10 +7,12 @@ from typing import Final
 from graflow.exceptions import (
     ArgumentError,
     CycleLimitExceededError,
+    FeedbackTimeoutError,
     GraflowRuntimeError,
     GraflowWorkflowCanceledError,
     InvalidTransitionError,
     MaxStepsExceededError,
+    QuestionChangedError,
     RetryLimitExceededError,
 )
 from graflow.machine import reasons
@@ -20,6 +22,15 @@ _SAID_BY_THE_MESSAGE: Final[Mapping[str, type[GraflowRuntimeError]]] = {
     reasons.INVALID_TRANSITION: InvalidTransitionError,
     reasons.MAX_STEPS_EXCEEDED: MaxStepsExceededError,
 }
+
+_NEVER_AGAIN: Final[Mapping[type[GraflowRuntimeError], str]] = {
+    ArgumentError: reasons.ARGUMENTS_MISSING,
+    CycleLimitExceededError: reasons.CYCLE_LIMIT_EXCEEDED,
+    InvalidTransitionError: reasons.INVALID_TRANSITION,
+    FeedbackTimeoutError: reasons.FEEDBACK_TIMEOUT,
+    QuestionChangedError: reasons.QUESTION_CHANGED,
+}
+"""What no other attempt can mend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +64,11 @@ def judge(error: BaseException, may_retry: Callable[[BaseException], bool]) -> J
         error: What was raised.
         may_retry: What the task's own retry policy says of an error.
     """
-    match error:
-        case ArgumentError():
-            return Judgement(reasons.ARGUMENTS_MISSING, retryable=False)
-        case CycleLimitExceededError():
-            return Judgement(reasons.CYCLE_LIMIT_EXCEEDED, retryable=False)
-        case InvalidTransitionError():
-            return Judgement(reasons.INVALID_TRANSITION, retryable=False)
-        case SystemExit():
-            return Judgement(reasons.SYSTEM_EXIT, may_retry(error))
-        case _:
-            return Judgement(reasons.TASK_FAILED, may_retry(error))
+    for kind, reason in _NEVER_AGAIN.items():
+        if isinstance(error, kind):
+            return Judgement(reason, retryable=False)
+    reason = reasons.SYSTEM_EXIT if isinstance(error, SystemExit) else reasons.TASK_FAILED
+    return Judgement(reason, may_retry(error))
 
 
 def documented(

@@ -4,18 +4,19 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graflow.dsl.arguments import Again, Incoming
+from graflow.dsl.asking import Asking
 from graflow.dsl.call import Callee, run_call
 from graflow.dsl.context import TaskExecutionContext, TaskFacts
 from graflow.dsl.copies import ATOMS, Frozen, Warned, freeze
-from graflow.dsl.decisions import Call, Handover
+from graflow.dsl.decisions import Call, Decisions, Handover
 from graflow.dsl.handler import DIRECT
 from graflow.dsl.missing import MISSING
 from graflow.dsl.task import TaskWrapper
 from graflow.dsl.workflow import WorkflowContext
-from graflow.exceptions import ConfigError
+from graflow.exceptions import ConfigError, FeedbackTimeoutError
 from graflow.local.captured import Captured
 from graflow.local.deadline import ORDERS, Deadline, RunDeadline
 from graflow.local.failures import attempt_error
@@ -25,7 +26,7 @@ from graflow.local.live import Live
 from graflow.local.nodes import Nodes
 from graflow.local.views import TaskView, thaw
 from graflow.machine.directives import Directive, Iterate, Spawn
-from graflow.machine.events import AttemptFailed, AttemptSucceeded
+from graflow.machine.events import AttemptFailed, AttemptParked, AttemptSucceeded
 from graflow.machine.plan import TaskPlan
 from graflow.machine.scopes import groups_around, identity, node_of
 from graflow.machine.state import Activation
@@ -33,7 +34,9 @@ from graflow.machine.state import Activation
 if TYPE_CHECKING:  # only `graflow run --isolated` needs cloudpickle and what compiles
     from graflow.local.isolation import Isolation
 
-_NO_LIMIT = nullcontext()
+_NO_LIMIT: Final = nullcontext()
+
+Ended: TypeAlias = AttemptSucceeded | AttemptFailed | AttemptParked
 
 
 class Attempts:
@@ -55,7 +58,7 @@ class Attempts:
 
     def run(
         self, activation: Activation, view: TaskView, begin: Callable[[], None] | None
-    ) -> AttemptSucceeded | AttemptFailed:
+    ) -> Ended:
         """Run user code in the calling thread and return how it ended.
 
         Args:
@@ -84,33 +87,42 @@ class Attempts:
             begin=begin,
         )
         before = self._captured.before(callee)
-        ended: AttemptSucceeded | AttemptFailed
+        ended: Ended
+        raised: BaseException | None = None
         try:
-            with self._limit(plan.timeout_s):
+            with self._limit(plan.timeout_s) as view.limit:
                 if callee.inject_llm_client or callee.inject_llm_agent is not None:
                     call = partial(call, injected=view.provided.injected(node, callee))
                 if self._handlers or task.handler_type != DIRECT:
                     call = partial(self._handled, task, call, view)
                 value = call()
-            decided = context.decisions
-            if decided is not None and decided.result is not MISSING:
-                value = decided.result
-            if type(value) not in ATOMS:
-                value = freeze(value, f"task {node!r}", self._warned)
-            directives = tuple(map(self._directive, decided.calls)) if decided else ()
-            view.deferred = decided.checkpoint if decided else None
+            ended = self._succeeded(activation, value, context.decisions, view)
         except ORDERS:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever ends no more than a pod
+            raised = error
             failed = attempt_error(callee, plan, activation, error)
             ended = AttemptFailed(number, attempt, failed, time.time())
-        else:
-            ended = AttemptSucceeded(number, attempt, value, time.time(), directives)
+        if context.asking is not None and _waits(context.asking, raised):
+            ended = AttemptParked(number, attempt, time.time())
         if before:
             self._captured.after(node, callee, before)
         return ended
 
-    def _limit(self, timeout_s: float | None) -> AbstractContextManager[object]:
+    def _succeeded(
+        self, activation: Activation, value: object, decided: Decisions | None, view: TaskView
+    ) -> AttemptSucceeded:
+        """Return the success of an attempt, with what it has asked for; values become copies."""
+        if decided is not None and decided.result is not MISSING:
+            value = decided.result
+        if type(value) not in ATOMS:
+            value = freeze(value, f"task {activation.node!r}", self._warned)
+        directives = tuple(map(self._directive, decided.calls)) if decided else ()
+        view.deferred = decided.checkpoint if decided else None
+        number, attempt = activation.number, activation.attempt
+        return AttemptSucceeded(number, attempt, value, time.time(), directives)
+
+    def _limit(self, timeout_s: float | None) -> AbstractContextManager[Deadline | None]:
         if self.run_deadline is not None:
             return self.run_deadline.attempt(timeout_s)
         return _NO_LIMIT if timeout_s is None else Deadline(timeout_s)
@@ -170,6 +182,13 @@ class Attempts:
             identity=identity(state, activation),
             inside=groups_around(state, activation.scope),
         )
+
+
+def _waits(asking: Asking, raised: BaseException | None) -> bool:
+    """Whether an attempt ends to wait for people, whatever its task has made of that."""
+    if isinstance(raised, FeedbackTimeoutError) and raised.feedback_id in asking.timed_out:
+        return True
+    return asking.parked
 
 
 def _again(activation: Activation) -> Again | None:

@@ -6,6 +6,7 @@ really stopped.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -30,9 +31,11 @@ class Deadline:
     def __init__(self, seconds: float | None) -> None:
         """Take how long; None: until somebody else stops it."""
         self._thread = threading.get_ident()
-        self._timer = None if seconds is None else threading.Timer(seconds, self.stop)
-        if self._timer is not None:
-            self._timer.daemon = True
+        self._timer = None if seconds is None else self._timed(seconds)
+        self._ends = 0.0
+        """When the timer, if it goes, is over, by the monotonic clock."""
+        self._rest_s = 0.0
+        self._pauses = 0
         self._mutex = threading.Lock()
         self._entered = False
         self._left = False
@@ -40,6 +43,7 @@ class Deadline:
 
     def __enter__(self) -> Self:
         if self._timer is not None:
+            self._ends = time.monotonic() + self._timer.interval
             self._timer.start()
         with self._mutex:
             self._entered = True
@@ -55,12 +59,35 @@ class Deadline:
     ) -> None:
         with self._mutex:
             self._left = True
-        if self._timer is not None:
-            self._timer.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
         if self._passed:
             # It may not have been raised yet, and must not be raised later on.
             _raise_in(self._thread, None)
             raise TimeIsUp from error
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let its time stand still, also where several threads wait; `stop` works all the same."""
+        with self._mutex:
+            self._pauses += 1
+            if self._timer is not None and self._pauses == 1:
+                self._timer.cancel()
+                self._rest_s = max(0.0, self._ends - time.monotonic())
+        try:
+            yield
+        finally:
+            with self._mutex:
+                self._pauses -= 1
+                if self._timer is not None and not (self._pauses or self._left):
+                    self._timer = self._timed(self._rest_s)
+                    self._ends = time.monotonic() + self._rest_s
+                    self._timer.start()
+
+    def _timed(self, seconds: float) -> threading.Timer:
+        timer = threading.Timer(seconds, self.stop)
+        timer.daemon = True
+        return timer
 
     def stop(self) -> None:
         """Stop what is guarded now, unless it is over."""
@@ -91,8 +118,8 @@ class RunDeadline:
         self._timer.cancel()
 
     @contextmanager
-    def attempt(self, timeout_s: float | None) -> Iterator[None]:
-        """Guard an attempt, which may have a limit of its own.
+    def attempt(self, timeout_s: float | None) -> Iterator[Deadline]:
+        """Guard an attempt, which may have a limit of its own, and yield that guard.
 
         Raises:
             TimeIsUp: If its time, or that of the run, is over.
@@ -104,7 +131,7 @@ class RunDeadline:
             if self._passed:
                 guard.stop()
             try:
-                yield
+                yield guard
             finally:
                 self._attempts.discard(guard)
 

@@ -62,7 +62,9 @@ def _alive(rest: Rest) -> Iterator[dict[str, Any]]:
 
 
 def _status(state: State, activation: Activation) -> str:
-    """Return what becomes of an activation: it begins, waits for its turn, or for what it holds."""
+    """Return what an activation waits for: nothing, people, its turn, or what it holds."""
+    if activation.phase is Phase.PARKED:
+        return "waiting"
     if activation.phase is Phase.HOLDING:
         return "holding"
     queue = state.scopes[activation.scope].queues[activation.node]

@@ -16,6 +16,7 @@ from graflow.local.handled import check_handlers
 from graflow.local.outcome import LocalOutcome
 from graflow.local.rest import Rest
 from graflow.local.run import LocalRun
+from graflow.local.suspension import SUSPENDED, suspend
 from graflow.local.views import thaw
 from graflow.machine.revive import RevivalError, revived
 from graflow.machine.state import RunPhase, State, Value
@@ -42,6 +43,8 @@ class LocalHost:
         ret_context: bool = False,
     ) -> Any:  # noqa: ANN401 - the value of the run
         """Run a program to its end in the calling thread and return its value (R6).
+
+        If nobody answers what it asks, it is suspended with a checkpoint, and the value is None.
 
         Args:
             program: What to run.
@@ -88,6 +91,12 @@ class LocalHost:
         run = LocalRun(program, rest.channel, rest.session_id, isolation, rest.state)
         with _told(run) as tell_value:
             state = run.to_its_end()
+            if not state.phase.ended:
+                suspend(run)
+                tell_value(SUSPENDED)
+                outcome = LocalOutcome(replace(rest, state=state), run.live.last_checkpoint)
+                return (None, ExecutionContext.of_run(program, outcome)) if ret_context else None
+            run.people.withdraw()
             outcome = LocalOutcome(replace(rest, state=state), run.live.last_checkpoint)
             if state.phase is not RunPhase.SUCCEEDED:
                 error = failure_of(state)
@@ -108,7 +117,14 @@ class LocalHost:
 def alive(rest: Rest, results: Mapping[str, Value], rerun: Iterable[str]) -> Rest:
     """Return a run at rest as it goes on; see `LocalHost.go_on`."""
     try:
-        state = revived(rest.program.plan, rest.state, time.time(), results=results, rerun=rerun)
+        state = revived(
+            rest.program.plan,
+            rest.state,
+            time.time(),
+            results=results,
+            rerun=rerun,
+            keep_open_questions=True,
+        )
     except RevivalError as error:
         raise CheckpointError(str(error)) from error
     return replace(rest, state=state)
@@ -125,5 +141,5 @@ def _told(run: LocalRun) -> Iterator[Callable[[object], None]]:
         error = raised
         raise
     finally:
-        if run.tracing is not None:
+        if run.tracing is not None and values[-1] is not SUSPENDED:
             run.tracing.run_ended(values[-1], error)

@@ -10,6 +10,7 @@ from graflow.dsl.memory_channel import MemoryChannel
 from graflow.dsl.missing import MISSING
 from graflow.dsl.services import Provided
 from graflow.local.nodes import Nodes
+from graflow.local.people import RunPeople
 from graflow.local.rest import Rest
 from graflow.local.views import RunChannel, thaw
 from graflow.machine import results
@@ -28,23 +29,24 @@ class Live:
     """An `Outcome` of a run that has not ended yet."""
 
     def __init__(
-        self, nodes: Nodes, channel: MemoryChannel, session_id: str, mutex: threading.Lock
+        self, nodes: Nodes, channel: MemoryChannel, people: RunPeople, mutex: threading.Lock
     ) -> None:
         """Take what the run is made of.
 
         Args:
             nodes: Its tasks and state.
             channel: Its channel.
-            session_id: Its id.
+            people: What its tasks ask people.
             mutex: Held while the state changes.
         """
         self._nodes = nodes
+        self.people = people
         self._mutex = mutex
         self._kept = channel
         self._channel = RunChannel(channel, self.result)
         self.last_checkpoint: tuple[str, CheckpointMetadata] | None = None
         """Of those that the run took."""
-        self._session_id = session_id
+        self._session_id = people.session_id
         self.program = nodes.program
         self._contexts: dict[str | None, RunningContext] = {}
         self.provided = Provided(self.program.services, self.context)

@@ -188,6 +188,8 @@ def _values(rest: Rest) -> Iterator[tuple[str, object]]:
             yield f"task {task!r}", _held(found[-1].value)
     for activation in rest.state.activations.values():
         yield f"next_iteration of task {activation.node!r}", _held(activation.again)
+        for key, value in activation.kept:
+            yield f"step {key!r} of task {activation.node!r}", _held(value)
 
 
 def _held(value: object) -> object:

@@ -10,7 +10,7 @@ import contextvars
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from graflow.local.deadline import RunDeadline
 from graflow.local.failures import checkpoint_error
 from graflow.local.live import Live
 from graflow.local.nodes import Nodes
+from graflow.local.people import RunPeople
 from graflow.local.tracing import Tracing
 from graflow.local.turn import Turn
 from graflow.local.views import TaskView
@@ -32,6 +33,7 @@ from graflow.machine.due import due
 from graflow.machine.events import (
     AttemptClaimed,
     AttemptFailed,
+    AttemptParked,
     AttemptSucceeded,
     Event,
     RunFailed,
@@ -40,7 +42,7 @@ from graflow.machine.events import (
 )
 from graflow.machine.objections import objection
 from graflow.machine.reducer import fold
-from graflow.machine.state import RUN_SCOPE, Activation, Error, State
+from graflow.machine.state import RUN_SCOPE, Activation, Error, Phase, State
 
 if TYPE_CHECKING:  # only `graflow run --isolated` needs cloudpickle and what compiles
     from graflow.local.isolation import Isolation
@@ -84,7 +86,8 @@ class LocalRun:
         self._mutex = threading.Lock()
         """Held while the state is changed, or read in more than one step."""
         self._nodes = Nodes(program, self._state)
-        self.live = Live(self._nodes, channel, session_id, self._mutex)
+        self.people = RunPeople(self._nodes, session_id, self._mutex, self._note)
+        self.live = Live(self._nodes, channel, self.people, self._mutex)
         self._attempts = Attempts(self._nodes, self.live, isolation)
         self.tracing = Tracing(self._nodes, self.live) if program.services.tracer else None
         self._context = contextvars.copy_context()
@@ -101,10 +104,14 @@ class LocalRun:
         self._threads: list[threading.Thread] = []
         self._alone = True
         """Whether no thread was ever begun: then nobody else folds while a task runs."""
+        self._parked = False
+        """Whether an attempt has ever ended to wait for people."""
         self._abandoned: BaseException | None = None
 
     def to_its_end(self) -> State:
         """Run the program and return the state that it ended in.
+
+        If that is no end, all that could go on waits for people.
 
         Raises:
             BaseException: What abandoned the run: KeyboardInterrupt in a task, in a branch too.
@@ -235,10 +242,28 @@ class LocalRun:
     def _sleep(self, scope: int) -> None:
         if scope not in self._changed:
             self._changed[scope] = threading.Condition(self._mutex)
-        self._changed[scope].wait(self._seconds_to_wake())
+        self._await(self._changed[scope])
         if self._seconds_to_wake() == 0.0:
             self._fold(TimerFired(time.time()), scope)
             self._wake_all()
+
+    def _await(self, changed: threading.Condition) -> None:
+        try:
+            changed.wait(self._seconds_to_wake())
+        except KeyboardInterrupt:
+            # It is meant for the question on the terminal, which another thread asks.
+            if not self.people.let_go():
+                raise
+
+    def _note(self, event: Event, activation: Activation) -> None:
+        """Fold what an attempt says before it ends."""
+        with self._mutex:
+            now = self._state.activations.get(activation.number)
+            if now is not None and now.phase is Phase.STARTING:
+                claim = threading.current_thread().name
+                claimed = AttemptClaimed(now.number, now.attempt, claim, time.time())
+                self._fold(claimed, activation.scope)
+            self._fold(event, activation.scope)
 
     def _accepted(self, activation: Activation | None, event: Event) -> Event:
         """Return the end of an attempt, or its failure if what it decided cannot be done."""
@@ -291,14 +316,15 @@ class LocalRun:
     def _fold(self, event: Event, scope: int) -> None:
         """Fold a fact about a scope, and wake the carriers that it may concern."""
         fold(self._plan, self._state, event)
+        if isinstance(event, AttemptParked):
+            self._parked = True
+            self._wake_all()
         if self._state.scopes_made > self._scopes_seen:
             self._note_new_scopes()
         if self._state.phase.ended:
             self._wake_all()
             return
-        carried = self._carriers[scope]
-        while carried != RUN_SCOPE:
-            carried = self._around[carried]
+        for carried in self._carried_with(scope):
             self._wake(carried)
 
     def _note_new_scopes(self) -> None:
@@ -341,7 +367,25 @@ class LocalRun:
         if self._abandoned is not None or self._state.phase.ended:
             return True
         found = self._state.scopes.get(scope)
-        return found is None or found.ended
+        if found is None or found.ended:
+            return True
+        return self._parked and not self._moves(scope)
+
+    def _moves(self, scope: int) -> bool:
+        """Whether anything in a carried scope, or in branches inside, goes on without people."""
+        return any(
+            scope in self._carried_with(activation.scope)
+            for activation in self._state.activations.values()
+            if activation.phase.has_attempt or activation.phase is Phase.BACKOFF
+        )
+
+    def _carried_with(self, scope: int) -> Iterator[int]:
+        """Yield what carries a scope, and what carries the groups around it."""
+        carried = self._carriers[scope]
+        while carried != RUN_SCOPE:
+            yield carried
+            carried = self._around[carried]
+        yield RUN_SCOPE
 
     def _seconds_to_wake(self) -> float | None:
         for command in due(self._plan, self._state):

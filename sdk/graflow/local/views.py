@@ -3,9 +3,10 @@
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from graflow.dsl.arguments import Available
+from graflow.dsl.asking import Recorded
 from graflow.dsl.channel import Channel
 from graflow.dsl.checkpoints import Asked, CheckpointMetadata
 from graflow.dsl.copies import Frozen
@@ -14,9 +15,15 @@ from graflow.dsl.handles import ChannelHandle
 from graflow.dsl.memory_channel import MemoryChannel
 from graflow.dsl.missing import MISSING
 from graflow.dsl.services import Provided
+from graflow.local.deadline import Deadline
 from graflow.local.nodes import Nodes
 from graflow.machine.results import named_by, seen_by, visible_names
 from graflow.machine.state import Activation, GroupValue, Value
+
+if TYPE_CHECKING:  # what most tasks do without
+    from graflow.dsl.feedback import FeedbackHandler
+    from graflow.dsl.questions import Question
+    from graflow.local.people import RunPeople
 
 
 def thaw(value: Value) -> Any:  # noqa: ANN401 - any value
@@ -33,6 +40,10 @@ class Around(Protocol):
     def provided(self) -> Provided:
         """Its clients, agents and prompts."""
 
+    @property
+    def people(self) -> "RunPeople":
+        """What its tasks ask people, and keep."""
+
     def take(self, asked: Asked) -> tuple[str, CheckpointMetadata]:
         """Take a checkpoint of it now."""
 
@@ -40,7 +51,16 @@ class Around(Protocol):
 class TaskView:
     """Results, channel and tasks as one attempt sees them; both `Names` and `Backend`."""
 
-    __slots__ = ("_activation", "_channel", "_mutex", "_nodes", "_run", "_run_channel", "deferred")
+    __slots__ = (
+        "_activation",
+        "_channel",
+        "_mutex",
+        "_nodes",
+        "_run",
+        "_run_channel",
+        "deferred",
+        "limit",
+    )
 
     def __init__(
         self,
@@ -64,6 +84,8 @@ class TaskView:
         self._run = run
         self.deferred: Asked | None = None
         """The checkpoint that is to be taken with the attempt's success."""
+        self.limit: Deadline | None = None
+        """The attempt's; waiting for people does not count."""
         self._channel: RunChannel | None = None
         self._activation = activation
         self._mutex = mutex
@@ -120,6 +142,27 @@ class TaskView:
     def checkpoint(self, asked: Asked, /) -> tuple[str, CheckpointMetadata]:
         """Take a checkpoint of the run as it is now."""
         return self._run.take(asked)
+
+    @property
+    def calls_handlers(self) -> bool:
+        """Return True: whoever runs the program waits for what they say."""
+        return True
+
+    def recorded(self, key: str, /) -> Recorded | None:
+        """Return the question of that key, if this activation has asked it."""
+        return self._run.people.recorded(self._activation, key)
+
+    def ask(self, question: "Question", handler: "FeedbackHandler | None", /) -> Recorded:
+        """Ask, and return the question with its answer."""
+        return self._run.people.ask(self._activation, question, handler, self.limit)
+
+    def kept(self, key: str, /) -> object:
+        """Return what an attempt of this activation has kept, or `MISSING`."""
+        return self._run.people.kept(self._activation, key)
+
+    def keep(self, key: str, value: object, /) -> None:
+        """Keep a value for the later attempts of this activation."""
+        self._run.people.keep(self._activation, key, value)
 
     @property
     def provided(self) -> Provided:

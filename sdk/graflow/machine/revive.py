@@ -42,13 +42,14 @@ class RevivalError(ValueError):
     """A state cannot go on as asked; the text names the node, the value and the way out."""
 
 
-def revived(
+def revived(  # noqa: PLR0913 - what can be changed on the way
     plan: Plan,
     state: State,
     now: float,
     *,
     results: Mapping[str, Value] = _NO_RESULTS,
     rerun: Iterable[str] = (),
+    keep_open_questions: bool = False,
 ) -> State:
     """Return a live state that goes on from a state at rest, which stays as it is.
 
@@ -65,6 +66,8 @@ def revived(
         rerun: Tasks or groups of the plan that run again, as if a task had jumped to them in the
             run's own scope, on what their predecessors have brought by now; in the latest round, so
             that what is under way is not held up. One that is alive already only goes on.
+        keep_open_questions: Whether questions that nothing has come of stand as they were asked,
+            for a host where they can still be answered; otherwise they are asked as new ones.
 
     Raises:
         RevivalError: If something stands on a node that the plan does not have, an id has no result
@@ -88,7 +91,7 @@ def revived(
     step = Fold(plan, made, now)
     _take_back_ends(step)
     for activation in tuple(made.activations.values()):
-        _begin_again(step, activation)
+        _begin_again(step, activation, keep_open_questions=keep_open_questions)
     _judge_again(step)
     for node in again:
         _run_again(step, node)
@@ -275,7 +278,7 @@ def _take_back_ends(step: Fold) -> None:
             scope.failure, scope.ended = None, False
 
 
-def _begin_again(step: Fold, activation: Activation) -> None:
+def _begin_again(step: Fold, activation: Activation, *, keep_open_questions: bool) -> None:
     """Give a live activation without a success its next attempt, or its place in the queue."""
     state = step.state
     if activation.then:
@@ -292,7 +295,11 @@ def _begin_again(step: Fold, activation: Activation) -> None:
         not_before=0.0,
         error=None,
         parks=0,
-        questions=tuple(known for known in activation.questions if known.answer is not None),
+        questions=tuple(
+            known
+            for known in activation.questions
+            if keep_open_questions or known.answer is not None
+        ),
     )
     if not scopes and state.scopes[fresh.scope].queues[fresh.node][0] == fresh.number:
         begin(step, fresh)

@@ -125,6 +125,21 @@ USER_FAULTS: Final = (
         at_once=True,
     ),
     Fault(
+        reasons.QUESTION_CHANGED,
+        USER,
+        "A task asked a question that it had asked in other words before, under the same key.",
+        "Keep what the question says with `ctx.step`, or give each question a key of its own.",
+        at_once=True,
+    ),
+    Fault(
+        reasons.FEEDBACK_TIMEOUT,
+        USER,
+        "Nobody answered a task's question until its deadline.",
+        "Catch `FeedbackTimeoutError`, give the question more time, or say what happens then: "
+        "`on_timeout`.",
+        at_once=True,
+    ),
+    Fault(
         reasons.INVALID,
         USER,
         "The Workflow as written cannot run.",

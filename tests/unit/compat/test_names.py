@@ -55,6 +55,13 @@ DOCUMENTED = {
     "graflow.trace.noop": "NoopTracer",
     "graflow.trace.console": "ConsoleTracer",
     "graflow.trace.langfuse": "LangFuseTracer",
+    "graflow.hitl.types": """FeedbackType FeedbackRequest FeedbackResponse
+        FeedbackTimeoutError""",
+    "graflow.hitl.manager": "FeedbackManager",
+    "graflow.hitl.handler": "FeedbackHandler WebhookFeedbackHandler SlackFeedbackHandler",
+    "graflow.hitl.backend.base": "FeedbackBackend",
+    "graflow.hitl.backend.filesystem": "FilesystemFeedbackBackend",
+    "graflow.hitl.backend.redis": "RedisFeedbackBackend",
     "graflow.utils.graph": """build_graph draw_ascii draw_mermaid draw_dot draw_png
         visualize_dependencies show_graph_info draw_task_graph""",
 }
@@ -70,10 +77,20 @@ MEMBERS = {
         cycle_count max_cycles retry_count max_retries can_iterate elapsed_time next_task
         next_iteration terminate_workflow cancel_workflow get_channel get_typed_channel get_result
         llm_client prompt_manager get_llm_agent register_llm_agent set_local_data get_local_data
-        execution_context""",
+        execution_context request_feedback request_approval request_text_input request_selection
+        checkpoint""",
+    "graflow.hitl.manager.FeedbackManager": """request_feedback provide_feedback
+        list_pending_requests list_requests get_request get_response store_request
+        store_response""",
+    "graflow.hitl.handler.FeedbackHandler": """on_request_created on_response_received
+        on_request_timeout""",
+    "graflow.hitl.backend.base.FeedbackBackend": """store_request get_request store_response
+        get_response list_pending_requests list_requests publish start_listener close""",
+    "graflow.hitl.types.FeedbackRequest": "to_dict from_dict",
+    "graflow.hitl.types.FeedbackResponse": "to_dict from_dict",
     "graflow.core.context.ExecutionContext": """create session_id trace_id steps channel
         completed_tasks llm_client prompt_manager ctrl_message execute set_result get_result
-        get_channel is_completed register_llm_agent get_llm_agent""",
+        get_channel is_completed register_llm_agent get_llm_agent feedback_manager""",
     "graflow.core.engine.WorkflowEngine": "execute register_handler execute_with_cycles",
     "graflow.core.graph.TaskGraph": """add_node add_edge get_node has_node nodes edges get_edges
         get_start_nodes successors predecessors get_parallel_group_members detect_cycles
@@ -118,6 +135,30 @@ SIGNATURES = {
         device_requests auto_mount_graflow""",
     "graflow.core.retry.RetryPolicy": """max_retries initial_interval backoff_factor max_interval
         jitter""",
+    "graflow.core.context.TaskExecutionContext.request_feedback": """self feedback_type prompt
+        options metadata timeout channel_key write_to_channel handler""",
+    "graflow.core.context.TaskExecutionContext.request_approval": """self prompt metadata timeout
+        channel_key write_to_channel""",
+    "graflow.core.context.TaskExecutionContext.request_text_input": """self prompt metadata timeout
+        channel_key write_to_channel""",
+    "graflow.core.context.TaskExecutionContext.request_selection": """self prompt options metadata
+        timeout channel_key write_to_channel""",
+    "graflow.hitl.types.FeedbackRequest": """feedback_id task_id session_id feedback_type prompt
+        options metadata created_at timeout status channel_key write_to_channel""",
+    "graflow.hitl.types.FeedbackResponse": """feedback_id response_type approved reason text
+        selected selected_multiple custom_data responded_at responded_by""",
+    "graflow.hitl.types.FeedbackTimeoutError": "feedback_id timeout",
+    "graflow.hitl.manager.FeedbackManager": "backend backend_config channel_manager",
+    "graflow.hitl.manager.FeedbackManager.request_feedback": """self task_id session_id
+        feedback_type prompt options metadata timeout channel_key write_to_channel feedback_id
+        handler""",
+    "graflow.hitl.manager.FeedbackManager.provide_feedback": "self feedback_id response",
+    "graflow.hitl.manager.FeedbackManager.list_requests": "self session_id n_recent",
+    "graflow.hitl.handler.WebhookFeedbackHandler": "webhook_url headers timeout",
+    "graflow.hitl.handler.SlackFeedbackHandler": "webhook_url channel feedback_ui_url",
+    "graflow.hitl.backend.filesystem.FilesystemFeedbackBackend": "data_dir",
+    "graflow.hitl.backend.redis.RedisFeedbackBackend": """redis_client host port db
+        expiration_days""",
     "graflow.exceptions.GraflowRuntimeError": "message cause",
     "graflow.exceptions.ConfigError": "message cause",
     "graflow.exceptions.TaskError": "task_id message cause",

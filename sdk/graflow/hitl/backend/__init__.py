@@ -1,0 +1,1 @@
+"""Where questions of runs on this machine are kept; see `base`, `filesystem` and `redis`."""

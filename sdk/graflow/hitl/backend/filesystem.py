@@ -1,0 +1,5 @@
+"""Questions in a folder."""
+
+from graflow.local.folder import FilesystemFeedbackBackend
+
+__all__ = ["FilesystemFeedbackBackend"]
