@@ -258,15 +258,21 @@ class LocalRun:
     def _note(self, event: Event, activation: Activation) -> None:
         """Fold what an attempt says before it ends."""
         with self._mutex:
-            now = self._state.activations.get(activation.number)
-            if now is not None and now.phase is Phase.STARTING:
-                claim = threading.current_thread().name
-                claimed = AttemptClaimed(now.number, now.attempt, claim, time.time())
-                self._fold(claimed, activation.scope)
+            self._tell_of_claim(activation)
             self._fold(event, activation.scope)
+
+    def _tell_of_claim(self, activation: Activation) -> None:
+        """See to it that the machine knows that an attempt runs: what it says counts only then."""
+        now = self._state.activations.get(activation.number)
+        if now is not None and now.phase is Phase.STARTING:
+            claim = threading.current_thread().name
+            claimed = AttemptClaimed(now.number, now.attempt, claim, time.time())
+            self._fold(claimed, activation.scope)
 
     def _accepted(self, activation: Activation | None, event: Event) -> Event:
         """Return the end of an attempt, or its failure if what it decided cannot be done."""
+        if activation is not None and isinstance(event, AttemptParked):
+            self._tell_of_claim(activation)
         if not isinstance(event, AttemptSucceeded) or not event.directives:
             return event
         if activation is None or activation.number not in self._state.activations:
