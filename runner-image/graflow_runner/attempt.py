@@ -111,11 +111,15 @@ class Attempt:
         except BaseException as error:  # noqa: BLE001  # whatever ends user code is its outcome
             self._signals.end()
             self._only_here(exitcodes.TASK_FAILED)
+            if self._work.has_parked:
+                return _parked()
             code = _told_locally(error)
             return Outcome(failure.report_of(error, self._work.may_retry)), code
         finally:
             self._signals.end()
         self._only_here(exitcodes.DONE)
+        if self._work.has_parked:  # whatever user code made of that
+            return _parked()
         return outcome.success(*done), exitcodes.DONE
 
     def _only_here(self, code: int) -> None:
@@ -134,6 +138,11 @@ class Attempt:
             hurry=self._signals.terminated,
             pause=self._signals.pause,
         )
+
+
+def _parked() -> tuple[Outcome, int]:
+    say("waits for an answer; the next attempt will have it")
+    return outcome.parked(), exitcodes.DONE
 
 
 def _told_locally(error: BaseException) -> int:

@@ -1,6 +1,6 @@
 """What a running task can ask its run: results by id, and what its parameters are named after."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # what most tasks never ask for
     from graflow.dsl.services import Provided
     from graflow_runner.bundle import Bundle
     from graflow_runner.known import KnownTasks
+    from graflow_runner.people import PodPeople
 
 _UNKNOWN: Final[Mapping[str, Any]] = {}
 
@@ -97,21 +98,25 @@ class RunBackend:
         bundle: The run's code; None: it has none.
         around: The order's plans around the task.
         saving: How it takes checkpoints.
+        people: Makes what asks people; called when the task first asks.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all that contexts ask for
         self,
         operator: Operator,
         fetch: Fetch,
         bundle: "Bundle | None",
+        *,
         around: Sequence[Mapping[str, Any]],
         saving: Saving,
+        people: "Callable[[], PodPeople]",
     ) -> None:
         self._operator = operator
         self._fetch = fetch
         self._bundle = bundle
         self._around = around
         self._saving = saving
+        self._people = people
         self.context: TaskExecutionContext | None = None
         """That of the running task: what functions that make agents are given."""
 
@@ -174,20 +179,23 @@ class RunBackend:
         """Return False: the operator tells people, and a pod may be lost while it does."""
         return False
 
+    @cached_property
+    def _asking(self) -> "PodPeople":
+        return self._people()
+
     def recorded(self, key: str, /) -> "Recorded | None":
         """Return the question of that key, if this activation has asked it."""
-        del key
-        return None
+        return self._asking.recorded(key)
 
     def ask(self, question: "Question", handler: "FeedbackHandler | None", /) -> "Recorded":
-        """Refuse: pods cannot ask yet."""
-        del handler
-        raise NotImplementedError(f"question {question.key!r} cannot be asked on a cluster yet")
+        """Have the operator ask, and return the question once it has an answer."""
+        del handler  # refused before: the operator tells people
+        return self._asking.ask(question)
 
     def kept(self, key: str, /) -> object:
         """Return what an attempt of this activation has kept, or `MISSING`."""
-        del key
-        return MISSING
+        return self._asking.kept(key)
 
     def keep(self, key: str, value: object, /) -> None:
-        """Keep nothing: pods cannot yet."""
+        """Keep a value for the later attempts of this activation; it is committed on return."""
+        self._asking.keep(key, value)

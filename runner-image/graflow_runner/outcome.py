@@ -12,6 +12,7 @@ from graflow_runner.calls import Signer
 from graflow_runner.failure import failed, shortened
 
 SUCCEEDED: Final = "Succeeded"
+PARKED: Final = "Parked"
 
 
 class Leaf:
@@ -150,6 +151,11 @@ def success(
 ) -> Outcome:
     """Return the outcome of a task that returned a value."""
     return Outcome({"outcome": SUCCEEDED}, value, directives, checkpoint)
+
+
+def parked() -> Outcome:
+    """Return the outcome of an attempt that lets go of its task until somebody answers."""
+    return Outcome({"outcome": PARKED})
 
 
 def failure(reason: str, message: str, *, retryable: bool = False) -> Outcome:

@@ -21,6 +21,7 @@ from graflow_runner.saving import Saving
 
 if TYPE_CHECKING:  # not every task has code
     from graflow_runner.bundle import Bundle
+    from graflow_runner.people import PodPeople
 
 
 class Done(NamedTuple):
@@ -57,6 +58,13 @@ class Work:
         self._fetch = fetcher(settings, pause, operator.address)
         self._task = str(order["task"]["id"])
         self._callee: Callee | None = None
+        self._context: TaskExecutionContext | None = None
+
+    @property
+    def has_parked(self) -> bool:
+        """Whether a call has ended this attempt to wait for an answer."""
+        asking = self._context.asking if self._context else None
+        return asking is not None and asking.parked
 
     def run(self) -> Done:
         """Get the code, call it, and return what came of it, ready to travel.
@@ -72,8 +80,10 @@ class Work:
             code,
             around=self._order.get("fragment") or (),
             saving=Saving(self._operator, self._order),
+            people=self._people,
         )
         context = backend.context = TaskExecutionContext(self._facts(), backend)
+        self._context = context
         if "policy" in call:
             from graflow_runner.judging import judge  # noqa: PLC0415  # few groups have their own
 
@@ -102,6 +112,11 @@ class Work:
         directives = reported(decided.calls, lambda: backend.known, defaults, _encoded)
         wish = decided.checkpoint
         return Done(_encoded(value, "returned"), directives, wish.portable() if wish else None)
+
+    def _people(self) -> "PodPeople":
+        from graflow_runner.people import PodPeople  # noqa: PLC0415  # few tasks ask
+
+        return PodPeople(self._operator, self._order, self._fetch, lambda v: _encoded(v, "kept"))
 
     def _injected(self, callee: Callee, backend: RunBackend) -> Mapping[str, object]:
         if not callee.inject_llm_client and callee.inject_llm_agent is None:

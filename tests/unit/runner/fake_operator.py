@@ -40,6 +40,13 @@ class FakeOperator:
         self.store: dict[str, bytes] = {}
         self.reports: list[dict[str, Any]] = []
         self.saved: list[dict[str, Any]] = []
+        self.asked: list[dict[str, Any]] = []
+        self.kept: list[dict[str, Any]] = []
+        self.of_people = {"ask": self.asked, "keep": self.kept}
+        self.given: dict[str, Any] = {}
+        """Answers, by key of the question; the last tries get them."""
+
+        self.hold_s = 0.0
         self.claims: list[dict[str, Any]] = []
         self.calls: list[str] = []
         self.told: list[str] = []
@@ -113,6 +120,12 @@ class FakeOperator:
         key = f"/store/blobs/{sha256}"
         url = f"{self.url}{key}?X-Amz-Signature=SECRETSIGNATURE"
         return {"url": url, "stored": key in self.store}
+
+    def answer_of(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Return what came of a question: nothing to who does not wait, and later what there is."""
+        key, waits = asked["key"], asked["waitSeconds"] > 0 or not self.hold_s
+        answer = self.given.get(key) if waits else None
+        return {"name": f"r-{key}", "answer": answer, "holdSeconds": self.hold_s}
 
     def next_attempt(self) -> None:
         """Let another runner claim, for what was told so far."""
@@ -242,7 +255,7 @@ class Request(http.server.BaseHTTPRequestHandler):
             return
         self.usual(name)
 
-    def usual(self, name: str) -> None:
+    def usual(self, name: str) -> None:  # noqa: C901  one per call
         """Do what an operator in good health does."""
         operator = self.operator
         if self.path.startswith("/runner/v1/") and name != "claim" and not operator.signed(self):
@@ -255,6 +268,10 @@ class Request(http.server.BaseHTTPRequestHandler):
             case "checkpoint":
                 operator.note(lambda: operator.saved.append(self.json))
                 self.answer(200, {"seq": 40 + self.json["n"], "steps": 3})
+            case "ask" | "keep":
+                operator.note(lambda: operator.of_people[name].append(self.json))
+                known = operator.answer_of(self.json) if name == "ask" else {"committed": True}
+                self.answer(200, known)
             case "renewal":
                 self.answer(200, {"outcome": operator.renewed()})
             case "bundle":
