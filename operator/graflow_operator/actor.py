@@ -481,7 +481,7 @@ class Actor:
         """Do what follows from what is committed, and arrange to be woken."""
         state = self._snapshot.state
         refused = self._refused.waiting(now) | self._desk.without_pod()
-        self.questions.act(state)
+        self.questions.act(found, state)
         self._hands.act(found, self._snapshot, refused, now)
         self._mark.leave(ended=state.phase.ended)
         self.done = state.phase.ended and not self._hands.left()

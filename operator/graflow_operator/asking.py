@@ -8,7 +8,7 @@ from graflow.api.moment import rfc3339
 from graflow.machine.scopes import outward
 from graflow.machine.state import RUN_SCOPE, Activation, Question, State
 from graflow_operator.cluster import Object
-from graflow_operator.refs import RunRef
+from graflow_operator.refs import RunRef, controllers
 
 _AS_ASKED = (
     "type",
@@ -34,9 +34,19 @@ def name_of(run: RunRef, activation: Activation, key: str) -> str:
     )
 
 
+MAX_PATH_CHARS = 1024
+"""Of groups and members around a task, which are for people alone."""
+
+
+def is_of(request: Mapping[str, Any], run: RunRef, question: Question) -> bool:
+    """Whether an object is that of a question, whoever made it under its name."""
+    return controllers(request) == [run.uid] and request["spec"]["sha256"] == question.digest
+
+
 def request(  # noqa: PLR0913, PLR0917 - all that a question is made of
     run: RunRef,
     instance: str,
+    submitter: str | None,
     state: State,
     activation: Activation,
     question: Question,
@@ -47,6 +57,7 @@ def request(  # noqa: PLR0913, PLR0917 - all that a question is made of
     Args:
         run: The run that asks.
         instance: Id of the installation.
+        submitter: Who submitted the run, if the Workflow says so.
         state: Where the run stands.
         activation: Who asks, in that state.
         question: What is asked.
@@ -63,7 +74,9 @@ def request(  # noqa: PLR0913, PLR0917 - all that a question is made of
         **{field: asked[field] for field in _AS_ASKED if field in asked},
     }
     if path := _path(state, activation.scope):
-        spec["path"] = path
+        spec["path"] = path[:MAX_PATH_CHARS]
+    if submitter is not None:
+        spec["submitter"] = submitter
     if timeout_s := asked.get("timeoutSeconds"):
         spec["deadline"] = rfc3339(question.at + timeout_s)
     return {

@@ -1,7 +1,7 @@
 """What the tasks of one run ask of people: committed, made an object, and told what comes of it."""
 
+import logging
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -21,6 +21,10 @@ from graflow_operator.refs import AttemptRef, RunRef
 from graflow_operator.replies import Replies, question_of
 from graflow_operator.values import ValueRef, settle
 
+FOREIGN_S = 30.0
+"""Between two looks whether an object of a question's name that is none of ours is gone."""
+
+log = logging.getLogger(__name__)
 Holder = Callable[[AttemptRef, str], tuple[Program, State, Activation]]
 
 
@@ -45,6 +49,7 @@ class RunQuestions:
         self._holder = holder
         self._replies = Replies()
         self._state = State()
+        self._submitter: str | None = None
         self._made: set[tuple[int, str]] = set()
         """Those whose objects are there: activation and key."""
 
@@ -122,16 +127,20 @@ class RunQuestions:
     def gone(self, activation: int, key: str) -> None:
         """Take note that the object of a question is gone; while that is open it is made anew."""
         self._made.discard((activation, key))
-        self.act(self._state)
+        self._ask()
 
     def committed(self, state: State) -> None:
         """Take note of where the run stands, and tell those who wait for it."""
         self._state = state
         self._replies.look(state)
 
-    def act(self, state: State) -> None:
+    def act(self, program: Program, state: State) -> None:
         """See to it that every question that is open is there to be answered."""
-        self._state = state
+        self._state, self._submitter = state, program.spec.submitter
+        self._ask()
+
+    def _ask(self) -> None:
+        state = self._state
         early, self._early = self._early or (), None
         for letter in early:
             self.answered(letter)
@@ -147,9 +156,20 @@ class RunQuestions:
             return
         asked = await self._json(question.asked)
         instance = self._parts.settings.instance
-        body = asking.request(self._run, instance, state, activation, question, asked)
-        with suppress(AlreadyExistsError):
-            await self._parts.cluster.create(FEEDBACK_REQUESTS, self._run.namespace, body)
+        submitter = self._submitter
+        body = asking.request(self._run, instance, submitter, state, activation, question, asked)
+        cluster, namespace = self._parts.cluster, self._run.namespace
+        try:
+            await cluster.create(FEEDBACK_REQUESTS, namespace, body)
+        except AlreadyExistsError:
+            found = await cluster.get(FEEDBACK_REQUESTS, namespace, question.name)
+            if not asking.is_of(found, self._run, question):
+                words = (
+                    "FeedbackRequest %s/%s is not ours; question %r of %s waits until it is gone"
+                )
+                log.warning(words, namespace, question.name, question.key, self._run)
+                await self._parts.sleep(FOREIGN_S)
+                return
         self._made.add(which)
 
     async def _json(self, value: ValueRef) -> Any:  # noqa: ANN401  whatever it says

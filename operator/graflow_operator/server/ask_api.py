@@ -6,6 +6,9 @@ from aiohttp import web
 
 from graflow import questions
 from graflow.api import names
+from graflow.api.asking import InvalidQuestionError, check_question
+from graflow.machine import reasons
+from graflow.machine.objections import known_nodes
 from graflow.machine.state import Question
 from graflow_operator import values
 from graflow_operator.letters import ChangedQuestionError
@@ -26,6 +29,12 @@ async def ask(request: web.Request) -> web.Response:
     key, asked = _key(body), body.get("question")
     if not isinstance(asked, dict):
         raise bad("field `question` is an object")
+    program, state, activation = caller.actor.holder(caller.attempt, caller.claim)
+    known = known_nodes(program.plan, state, activation.scope)
+    try:
+        check_question(asked, submitter=program.spec.submitter, tasks=known)
+    except InvalidQuestionError as error:
+        raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, reasons.INVALID, str(error)) from error
     digest = questions.digest(asked)
     if body.get("sha256") != digest:
         raise bad(f"field `sha256` is the digest of the question, {digest}")

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from graflow import questions
+from graflow.api import names
 from graflow.machine.state import Question
 from graflow_operator.cluster import FEEDBACK_REQUESTS, PODS
 from graflow_operator.engine import Engine
@@ -287,3 +288,33 @@ def _parts_of(world):
     driving.cancel()
     world.actor = world.driving = None
     return parts
+
+
+async def test_an_object_of_that_name_that_somebody_else_made_is_not_taken_for_the_question():
+    async with world_of(script("a")) as world:
+
+        async def work(_, order):
+            uid = world.workflow["metadata"]["uid"]
+            name = names.feedback_name(world.name, "a", uid=uid, activation=1, key="q1")
+            planted = {"metadata": {"name": name}, "spec": {"sha256": question().digest}}
+            await world.cluster.create(FEEDBACK_REQUESTS, NAMESPACE, planted)
+            return await asking(world, question())(_, order)
+
+        world.work = work
+        world.start()
+        await world.until(lambda: requests(world) and pods_of(world, "a") == [])
+        [planted] = requests(world)
+        assert "ownerReferences" not in planted["metadata"]
+        name, uid = planted["metadata"]["name"], planted["metadata"]["uid"]
+        await world.cluster.delete(FEEDBACK_REQUESTS, NAMESPACE, name, uid=uid)
+        await world.until(lambda: requests(world))
+        assert requests(world)[0]["metadata"]["ownerReferences"]
+
+
+async def test_the_object_says_who_submitted_the_run():
+    spec = {"tasks": [script("a")], "submitter": "ann"}
+    async with World(spec) as world:
+        world.work = asking(world, question())
+        world.start()
+        await world.until(lambda: requests(world))
+        assert requests(world)[0]["spec"]["submitter"] == "ann"
