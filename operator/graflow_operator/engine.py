@@ -144,6 +144,11 @@ class Engine:
         if (actor := self._actors.get(run)) is not None:
             actor.questions.gone(activation, key)
 
+    def is_over(self, run: str, activation: int) -> bool:
+        """Whether a task of a run that is driven is known to have ended."""
+        actor = self._actors.get(run)
+        return actor is not None and actor.questions.is_over(activation)
+
     def drives(self, run: str) -> bool:
         """Whether a run is driven now, or may be in a moment."""
         return run in self._actors or run in self._between or not self.synced

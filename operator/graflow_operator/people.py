@@ -39,7 +39,8 @@ MOST_WRITES = 10
 TRY_AGAIN_S = 1.0
 """After the API server did not take a write."""
 
-OVER = "the run has ended"
+RUN_OVER = "the run has ended"
+TASK_OVER = "the task that asks has ended"
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,9 @@ class Runs(Protocol):
 
     def gone(self, run: str, activation: int, key: str) -> None:
         """Take note that the object of a question is gone; a run that still asks makes it anew."""
+
+    def is_over(self, run: str, activation: int) -> bool:
+        """Whether a task of a run that is driven is known to have ended."""
 
     def drives(self, run: str) -> bool:
         """Whether a run is driven now, or may be in a moment."""
@@ -81,8 +85,8 @@ class People:
         self._of_run: dict[str, set[str]] = {}
         """Their uids by that of their run."""
 
-        self._over: set[str] = set()
-        """Those of them whose run has ended."""
+        self._over: dict[str, str] = {}
+        """Those of them that nobody waits for any more, and why."""
 
         self._agenda = Agenda()
         self._news = asyncio.Event()
@@ -110,7 +114,7 @@ class People:
     def run_ended(self, run: str) -> None:
         """Take note that a run has ended: nobody is to answer its questions any more."""
         for uid in self._of_run.get(run, ()):
-            self._over.add(uid)
+            self._over[uid] = RUN_OVER
             self._look(uid)
 
     def publish(self) -> None:
@@ -192,7 +196,11 @@ class People:
         return found
 
     async def _look_for_ends(self) -> None:
-        """See which runs have ended without their open questions: by one question of each run."""
+        """See which tasks and runs have ended, and left open what they have asked."""
+        for uid, request in self._known.items():
+            if self._runs.is_over(_run_of(request), request["spec"]["activation"]):
+                self._over.setdefault(uid, TASK_OVER)
+                self._look(uid)
         idle = {
             _run_of(request): request
             for request in self._known.values()
@@ -282,7 +290,7 @@ class People:
         """Look at a request no more."""
         request = self._known.pop(uid, None)
         self._agenda.put(uid, None)
-        self._over.discard(uid)
+        self._over.pop(uid, None)
         self._deliveries.drop(uid)
         if request is not None and (run := _run_of(request)) in self._of_run:
             self._of_run[run].discard(uid)
@@ -341,7 +349,7 @@ class People:
         before = request.get("status") or {}
         status = step.status or before
         if uid in self._over and questions.is_open({"status": status}):
-            status = questions.withdrawn(request, now, OVER)
+            status = questions.withdrawn(request, now, self._over[uid])
         status = outbox.recorded(status, self._deliveries.tried(uid))
         return (status if status != before else None), step.next_at
 

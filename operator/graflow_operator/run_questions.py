@@ -111,6 +111,11 @@ class RunQuestions:
         question = question_of(self._state, activation, key)
         return question is not None and question.answer is None
 
+    def is_over(self, activation: int) -> bool:
+        """Whether an activation has ended. What has ended stays so, however old the state is."""
+        known = self._early is None and activation <= self._state.steps
+        return known and activation not in self._state.activations
+
     def answered(self, letter: Answered) -> None:
         """Take note of what came of a question; told again, it changes nothing."""
         if self._early is not None:

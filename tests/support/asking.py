@@ -67,6 +67,7 @@ class FakeRuns:
     def __init__(self):
         self.heard = []
         self.lost = []
+        self.over = set()
         self.driven = {RUN["uid"]}
 
     def answered(self, run, letter):
@@ -74,6 +75,9 @@ class FakeRuns:
 
     def gone(self, run, activation, key):
         self.lost.append((run, activation, key))
+
+    def is_over(self, run, activation):
+        return (run, activation) in self.over
 
     def drives(self, run):
         return run in self.driven

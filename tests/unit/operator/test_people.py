@@ -12,7 +12,7 @@ from graflow_operator import questions
 from graflow_operator.cluster import FEEDBACK_REQUESTS
 from graflow_operator.cluster_errors import ConflictError, ForbiddenError, UnavailableError
 from graflow_operator.handlers.watching import watch_settings
-from graflow_operator.people import OVER, selector
+from graflow_operator.people import RUN_OVER, TASK_OVER, selector
 from graflow_operator.questions import NotOpenError
 from graflow_operator.responding import Person, Reply, respond
 from graflow_operator.targets import Target
@@ -143,7 +143,7 @@ async def test_a_run_that_has_ended_asks_nobody_any_more():
         await town.ask()
         town.people.run_ended(RUN["uid"])
         await town.rest()
-        assert (town.status()["phase"], town.status()["message"]) == ("Withdrawn", OVER)
+        assert (town.status()["phase"], town.status()["message"]) == ("Withdrawn", RUN_OVER)
 
 
 async def test_that_a_run_has_ended_is_found_out_though_no_watch_tells_of_it():
@@ -155,6 +155,24 @@ async def test_that_a_run_has_ended_is_found_out_though_no_watch_tells_of_it():
         town.runs.driven.clear()
         await town.pass_by(80)
         assert town.status()["phase"] == "Withdrawn"
+
+
+async def test_a_task_that_has_ended_asks_nobody_any_more_while_its_run_goes_on():
+    async with Town() as town:
+        await town.ask("q")
+        await town.ask("r", activation=8)
+        town.runs.over.add((RUN["uid"], 7))
+        await town.pass_by(80)
+        found = [(town.status(name)["phase"], town.status(name)["message"]) for name in "qr"]
+        assert found[0] == ("Withdrawn", TASK_OVER)
+        assert found[1][0] == "Pending"
+
+
+async def test_a_question_whose_object_is_deleted_is_asked_anew_by_a_run_that_waits():
+    async with Town() as town:
+        await town.ask()
+        town.people.seen("DELETED", town.cluster.vanish(FEEDBACK_REQUESTS, NAMESPACE, "q"))
+        assert town.runs.lost == [(RUN["uid"], 7, "q1")]
 
 
 async def test_a_run_that_goes_on_elsewhere_keeps_its_questions():

@@ -248,6 +248,27 @@ def requests_of(world):
     return [one for one in requests(world) if one["spec"]["workflow"]["uid"] == uid]
 
 
+async def test_only_what_is_known_to_have_ended_is_over():
+    async with world_of(script("a"), script("b", "a")) as world:
+        world.work = _asking_in(world, "b")
+        world.start()
+        over = world.actor.questions.is_over
+        assert not over(1)  # nothing is read yet
+        await world.until(lambda: requests(world))
+        assert (over(1), over(2), over(3)) == (True, False, False)
+
+
+def _asking_in(world, which):
+    """Return work in which one task asks."""
+
+    async def work(task, order):
+        if task == which:
+            return await asking(world, question())(task, order)
+        return Succeeded({"json": 1})
+
+    return work
+
+
 async def test_an_answer_that_is_told_before_the_run_is_read_is_heard():
     async with world_of(script("a")) as world:
         world.work = asking(world, question())
