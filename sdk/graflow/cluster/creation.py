@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from graflow.cluster.errors import ClusterError, ConflictError
+from graflow.cluster.whoami import who_we_are
 from graflow.cluster.workflows import Object, Workflows
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,8 @@ def create(
 ) -> Object:
     """Create a CodeBundle, then a Workflow that owns it, and return the Workflow.
 
+    It says who submits it, where the API server tells us who that is.
+
     Args:
         workflow: The resource; its name counts for nothing.
         bundle: The CodeBundle that it needs, if it needs one.
@@ -36,6 +39,7 @@ def create(
         ConflictError: If none is free.
         ClusterError: If the cluster does not take it.
     """
+    workflow = _submitted(workflow, workflows)
     if bundle is not None:
         workflows.apply_bundle(bundle)
     created = _under_a_free_name(workflow, workflows, [*names])
@@ -52,6 +56,14 @@ def create(
             error,
         )
     return created
+
+
+def _submitted(workflow: Mapping[str, Any], workflows: Workflows) -> Mapping[str, Any]:
+    """Return a Workflow with who submits it in it, unless that is there or not known."""
+    spec = workflow["spec"]
+    if "submitter" in spec or (ourselves := who_we_are(workflows.server)) is None:
+        return workflow
+    return {**workflow, "spec": {**spec, "submitter": ourselves.name}}
 
 
 def _under_a_free_name(

@@ -32,6 +32,8 @@ def taken(*names: str) -> Any:
     """Return how an API server answers that has a run, and on which these names are taken."""
 
     def answer(method: str, path: str, body: Any) -> tuple[int, Any]:
+        if path.endswith("/selfsubjectreviews"):
+            return 201, {"status": {"userInfo": {"username": "bob"}}}
         if method == "POST":
             name = body["metadata"]["name"]
             if name in names:
@@ -58,6 +60,7 @@ def test_resume_creates_a_run_that_goes_on_and_prints_its_name(
     assert told.stderr == "workflow etl-resumed-3 goes on from etl\n"
     method, _, body = fake.requests[-1]
     assert (method, body["spec"]["resumeFrom"]) == ("POST", {"name": "etl", "uid": "u1"})
+    assert body["spec"]["submitter"] == "bob"
 
 
 def test_resume_waits_for_the_end(fake: Any, runner: CliRunner) -> None:

@@ -225,6 +225,8 @@ def cluster_with(source: Any) -> Any:
     """Return how an API server answers that has this Workflow and takes any other."""
 
     def answer(method: str, path: str, body: Any) -> Any:
+        if path.endswith("/selfsubjectreviews"):
+            return 201, {"status": {"userInfo": {"username": "bob"}}}
         if method == "POST":
             return 201, {"metadata": {**body["metadata"], "uid": "u2"}}
         if "/codebundles/" in path:
@@ -243,8 +245,8 @@ def test_in_a_program_a_run_is_forked_with_another_workflow(fake: Any, run: Run)
     sent = [
         (method, path.rpartition("/")[0].rpartition("/")[2]) for method, path, _ in fake.requests
     ]
-    assert sent[1] == ("PATCH", "codebundles")  # the code first: the Workflow would wait for it
-    [created] = [body for method, _, body in fake.requests if method == "POST"]
+    assert sent[2] == ("PATCH", "codebundles")  # the code first: the Workflow would wait for it
+    [_, created] = [body for method, _, body in fake.requests if method == "POST"]
     assert [one["name"] for one in created["spec"]["tasks"]] == ["load"]
     assert created["spec"]["resumeFrom"]["set"] == {"k": 1}
     owners = fake.requests[-1][2]["metadata"]["ownerReferences"]

@@ -7,6 +7,7 @@ import pytest
 from graflow.cluster import apiserver
 from graflow.cluster import workflows as module
 from graflow.cluster.apiserver import ApiServer
+from graflow.cluster.creation import create
 from graflow.cluster.errors import (
     ClusterError,
     ConflictError,
@@ -20,6 +21,7 @@ from graflow.cluster.run import Run
 from graflow.cluster.submit import send
 from graflow.cluster.workflows import Workflows
 
+REVIEWED = (201, {"status": {"userInfo": {"username": "ann", "groups": ["a"]}}})
 BUNDLE = {"metadata": {"name": "code-1"}, "spec": {}}
 
 
@@ -208,13 +210,13 @@ def created(_method: str, _path: str, body: Any) -> tuple[int, object]:
 
 def test_a_run_gets_a_name_of_its_own(fake: Any, workflows: Workflows) -> None:
     bundle = {"metadata": {"name": "code-1", "resourceVersion": "3"}}
-    fake.answers = [(200, {}), failed(409, "exists"), created, (200, bundle), (200, {})]
+    fake.answers = [REVIEWED, (200, {}), failed(409, "exists"), created, (200, bundle), (200, {})]
     run = send(FakeCompiled(), workflows, exact=False)  # type: ignore[arg-type]
     assert run.name.startswith("etl-")
     assert len(run.name) == len("etl-") + 5
     assert run.uid == "u1"
     # The code is there before the operator sees who needs it.
-    assert [path.rpartition("/")[2].partition("?")[0] for _, path, _ in fake.requests[:2]] == [
+    assert [path.rpartition("/")[2].partition("?")[0] for _, path, _ in fake.requests[1:3]] == [
         "code-1",
         "workflows",
     ]
@@ -223,12 +225,55 @@ def test_a_run_gets_a_name_of_its_own(fake: Any, workflows: Workflows) -> None:
 def test_a_run_that_began_is_no_error_when_its_code_cannot_be_tied_to_it(
     fake: Any, workflows: Workflows, caplog: pytest.LogCaptureFixture
 ) -> None:
-    fake.answers = [(200, {}), created, failed(403, "cannot patch codebundles")]
+    fake.answers = [REVIEWED, (200, {}), created, failed(403, "cannot patch codebundles")]
     assert send(FakeCompiled(), workflows, exact=True).name == "etl"  # type: ignore[arg-type]
     assert "will stay after etl: cannot patch codebundles" in caplog.text
 
 
 def test_a_name_that_is_taken_is_refused_with_what_to_do(fake: Any, workflows: Workflows) -> None:
-    fake.answers = [(200, {}), failed(409, "exists")]
+    fake.answers = [REVIEWED, (200, {}), failed(409, "exists")]
     with pytest.raises(ConflictError, match=r"there is a workflow 'etl'.*choose another"):
         send(FakeCompiled(), workflows, exact=True)  # type: ignore[arg-type]
+
+
+def submitters(fake: Any) -> list[str | None]:
+    return [
+        body["spec"].get("submitter") for _, path, body in fake.requests if "/workflows" in path
+    ]
+
+
+def test_a_run_says_who_submitted_it_as_the_api_server_knows_them(
+    fake: Any, workflows: Workflows
+) -> None:
+    bundle = {"metadata": {"name": "code-1", "resourceVersion": "3"}}
+    fake.answers = [REVIEWED, (200, {}), created, (200, bundle)]
+    send(FakeCompiled(), workflows, exact=True)  # type: ignore[arg-type]
+    method, path, body = fake.requests[0]
+    assert (method, path) == ("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews")
+    assert body == {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    assert submitters(fake) == ["ann"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        failed(404, "the server could not find the requested resource"),
+        failed(403, "no"),
+        failed(405, "not allowed"),
+        (201, {"status": {}}),
+    ],
+    ids=["absent", "forbidden", "odd", "empty"],
+)
+def test_where_the_api_server_does_not_say_who_we_are_a_run_begins_without(
+    fake: Any, workflows: Workflows, answer: Any
+) -> None:
+    fake.answers = [answer, (200, {}), created, failed(403, "cannot patch")]
+    assert send(FakeCompiled(), workflows, exact=True).name == "etl"  # type: ignore[arg-type]
+    assert submitters(fake) == [None]
+
+
+def test_a_workflow_that_says_who_submitted_it_is_left_so(fake: Any, workflows: Workflows) -> None:
+    fake.answers = [created]
+    said = {"metadata": {"name": "etl"}, "spec": {"submitter": "bob"}}
+    create(said, None, workflows, ["etl"])
+    assert submitters(fake) == ["bob"]
