@@ -22,7 +22,7 @@ MEANINGS = {
     Exit.FAILED: "the run failed or was cancelled, or the program raised an exception",
     Exit.INVALID: "the command line, the program or the workflow makes no sense",
     Exit.CLUSTER: "the cluster cannot be reached, or does not let us",
-    Exit.NOT_FOUND: "there is no such workflow or task",
+    Exit.NOT_FOUND: "there is no such workflow, task or question",
     Exit.NOT_ENDED: "the run has no result yet",
     Exit.INTERRUPTED: "Ctrl-C; a run on a cluster goes on",
 }

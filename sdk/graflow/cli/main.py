@@ -10,6 +10,7 @@ from graflow.cli.exits import MEANINGS, Exit, exit_of
 from graflow.cli.gc import gc
 from graflow.cli.go_on import checkpoints, fork, resume
 from graflow.cli.look import list_, logs, result, status, watch, why
+from graflow.cli.people import answer, inbox
 from graflow.cli.picture import graph
 from graflow.cli.send import compile_, run, submit
 from graflow.cli.shell import completion
@@ -53,7 +54,7 @@ def cli() -> None:
 
 for command in (run, submit, compile_, status, why, watch, result, logs, list_, graph):
     cli.add_command(command)
-for command in (suspend, unsuspend, cancel, checkpoints, resume, fork, gc):
+for command in (suspend, unsuspend, cancel, checkpoints, resume, fork, inbox, answer, gc):
     cli.add_command(command)
 cli.add_command(completion)
 

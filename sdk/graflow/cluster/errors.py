@@ -3,7 +3,7 @@
 * ClusterError
   + UnreachableError   the API server does not answer
   + ForbiddenError     it answers, and does not let us
-  + NotFoundError      there is no such workflow
+  + NotFoundError      there is no such workflow, task or question
   + RefusedError       the workflow as sent makes no sense to the API server or the operator
   + NotFinishedError   the run has no result yet
   + WaitTimeoutError   the run has not ended in the time that somebody would wait
@@ -26,7 +26,7 @@ class ForbiddenError(ClusterError):
 
 
 class NotFoundError(ClusterError):
-    """There is no such workflow."""
+    """There is no such workflow, task or question."""
 
 
 class RefusedError(ClusterError):

@@ -11,7 +11,7 @@ from graflow.cluster.apiserver import ApiServer
 from graflow.cluster.errors import ClusterError, ValueLostError
 from graflow.cluster.handout import UserApi
 
-WORDS = "what nothing refers to"
+WORDS = "what nothing refers to is in the store"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from urllib.parse import quote
 import urllib3
 
 from graflow.api.names import (
+    CLIENT_CLI,
+    HEADER_CLIENT,
     HEADER_TOKEN,
     LABEL_APP_NAME,
     LABEL_INSTANCE,
@@ -40,15 +42,21 @@ class UserApi:
 
     @contextmanager
     def stream(
-        self, method: str, path: str, words: str, query: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        words: str,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
     ) -> Iterator[urllib3.BaseHTTPResponse]:
         """Send one request and give its answer to be read piece by piece.
 
         Args:
             method: As in HTTP.
             path: Below the prefix of this API, from the first slash on.
-            words: What is asked for, for people.
+            words: What is asked for, for people, and where it is: "the value is in the store".
             query: Parameters of the URL.
+            body: What to send, in JSON.
 
         Raises:
             ValueLostError: If the operator cannot be found, or one cannot sign in.
@@ -58,15 +66,16 @@ class UserApi:
         token = os.environ.get(TOKEN_ENV) or self.server.token()
         if not token:
             raise ValueLostError(
-                f"{words} is in the store, and the operator wants a token to hand it out, while"
-                f" your kubeconfig signs in with a certificate; set {TOKEN_ENV} to the token of a"
-                f" service account that may get workflows (kubectl create token NAME)"
+                f"{words}, and the operator wants a token to know who asks, while your kubeconfig"
+                f" signs in with a certificate; set {TOKEN_ENV} to the token of a service account"
+                f" that may do this (kubectl create token NAME)"
             )
         with self.server.stream(
             method,
             f"/api/v1/namespaces/{quote(namespace)}/services/{service}/proxy{USER_PREFIX}{path}",
             query=query,
-            headers={HEADER_TOKEN: token},
+            body=body,
+            headers={HEADER_TOKEN: token, HEADER_CLIENT: CLIENT_CLI},
             timeout_s=TIMEOUT_S,
         ) as reply:
             yield reply
@@ -87,13 +96,11 @@ class UserApi:
             found = self.server.request("GET", "/api/v1/services", query=query)["items"]
         except ForbiddenError as error:
             raise ValueLostError(
-                f"{words} is in the store, and you may not look for the operator that hands it "
-                f"out; {way_out}"
+                f"{words}, and you may not look for the operator that answers for it; {way_out}"
             ) from error
         if not found:
             raise ValueLostError(
-                f"{words} is in the store, and no Service has the label "
-                f"{LABEL_APP_NAME}={OPERATOR_APP}; {way_out}"
+                f"{words}, and no Service has the label {LABEL_APP_NAME}={OPERATOR_APP}; {way_out}"
             )
         # If there is none of that installation, another one says whose the run is.
         ours = [one for one in found if _instance_of(one) == self.instance] or found
@@ -126,7 +133,8 @@ class Handout:
         path = f"/namespaces/{quote(self.namespace)}/workflows/{quote(self.workflow)}/{what}"
         whose = f"{words} of workflow {self.workflow!r}"
         try:
-            with UserApi(self.server, self.instance).stream("GET", path, whose) as reply:
+            api = UserApi(self.server, self.instance)
+            with api.stream("GET", path, f"{whose} is in the store") as reply:
                 return reply.read()
         except (NotFoundError, ForbiddenError) as error:
             raise ValueLostError(f"the operator does not hand out {whose}: {error}") from error

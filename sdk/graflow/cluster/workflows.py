@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from graflow.api.names import API_VERSION, CODE_BUNDLES, WORKFLOWS
+from graflow.api.names import API_VERSION, CODE_BUNDLES, GROUP, WORKFLOWS
 from graflow.cluster.apiserver import APPLY, MERGE, ApiServer
 from graflow.cluster.errors import ConflictError, NotFoundError, UnreachableError
 
@@ -179,17 +179,7 @@ class Workflows:
                 yield event["object"]
 
     def _request(self, method: str, path: str, **how: Any) -> Object:  # noqa: ANN401 - passed on
-        try:
-            return self.server.request(method, path, **how)
-        except NotFoundError as error:
-            if "could not find the requested resource" in str(error) or "page not found" in str(
-                error
-            ):
-                raise UnreachableError(
-                    f"the cluster at {self.server.url} does not know workflows.graflow.dev; "
-                    f"install Graflow in it first (charts/graflow)"
-                ) from error
-            raise
+        return request(self.server, WORKFLOWS, method, path, **how)
 
     def _path(self, kind: str, name: str = "") -> str:
         path = f"/apis/{API_VERSION}/namespaces/{quote(self.namespace, safe='')}/{kind}"
@@ -202,3 +192,22 @@ class Workflows:
             f"there is no workflow {name!r} in namespace {self.namespace!r}; "
             f"`graflow list -n {self.namespace}` shows those that there are"
         )
+
+
+def request(server: ApiServer, kind: str, method: str, path: str, **how: Any) -> Object:  # noqa: ANN401 - passed on
+    """Send a request that is about one of our kinds, and return what comes back.
+
+    Raises:
+        UnreachableError: Also where the cluster has no such kind.
+        ClusterError: One of its subclasses, by the status code.
+    """
+    try:
+        return server.request(method, path, **how)
+    except NotFoundError as error:
+        absent = ("could not find the requested resource", "page not found")
+        if any(words in str(error) for words in absent):
+            raise UnreachableError(
+                f"the cluster at {server.url} does not know {kind}.{GROUP}; "
+                f"install Graflow in it first (charts/graflow)"
+            ) from error
+        raise
