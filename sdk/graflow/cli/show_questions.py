@@ -112,7 +112,7 @@ def _head(asked: Asked, now: datetime) -> Iterator[tuple[str, str]]:
     yield "Deadline", f"{until}, {_deadline(asked, now, relative=True)}" if until else "none"
     if spec.approvals > 1:
         yield "Approvals", f"{len(status.responses)} of {spec.approvals} people have answered"
-    yield "Asked", people(asked.people)
+    yield "For", people(asked.people)
     if not spec.submitter_may_answer:
         yield "Not", f"{spec.submitter}, who has submitted the run"
     yield "Answer", OPTIONS[spec.type]

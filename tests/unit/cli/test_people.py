@@ -108,6 +108,11 @@ def test_programs_get_the_whole_question(fake: Any, runner: CliRunner) -> None:
         "Pending",
     )
     assert found["assignees"]["users"] == ["ann"]
+    to = {"action": "Escalate", "to": {"users": ["eve"]}}
+    late = {"phase": "Pending", "escalated": {"at": LONG_AGO, "deadline": NEVER}}
+    fake.answers = cluster(question(deadline=LONG_AGO, onDeadline=to, status=late))
+    [found] = json.loads(run(runner, "inbox", "-o", "json").stdout)
+    assert (found["deadline"], found["assignees"]["users"]) == (NEVER, ["eve"])
 
 
 def test_mine_are_those_that_ask_me_my_group_or_anybody(fake: Any, runner: CliRunner) -> None:
@@ -261,7 +266,7 @@ def test_what_is_shown_is_all_of_the_question_and_steers_no_terminal(
     )
     shown = run(runner, "answer", "ask", "--show").stdout
     assert "Question   ask (namespace team)\nAsked by   task t of workflow w\n" in shown
-    assert "Deadline   none\nAsked      whoever may respond\nNot        bob, who has" in shown
+    assert "Deadline   none\nFor        whoever may respond\nNot        bob, who has" in shown
     assert "\nWhich?\\x1b[2J\\u202e\n\n# Plan\ndrop it\n\n  1) red\n  2) blue\n" in shown
     assert sent(fake) == []
 
