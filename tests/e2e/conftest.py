@@ -86,11 +86,11 @@ class Cluster:
         return found
 
     @contextmanager
-    def submitting(self, program: Path) -> Iterator[subprocess.Popen[str]]:
+    def submitting(self, program: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         """Submit a program and wait for it in the background."""
         words = (sys.executable, "-m", "graflow", "submit", str(program), "--wait")
         with subprocess.Popen(
-            [*words, "-n", self.namespace],
+            [*words, "-n", self.namespace, "--", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -268,7 +268,7 @@ def test_a_large_value_is_handed_out_to_who_may_get_the_workflow_and_to_nobody_e
 
 
 def through_the_service_proxy(
-    cluster: Cluster, path: str, headers: dict[str, str]
+    cluster: Cluster, path: str, headers: dict[str, str], body: Any = None
 ) -> tuple[int, bytes]:
     """Return what the operator's Service answers, by way of the API server."""
     words = (cluster.kubectl_path, "proxy", "--port=0")
@@ -277,7 +277,8 @@ def through_the_service_proxy(
             address = proxy.stdout.readline().split()[-1]
             connection = http.client.HTTPConnection(address, timeout=30)
             service = "/api/v1/namespaces/graflow-system/services/https:graflow:http/proxy"
-            connection.request("GET", service + path, headers=headers)
+            method, data = ("GET", None) if body is None else ("POST", json.dumps(body))
+            connection.request(method, service + path, data, headers)
             with closing(connection), connection.getresponse() as answer:
                 return answer.status, answer.read()
         finally:
