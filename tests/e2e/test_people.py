@@ -297,3 +297,27 @@ def test_an_answer_that_comes_while_no_operator_is_there_counts_when_one_is(town
             "patch", QUESTIONS, asked["metadata"]["name"], *words, json.dumps(patch)
         )
     assert town.result(run) == "done"
+
+
+def test_a_fork_asks_again_what_was_answered(town: Town) -> None:
+    town.has("ann", "respond")
+    run = town.begins("approve")
+    assert town.answers("ann", town.question(run), "--approve").code == 0
+    assert town.result(run) == "done"
+    words = ("fork", run, "-n", town.cluster.namespace, "--name", "forked", "--rerun", "approve")
+    forked = town.cluster.graflow(*words)
+    assert forked.code == 0, forked.err
+    assert town.answers("ann", town.question("forked"), "--reject").code == 0
+    assert town.result("forked") == "rejected"
+
+
+def test_a_run_that_is_resumed_asks_nobody_again(town: Town) -> None:
+    town.has("ann", "respond")
+    run = town.begins("then-fails")
+    assert town.answers("ann", town.question(run), "--approve").code == 0
+    assert town.cluster.wait(run)["status"]["phase"] == "Failed"
+    words = ("resume", run, "-n", town.cluster.namespace, "--name", "resumed")
+    resumed = town.cluster.graflow(*words)
+    assert resumed.code == 0, resumed.err
+    assert town.cluster.wait("resumed")["status"]["phase"] == "Failed"
+    assert town.cluster.get(QUESTIONS, "", "-l", "graflow.dev/workflow=resumed")["items"] == []

@@ -28,6 +28,13 @@ def after(approve):
     return approve
 
 
+@task
+def fails(approve):
+    if approve == "done":
+        raise ValueError("it does not work")
+    return approve
+
+
 def region(name):
     @task(id=name, inject_context=True)
     def choose(ctx):
@@ -92,11 +99,12 @@ def quick(ctx):
 
 DRAWN = {
     "approve": lambda: approve >> after,
+    "then-fails": lambda: approve >> fails,
     "regions": lambda: parallel(region("north"), region("south")) >> chosen,
 }
 
 if __name__ == "__main__":
-    shape, *people = sys.argv[1:]
+    shape, *people = sys.argv[1:] or ["approve"]
     with workflow("asks") as wf:
         if shape in DRAWN:
             DRAWN[shape]()
