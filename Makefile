@@ -68,6 +68,9 @@ chaos: install  ## Operator, API server, store and pods die for ten minutes, und
 bench: install  ## Seconds a hop, API writes a task; a table and .bench/latest.json
 	$(BIN)/python tools/bench.py
 
+waiting: install  ## What a thousand runs cost that wait for people; a table and .bench/waiting.json
+	PYTHONPATH=tests $(BIN)/python tools/waiting.py
+
 scale: install  ## What runs of 100 and 1 000 steps cost: operator, store, etcd; a table and .bench/scale.json
 	PYTHONPATH=tests $(BIN)/python tools/scale.py
 
