@@ -222,7 +222,8 @@ class Draft:
         activation = self.state.activations.get(letter.activation)
         questions = activation.questions if activation else ()
         if any((known.key, known.digest) == (letter.key, letter.sha256) for known in questions):
-            self._fold(QuestionAnswered(letter.activation, letter.key, letter.answer, self._now))
+            which = (letter.activation, letter.key)
+            self._fold(QuestionAnswered(*which, letter.answer, self._now, letter.lapsed))
 
     def _not_held(self, attempt: AttemptRef, claim: str) -> Exception | None:
         activation = self._current(attempt)

@@ -104,6 +104,9 @@ class Answered:
     answer: Json
     """As the question's object has it; as a value once the run has it."""
 
+    lapsed: bool = False
+    """Whether it is that nobody answers; known once the run has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:

@@ -127,7 +127,8 @@ class RunQuestions:
     async def _take(self, letter: Answered) -> None:
         keys = self._parts.store_keys(self._run)
         kept = await settle({"json": letter.answer}, self._parts.storage, keys)
-        self._desk.deliver(replace(letter, answer=kept))
+        lapsed = bool(letter.answer.get("expired"))
+        self._desk.deliver(replace(letter, answer=kept, lapsed=lapsed))
 
     def gone(self, activation: int, key: str) -> None:
         """Take note that the object of a question is gone; while that is open it is made anew."""

@@ -262,19 +262,22 @@ class GraflowWorkflowCanceledError(GraflowRuntimeError):
 
 
 class FeedbackTimeoutError(GraflowRuntimeError):
-    """Nobody has answered a question until its deadline.
+    """Nobody has answered a question until its deadline, or it was withdrawn.
 
     Where it leaves a task, a run on this machine is suspended; on a cluster the task has failed.
     """
 
-    def __init__(self, feedback_id: str, timeout: float | None) -> None:
+    def __init__(self, feedback_id: str, timeout: float | None, why: str = "") -> None:
         shown = "" if timeout is None else f" after {timeout:g} seconds"
-        super().__init__(f"Feedback request {feedback_id} timed out{shown}")
+        told = f": {why}" if why else f" timed out{shown}"
+        super().__init__(f"Feedback request {feedback_id}{told}")
         self.feedback_id = feedback_id
         self.timeout = timeout
+        self.why = why
+        """Why nobody answers, if it is not the deadline."""
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.feedback_id, self.timeout)
+        return type(self), (self.feedback_id, self.timeout, self.why)
 
 
 class QuestionChangedError(GraflowRuntimeError):

@@ -130,13 +130,13 @@ class Notification(StatusModel):
     """Pending, Delivered or GivenUp."""
 
     attempts: int = Field(default=0, ge=0)
-    """How often it was sent."""
+    """How often somebody tried to send it."""
 
     time: UtcTime | None = None
-    """When that was last."""
+    """When what it tells happened, in UTC (RFC 3339). A day after that it is given up."""
 
     message: str | None = Field(default=None, max_length=1024)
-    """Why it was not taken."""
+    """Why the last try failed."""
 
 
 class FeedbackRequestStatus(StatusModel):
@@ -157,7 +157,8 @@ class FeedbackRequestStatus(StatusModel):
     was said, or that others were asked."""
 
     answer: Answer | None = None
-    """What the task is told."""
+    """What the task is told. Of a question that was withdrawn there is none: if its task still
+    waits, the call fails, and says what `message` does."""
 
     escalated: Escalation | None = None
     """That others are asked now: those of `spec.onDeadline.to`, and nobody else."""

@@ -82,7 +82,7 @@ def inbox(  # noqa: PLR0913 - one parameter for each option
     "--json", "custom", metavar="VALUE|@FILE", help="A JSON object, as the question describes it."
 )
 @click.option("--show", is_flag=True, help="Only show the question.")
-@click.option("--withdraw", is_flag=True, help="Have nobody answer any more, as at a deadline.")
+@click.option("--withdraw", is_flag=True, help="Have nobody answer any more: the call fails.")
 @output_option("text", "json", default="text", help="Form of the output.")
 @where_options
 def answer(  # noqa: PLR0913 - one parameter for each option

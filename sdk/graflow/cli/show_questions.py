@@ -115,7 +115,8 @@ def _head(asked: Asked, now: datetime) -> Iterator[tuple[str, str]]:
     yield "For", people(asked.people)
     if not spec.submitter_may_answer:
         yield "Not", f"{spec.submitter}, who has submitted the run"
-    yield "Answer", OPTIONS[spec.type]
+    if asked.closed(now.timestamp()) is None:
+        yield "Answer", OPTIONS[spec.type]
     if spec.json_schema is not None:
         yield "Schema", json.dumps(spec.json_schema, ensure_ascii=False)
 

@@ -92,7 +92,8 @@ def _response(
         context.jump(target, f"nobody has answered question {question.key!r} in time")
         raise TaskOver(context)
     if answer.get("expired") and not answer.get("default"):
-        raise FeedbackTimeoutError(found.feedback_id, question.timeout_s)
+        why = answer.get("reason") or ""
+        raise FeedbackTimeoutError(found.feedback_id, question.timeout_s, why)
     return response_of(found.feedback_id, question.type, answer)
 
 

@@ -86,6 +86,8 @@ class QuestionAnswered:
     key: str
     answer: Value
     at: float
+    lapsed: bool = False
+    """Whether it is that nobody answers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What waits for people: questions, answers, and attempts that let their runner go (section 9)."""
 
+from graflow.machine.events import QuestionAnswered
 from graflow.machine.fold import Fold
 from graflow.machine.state import Activation, Phase, Question, Value
 
@@ -14,12 +15,14 @@ def ask(step: Fold, task: Activation, question: Question) -> bool:
     return True
 
 
-def answer(step: Fold, task: Activation | None, key: str, given: Value) -> bool:
+def answer(step: Fold, task: Activation | None, given: QuestionAnswered) -> bool:
     """Note what came of an open question; who has parked to wait for it goes on at once."""
     if task is None or not task.is_asking:
         return False
     questions = tuple(
-        known._replace(answer=given) if known.key == key and known.answer is None else known
+        known._replace(answer=given.answer, lapsed=given.lapsed)
+        if known.key == given.key and known.answer is None
+        else known
         for known in task.questions
     )
     if questions == task.questions:

@@ -81,8 +81,8 @@ def _apply(step: Fold, event: Event) -> bool:  # noqa: C901, PLR0911  one per ki
             return _lost(step, event)
         case RunStarted():
             return _start(step)
-        case QuestionAnswered(activation=number, key=key, answer=answer):
-            return people.answer(step, step.state.activations.get(number), key, answer)
+        case QuestionAnswered(activation=number):
+            return people.answer(step, step.state.activations.get(number), event)
         case QuestionAsked() | AttemptParked() | ValueKept():
             task = _running_task(step, event)
             return task is not None and _meanwhile(step, task, event)

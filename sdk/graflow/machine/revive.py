@@ -67,7 +67,8 @@ def revived(  # noqa: PLR0913 - what can be changed on the way
             run's own scope, on what their predecessors have brought by now; in the latest round, so
             that what is under way is not held up. One that is alive already only goes on.
         keep_open_questions: Whether questions that nothing has come of stand as they were asked,
-            for a host where they can still be answered; otherwise they are asked as new ones.
+            for a host where they can still be answered; otherwise they are asked as new ones, as
+            those are that nobody has answered in time.
 
     Raises:
         RevivalError: If something stands on a node that the plan does not have, an id has no result
@@ -298,7 +299,7 @@ def _begin_again(step: Fold, activation: Activation, *, keep_open_questions: boo
         questions=tuple(
             known
             for known in activation.questions
-            if keep_open_questions or known.answer is not None
+            if (keep_open_questions if known.answer is None else not known.lapsed)
         ),
     )
     if not scopes and state.scopes[fresh.scope].queues[fresh.node][0] == fresh.number:

@@ -157,6 +157,9 @@ class Question(NamedTuple):
     answer: Value = None
     """What came of it; None: nothing yet."""
 
+    lapsed: bool = False
+    """Whether that is that nobody answers: a run that is resumed asks it again."""
+
 
 class Activation(NamedTuple):
     """One scheduled run of a node in a scope."""

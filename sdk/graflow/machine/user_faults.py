@@ -134,7 +134,7 @@ USER_FAULTS: Final = (
     Fault(
         reasons.FEEDBACK_TIMEOUT,
         USER,
-        "Nobody answered a task's question until its deadline.",
+        "Nobody answered a task's question until its deadline, or it was withdrawn.",
         "Catch `FeedbackTimeoutError`, give the question more time, or say what happens then: "
         "`on_timeout`.",
         at_once=True,

@@ -250,6 +250,18 @@ def test_a_question_can_be_withdrawn(fake: Any, runner: CliRunner) -> None:
     assert sent(fake) == [("DELETE", "/namespaces/team/api/feedback/ask", None)]
 
 
+def test_of_a_withdrawn_question_is_shown_who_did_that_and_no_way_to_answer_it(
+    fake: Any, runner: CliRunner
+) -> None:
+    gone = {"phase": "Withdrawn", "decidedAt": LONG_AGO, "message": "withdrawn by ann"}
+    fake.answers = cluster(question(status=gone))
+    shown = run(runner, "answer", "ask", "--show").stdout
+    assert "Phase      Withdrawn: withdrawn by ann\n" in shown
+    assert "Answer" not in shown
+    assert run(runner, "inbox").stdout == ""
+    assert "Withdrawn" in run(runner, "inbox", "--all").stdout
+
+
 def test_what_is_shown_is_all_of_the_question_and_steers_no_terminal(
     fake: Any, runner: CliRunner
 ) -> None:
@@ -267,6 +279,7 @@ def test_what_is_shown_is_all_of_the_question_and_steers_no_terminal(
     shown = run(runner, "answer", "ask", "--show").stdout
     assert "Question   ask (namespace team)\nAsked by   task t of workflow w\n" in shown
     assert "Deadline   none\nFor        whoever may respond\nNot        bob, who has" in shown
+    assert "Answer     --select OPTION\n" in shown
     assert "\nWhich?\\x1b[2J\\u202e\n\n# Plan\ndrop it\n\n  1) red\n  2) blue\n" in shown
     assert sent(fake) == []
 

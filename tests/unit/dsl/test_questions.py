@@ -171,3 +171,5 @@ def test_a_timeout_says_what_graflow_says_and_travels():
     error = pickle.loads(pickle.dumps(FeedbackTimeoutError("abc", 60.0)))
     assert str(error) == "Feedback request abc timed out after 60 seconds"
     assert (error.feedback_id, error.timeout) == ("abc", 60.0)
+    error = pickle.loads(pickle.dumps(FeedbackTimeoutError("abc", 60.0, "withdrawn by bob")))
+    assert str(error) == "Feedback request abc: withdrawn by bob"

@@ -27,8 +27,8 @@ def park(host, node):
     host.hear(AttemptParked(task.number, task.attempt, 0.0))
 
 
-def answer(host, node, key, given="yes"):
-    host.hear(QuestionAnswered(host.find(node).number, key, given, 0.0))
+def answer(host, node, key, given="yes", *, lapsed=False):
+    host.hear(QuestionAnswered(host.find(node).number, key, given, 0.0, lapsed))
 
 
 def keep(host, node, key, value):
@@ -193,6 +193,19 @@ def test_a_run_that_is_resumed_keeps_answers_and_asks_what_was_open_again():
     [a] = made.activations.values()
     assert [(known.key, known.answer) for known in a.questions] == [("q1", "yes")]
     assert (a.phase, [*made.asking]) == (Phase.STARTING, [])
+
+
+def test_a_run_that_is_resumed_asks_again_what_nobody_has_answered_in_time():
+    plan = plan_of("a")
+    host = parked(plan, "a", "q1", "q2")
+    answer(host, "a", "q1")
+    answer(host, "a", "q2", "too late", lapsed=True)
+    assert answers(host, "a") == {"q1": "yes", "q2": "too late"}
+    host.reload()
+    for keep_open in (False, True):
+        made = revived(plan, host.state, 5.0, keep_open_questions=keep_open)
+        [a] = made.activations.values()
+        assert [known.key for known in a.questions] == ["q1"]
 
 
 def test_a_fork_asks_everything_again_and_keeps_what_was_kept():

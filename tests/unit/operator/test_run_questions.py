@@ -239,6 +239,29 @@ async def test_a_fork_asks_again_what_was_answered_and_a_resumed_run_does_not():
                 assert len(other.orders) == runs
 
 
+async def test_a_resumed_run_asks_again_what_was_withdrawn_or_not_answered_in_time():
+    async with world_of(script("a")) as world:
+
+        async def fails_unanswered(_, order):
+            return timed_out if order["questions"] else await asking(world, question())(_, order)
+
+        error = {"message": "nobody", "reason": "FeedbackTimeout", "retryable": False}
+        timed_out = {"outcome": "Failed", "error": error}
+        world.work = fails_unanswered
+        world.start()
+        await world.until(lambda: requests(world))
+        answer(world, requests(world)[0], {"expired": True, "reason": "withdrawn by bob" * 99})
+        await world.end()
+        spec = {"tasks": [script("a")], "resumeFrom": {"name": world.name}}
+        async with World(spec, name="again", beside=world) as again:
+            again.work = asking(again, question())
+            again.start()
+            await again.until(lambda: requests_of(again))
+            answer(again, requests_of(again)[0], {"approved": True})
+            status = await again.end()
+            assert status["result"] == {"json": [{"approved": True}]}
+
+
 def last(world):
     return world.status["checkpoints"][-1]["seq"]
 

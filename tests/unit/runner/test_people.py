@@ -96,6 +96,14 @@ def test_a_deadline_that_has_passed_raises_and_fails_the_task_if_nobody_catches_
     assert (error["reason"], error["retryable"]) == ("FeedbackTimeout", False)
 
 
+def test_a_question_that_was_withdrawn_says_so_and_by_whom(operator, runners):
+    carries(operator, approving())
+    asked_before(operator, {"json": {"expired": True, "reason": "withdrawn by bob"}})
+    error = reported(operator, runners, code=1)["error"]
+    assert error["reason"] == "FeedbackTimeout"
+    assert error["message"].endswith("Feedback request r-q1: withdrawn by bob")
+
+
 def test_a_deadline_that_has_passed_can_be_caught(operator, runners):
     def catches(ctx):
         try:
