@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from e2e.conftest import EXAMPLES, Cluster
+from e2e.test_people import QUESTIONS, Town
+from support import answered_example
+from support.looking import until
 
 PROGRAMS = sorted(EXAMPLES.glob("*/workflow.py"))
 
@@ -37,6 +40,26 @@ def test_the_same_file_gives_the_same_result_here_and_with_one_pod_for_each_task
     pods = cluster.get("pods")["items"]
     tasks = {pod["metadata"]["annotations"]["graflow.dev/task-id"] for pod in pods}
     assert reached - groups <= tasks <= reached
+
+
+def test_the_example_that_asks_goes_on_with_what_people_say_as_it_does_here(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    town, answers = Town(cluster), answered_example.Answers()
+    town.has("ann", "respond")
+    with cluster.submitting(answered_example.with_patience(tmp_path)) as run:
+
+        def has_ended() -> bool:
+            for asked in cluster.get(QUESTIONS)["items"]:
+                if (asked.get("status") or {}).get("phase") == "Pending":
+                    said = answers.to(asked["metadata"]["uid"], asked["spec"]["key"])
+                    assert town.http(asked, said, town.tokens["ann"]) == 200
+            return run.poll() is not None
+
+        until(has_ended, lambda: f"given: {answers.given}")
+        out, err = run.communicate()
+    assert answered_example.PRINTED in out.splitlines(), err
+    assert sorted(answers.given) == ["approve", "approve", "where", "words"]
 
 
 def groups_of(run: dict[str, Any]) -> set[str]:

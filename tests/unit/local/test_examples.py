@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from support import answered_example
+
 EXAMPLES = Path(__file__).parents[3] / "examples"
 PRINTED = {
     "01-etl": "Loaded: [2, 4, 6]",
@@ -30,6 +32,7 @@ PRINTED = {
     "17-nested-workflow": "63 sold, closed: east",
     "18-checkpoints": "1229 primes below 10000, by parts [303, 247, 233, 224, 222]",
     "19-fail-and-go-on": "failed after read\n512.50 in all, read 1 time",
+    "20-ask-a-person": "10 % of the users, north first: We are making things better.",
 }
 
 
@@ -44,6 +47,17 @@ def test_an_example_prints_its_result(name, tmp_path):
     )
     assert done.stdout == PRINTED[name] + "\n"
     assert done.stderr == ""
+
+
+def test_the_example_that_asks_goes_on_with_what_people_say(tmp_path):
+    program = answered_example.with_patience(tmp_path)
+    with subprocess.Popen(
+        [sys.executable, program], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as running:
+        said = answered_example.answer_here(tmp_path, lambda: running.poll() is None)
+        out, err = running.communicate()
+    assert (out.decode(), err) == (answered_example.PRINTED + "\n", b"")
+    assert said == ["approve", "approve", "where", "words"]
 
 
 def test_every_example_is_listed_with_one_line():
