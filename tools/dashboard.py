@@ -254,6 +254,48 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             ((f"count by (version) (graflow_build_info{JOB})", "{{version}}"),),
         ),
     ),
+    "Questions to people": (
+        Panel(
+            "Questions",
+            "By phase, decided ones that still exist included.",
+            "short",
+            ((f"sum by (phase) (graflow_feedback_requests{JOB})", "{{phase}}"),),
+        ),
+        Panel(
+            "Longest wait for an answer",
+            "deadline none: until somebody answers, for ever if need be.",
+            "s",
+            (
+                (
+                    f"max by (deadline) (graflow_feedback_oldest_seconds{JOB})",
+                    "deadline {{deadline}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Questions that people were reminded of",
+            "And that wait all the same.",
+            "short",
+            (
+                (
+                    f"sum by (deadline) (graflow_feedback_reminded{JOB})",
+                    "deadline {{deadline}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Tries to tell people",
+            "A second, by outcome; what failed is tried again for a day.",
+            "ops",
+            ((rate("graflow_notifications_total", "outcome"), "{{outcome}}"),),
+        ),
+        Panel(
+            "Notifications not delivered yet",
+            "Of all questions together.",
+            "short",
+            ((f"sum (graflow_notifications_pending{JOB})", "pending"),),
+        ),
+    ),
     "Runners, users, the store": (
         Panel(
             "Requests to the operator",

@@ -216,6 +216,10 @@ ASKED = Label(
         OTHER: "a phase that this version does not know",
     },
 )
+DEADLINE = Label(
+    "deadline",
+    {"set": "something happens at a time", "none": "it waits until somebody answers"},
+)
 NOTIFICATION = Label(
     "outcome",
     {
@@ -300,6 +304,12 @@ FEEDBACK_REQUESTS = Level(
 FEEDBACK_OLDEST = Level(
     "graflow_feedback_oldest_seconds",
     "How long the question has waited that has waited longest. Only the leader counts.",
+    DEADLINE,
+)
+FEEDBACK_REMINDED = Level(
+    "graflow_feedback_reminded",
+    "Questions that wait though people were reminded of them. Only the leader counts.",
+    DEADLINE,
 )
 NOTIFICATIONS = Count(
     "graflow_notifications_total", "Tries to tell somebody of a question.", NOTIFICATION

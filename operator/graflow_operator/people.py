@@ -125,8 +125,13 @@ class People:
         phases.update(phase.value for _, phase in self._phases.values())
         metrics.FEEDBACK_REQUESTS.replace(phases)
         now = self._parts.clock()
-        ages = [notices.age_s(one, now) for one in self._known.values() if questions.is_open(one)]
-        metrics.FEEDBACK_OLDEST.set(max(ages, default=0.0))
+        ages, reminded = dict[str, float](), Counter[str]()
+        for request in filter(questions.is_open, self._known.values()):
+            ends = "set" if request["spec"].get("deadline") else "none"
+            ages[ends] = max(ages.get(ends, 0.0), notices.age_s(request, now))
+            reminded[ends] += "reminders" in (request.get("status") or {})
+        metrics.FEEDBACK_OLDEST.replace(ages)
+        metrics.FEEDBACK_REMINDED.replace(reminded)
         waiting = sum(len(outbox.pending(one)) for one in self._known.values())
         metrics.NOTIFICATIONS_PENDING.set(waiting)
 
@@ -149,7 +154,7 @@ class People:
         await asyncio.gather(*self._errands, return_exceptions=True)
         for level in (
             *(metrics.FEEDBACK_REQUESTS, metrics.FEEDBACK_OLDEST),
-            metrics.NOTIFICATIONS_PENDING,
+            *(metrics.FEEDBACK_REMINDED, metrics.NOTIFICATIONS_PENDING),
         ):
             level.clear()
 

@@ -42,6 +42,13 @@ HEALTHY = {
     'graflow_store_errors_total{kind="unavailable", operation="get"}': "0x40",
     'graflow_certificate_expiry_timestamp_seconds{certificate="server"}': "200000x40",
     'graflow_certificate_expiry_timestamp_seconds{certificate="authority"}': "9000000x40",
+    'graflow_feedback_oldest_seconds{deadline="none"}': "86000x40",
+    'graflow_feedback_oldest_seconds{deadline="set"}': "900000x40",
+    'graflow_feedback_reminded{deadline="none"}': "0x40",
+    'graflow_feedback_reminded{deadline="set"}': "1x40",
+    "graflow_notifications_pending": "1x40",
+    'graflow_notifications_total{outcome="failed"}': "3x40",
+    'graflow_notifications_total{outcome="given_up"}': "1x40",
 }
 """An installation with nothing wrong: samples a minute, for forty minutes."""
 
@@ -89,6 +96,16 @@ SICK = {
         {'graflow_certificate_expiry_timestamp_seconds{certificate="server"}': "3600x40"},
         {"certificate": "server"},
     ),
+    "GraflowQuestionWaits": ({'graflow_feedback_reminded{deadline="none"}': "1x40"}, {}),
+    # As often as one notification is tried, once it has failed for a while.
+    "GraflowNotificationsFail": (
+        {'graflow_notifications_total{outcome="failed"}': " ".join(f"{n}x4" for n in range(9))},
+        {},
+    ),
+    "GraflowNotificationGivenUp": (
+        {'graflow_notifications_total{outcome="given_up"}': "0x30 1x10"},
+        {},
+    ),
 }
 """For each alert: what is otherwise when it is to fire, and the labels that it then has."""
 
@@ -120,6 +137,16 @@ NEARLY = {
     "GraflowOperatorRestarts": {"process_start_time_seconds": "1000x18 2000x5 3000x18"},
     "GraflowCertificateEndsSoon": {
         'graflow_certificate_expiry_timestamp_seconds{certificate="authority"}': "700000x40"
+    },
+    "GraflowQuestionWaits": {'graflow_feedback_oldest_seconds{deadline="none"}': "86400x40"},
+    # A target that was away for a moment has it.
+    "GraflowNotificationsFail": {
+        'graflow_notifications_total{outcome="failed"}': "0x10 1x1 5x29",
+        "graflow_notifications_pending": "0x10 1x10 0x20",
+    },
+    "GraflowNotificationGivenUp": {
+        'graflow_notifications_total{outcome="failed"}': "0x30 1x10",
+        "graflow_notifications_pending": "0x40",
     },
 }
 """For each alert: what is otherwise, and yet not enough."""
@@ -225,6 +252,11 @@ def test_nothing_fires_where_nothing_is_wrong(firing):
 def test_an_alert_fires_when_it_should_and_no_other_does(alert, firing):
     changes, labels = SICK[alert]
     firing(changes, alert, labels)
+
+
+def test_a_question_that_waits_for_a_day_without_a_deadline_alerts_without_a_reminder_too(firing):
+    waits = {'graflow_feedback_oldest_seconds{deadline="none"}': "90000x40"}
+    firing(waits, "GraflowQuestionWaits", {})
 
 
 @pytest.mark.parametrize("alert", ALERTS)

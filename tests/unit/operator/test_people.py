@@ -367,12 +367,30 @@ async def test_prometheus_is_told_how_the_questions_stand_by_whoever_leads():
         assert sample("graflow_feedback_requests", phase="Pending") == 1
         assert sample("graflow_feedback_requests", phase="Expired") == 1
         assert sample("graflow_feedback_requests", phase="Withdrawn") == 0
-        assert sample("graflow_feedback_oldest_seconds") == 31
+        assert sample("graflow_feedback_oldest_seconds", deadline="none") == 31
+        assert sample("graflow_feedback_oldest_seconds", deadline="set") == 0
         assert sample("graflow_notifications_pending") == 3
     town.people.publish()
     assert sample("graflow_feedback_requests", phase="Pending") is None
     assert sample("graflow_notifications_pending") == 0
     assert sample("graflow_notifications_total", outcome="given_up") is not None
+
+
+async def test_a_question_that_waits_for_ever_and_was_called_to_mind_can_be_told_from_others():
+    async with Town() as town:
+        await town.ask("forgotten", remindEverySeconds=3600)
+        await town.ask("timely", remindEverySeconds=3600, deadline=at(9000))
+        await town.ask("patient")
+        await town.pass_by(3601)
+        town.people.publish()
+        assert sample("graflow_feedback_reminded", deadline="none") == 1
+        assert sample("graflow_feedback_reminded", deadline="set") == 1
+        town.patch("forgotten", responses=[response(seconds=3602, approved=True)])
+        await town.rest()
+        town.people.publish()
+        assert sample("graflow_feedback_reminded", deadline="none") == 0
+    town.people.publish()
+    assert sample("graflow_feedback_reminded", deadline="none") is None
 
 
 steps = st.lists(
