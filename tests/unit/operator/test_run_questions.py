@@ -6,17 +6,19 @@ import json
 import pytest
 
 from graflow import questions
-from graflow.api import names
+from graflow.api import crd, names
 from graflow.machine.state import Question
 from graflow_operator.cluster import FEEDBACK_REQUESTS, PODS
 from graflow_operator.engine import Engine
 from graflow_operator.letters import Answered, ChangedQuestionError
+from graflow_operator.objects import seconds
 from graflow_operator.refs import AttemptRef
 from graflow_operator.responding import Person, Reply, respond
 from graflow_operator.verdicts import Parked, Succeeded
 from support.patience import until
 from support.world import NAMESPACE, World, script
 
+DAY_S = 86_400.0
 ASKED = {"type": "approval", "prompt": "Deploy?", "timeoutSeconds": 60}
 
 
@@ -101,6 +103,82 @@ async def test_whoever_waits_for_a_person_has_no_pod_and_no_place():
         await world.until(lambda: "b" in world.executed)
         await world.until(lambda: pods_of(world, "a") == [])
         assert world.status["phase"] == "Running"
+
+
+async def test_no_time_limit_no_reaper_and_no_retry_hits_a_task_that_waits_for_a_day():
+    async with world_of(script("a", timeoutSeconds=5, retry={"maxAttempts": 1})) as world:
+        asked = question(timeoutSeconds=7 * DAY_S)
+        world.work = asking(world, asked)
+        world.start()
+        await world.until(lambda: requests(world) and pods_of(world, "a") == [])
+        began = world.now
+        world.now += DAY_S
+        await world.until(lambda: world.now > began + DAY_S + 100)
+        assert (world.status["phase"], len(world.orders)) == ("Running", 1)
+        answer(world, requests(world)[0], {"approved": True})
+        assert (await world.end())["phase"] == "Succeeded"
+        assert [order["task"]["failures"] for order in world.orders] == [0, 0]
+
+
+async def test_the_deadline_of_people_and_the_time_limit_of_a_task_are_two_clocks():
+    async with world_of(script("a", timeoutSeconds=5)) as world:
+        world.work = asking(world, question(timeoutSeconds=DAY_S), question("q2"))
+        limits = []
+        world.cluster.on_pod, made = (
+            lambda pod: (limits.append(pod["spec"]["activeDeadlineSeconds"]), made(pod)),
+            world.cluster.on_pod,
+        )
+        world.start()
+        await world.until(lambda: requests(world) and pods_of(world, "a") == [])
+        first = requests(world)[0]["spec"]["deadline"]
+        world.now += DAY_S / 2
+        answer(world, requests(world)[0], {"approved": True})
+        await world.until(lambda: len(requests(world)) == 2)
+        deadlines = {one["spec"]["key"]: one["spec"]["deadline"] for one in requests(world)}
+        assert (limits, deadlines["q1"]) == ([5, 5], first)
+        assert seconds(deadlines["q2"]) == pytest.approx(world.now + 60, abs=30)
+
+
+async def test_a_run_that_waits_for_a_person_says_so_and_names_the_question():
+    async with world_of(script("a")) as world:
+        world.work = asking(world, question())
+        world.start()
+        await world.until(lambda: requests(world) and world.status.get("waiting"))
+        [waits] = world.status["waiting"]
+        assert (waits["task"], waits["reason"]) == ("a", "WaitingForPerson")
+        assert requests(world)[0]["metadata"]["name"] in waits["message"]
+    columns = crd.workflow_crd()["spec"]["versions"][0]["additionalPrinterColumns"]
+    assert ".status.waiting[0].reason" in {column["jsonPath"] for column in columns}
+
+
+async def test_a_burst_of_answers_starts_no_more_pods_than_may_run_at_once():
+    members = [f"m{n}" for n in range(12)]
+    spec = {
+        "tasks": [script(name) for name in members],
+        "groups": [{"name": "G", "members": members}],
+        "parallelism": 3,
+    }
+    async with World(spec) as world:
+        together = []
+
+        async def work(task, order):
+            together.append(len(alive(world)))
+            return await asking(world, question())(task, order)
+
+        world.work = work
+        world.start()
+        await world.until(lambda: len(requests(world)) == len(members) and not alive(world))
+        for request in requests(world):
+            answer(world, request, {"approved": True})
+        assert (await world.end())["phase"] == "Succeeded"
+        assert len(together) == 2 * len(members)
+        assert max(together) == 3
+
+
+def alive(world):
+    """Return the pods that may do something."""
+    phases = ("Succeeded", "Failed")
+    return [pod for pod in world.pods if pod.get("status", {}).get("phase") not in phases]
 
 
 async def test_a_quick_answer_is_told_to_the_pod_that_waits():

@@ -3,6 +3,7 @@
 from graflow import task
 from graflow.dsl.questions import question_of
 from graflow.exceptions import FeedbackTimeoutError
+from graflow.hitl.types import FeedbackHandler
 from unit.runner.fake_operator import usual_but_reply_lost
 from unit.runner.harness import bundle, with_bundle
 
@@ -148,3 +149,18 @@ def test_a_large_payload_is_in_the_store_before_the_question_is_asked(operator, 
     assert reported(operator, runners) == {"outcome": "Parked"}
     blob = operator.asked[0]["question"]["payload"]["blob"]
     assert len(operator.store[f"/store/blobs/{blob['sha256']}"]) == blob["size"]
+
+
+def test_a_task_in_a_pod_tells_nobody_itself(operator, runners):
+    def tells(ctx):
+        class Loud(FeedbackHandler):
+            def on_request_created(self, request):
+                print("told", request)
+
+        ctx.request_approval("Deploy?", handler=Loud())
+
+    carries(operator, tells)
+    runner = runners.run()
+    assert "let the operator tell people" in operator.reports[-1]["error"]["message"]
+    assert operator.asked == []
+    assert "told" not in runner.stdout
