@@ -54,8 +54,11 @@ def test_the_example_that_asks_goes_on_with_what_people_say(tmp_path):
     with subprocess.Popen(
         [sys.executable, program], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as running:
-        said = answered_example.answer_here(tmp_path, lambda: running.poll() is None)
-        out, err = running.communicate()
+        try:
+            said = answered_example.answer_here(tmp_path, lambda: running.poll() is None)
+            out, err = running.communicate()
+        finally:
+            running.kill()
     assert (out.decode(), err) == (answered_example.PRINTED + "\n", b"")
     assert said == ["approve", "approve", "where", "words"]
 
