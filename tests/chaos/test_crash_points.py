@@ -3,9 +3,9 @@
 import pytest
 
 from support.crashes import cases, observer, page, scene, script, timeline
-from support.crashes.observer import ENDS, INVARIANTS, NEVER_AGAIN
 from support.crashes.points import FAULTS, Sample, Trial
 from support.crashes.process import Point
+from support.crashes.promises import ENDS, INVARIANTS, NEVER_AGAIN
 from support.crashes.script import Script
 
 SEED = 20261130

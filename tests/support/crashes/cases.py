@@ -15,6 +15,7 @@ from support.crashes.observer import plan_of
 from support.crashes.player import Player, bundle_bytes
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
+PROGRAMS = Path(__file__).resolve().parent / "programs"
 LARGE = "'x' * 2000"
 SHORT_CHAIN = {"graflow_operator.channel.LONG_CHAIN": 5}
 """The channel's chain begins anew all the time."""
@@ -44,6 +45,18 @@ class Case:
 
     source: Mapping | None = None
     """The Workflow of a run that this one goes on from."""
+
+    spec: Mapping = field(default_factory=dict)
+    """Fields of its spec besides those that its program has."""
+
+    together: int = 1
+    """So many questions have to be asked before people answer any of them."""
+
+    silent: tuple = ()
+    """Tasks that nobody answers."""
+
+    ends: tuple = ()
+    """What of its end is the same whatever is done to it; empty: all of it."""
 
 
 def _script(name, *after, returns="1", **more):
@@ -106,11 +119,22 @@ ALSO = {
 }
 """An example, and what is special about it, by name."""
 
+ONE_POD = {"spec": {"parallelism": 1}, "together": 2}
+"""Whoever waits for a person has to let another one have the pod, or nobody ever answers."""
+
+ASK = {
+    "asks": ("asks", {}),
+    "asks-storeless": ("asks", {"store": False}),
+    "asks-in-parallel": ("asks_in_parallel", {"constants": IN_STORE, **ONE_POD}),
+    "asks-in-vain": ("asks_in_vain", {"silent": ("boss",), "ends": ("phase", "reason")}),
+}
+"""A program that asks people, and what is special about it, by name."""
+
 
 def names():
     """Return the names of all cases."""
     examples = sorted(path.parent.name for path in EXAMPLES.glob("*/workflow.py"))
-    return [*examples, *MADE, *ALSO]
+    return [*examples, *MADE, *ALSO, *ASK]
 
 
 @cache
@@ -118,7 +142,11 @@ def case(name):
     """Return the case of this name."""
     if name in MADE:
         return _made(name, *MADE[name])
-    return _example(name, *ALSO.get(name, (name, {})))
+    if name in ASK:
+        program, special = ASK[name]
+        return _compiled(name, PROGRAMS / f"{program}.py", special)
+    example, special = ALSO.get(name, (name, {}))
+    return _compiled(name, EXAMPLES / example / "workflow.py", special)
 
 
 def _made(name, spec, special):
@@ -127,13 +155,14 @@ def _made(name, spec, special):
     return Case(name, body, plan_of({**body, **where}), Player(b""), **special)
 
 
-def _example(name, example, special):
+def _compiled(name, program, special):
     folder = tempfile.mkdtemp(prefix="graflow-code-")
     with mock.patch("graflow.compile.relocation.CODE_DIR", folder):
-        compiled = CliRunner().invoke(cli, ["compile", str(EXAMPLES / example / "workflow.py")])
+        compiled = CliRunner().invoke(cli, ["compile", str(program)])
     if compiled.exit_code:
         raise AssertionError(compiled.stderr)
     bundle, workflow = yaml.safe_load_all(compiled.stdout)
     workflow["metadata"] = {"name": f"run-{name}"}
+    workflow["spec"] |= special.get("spec", {})
     player = Player(bundle_bytes(bundle), folder)
     return Case(name, workflow, plan_of(workflow), player, (bundle,), **special)

@@ -14,33 +14,23 @@ from graflow_operator.channel_log import kept
 from graflow_operator.cluster import PODS, WORKFLOWS
 from graflow_operator.refs import AttemptRef, RunRef
 from graflow_operator.snapshot import Snapshot
+from support.crashes.asked import Asked
+from support.crashes.promises import (
+    CHANNEL,
+    COMMIT_FIRST,
+    CURSOR,
+    DIRECTIVES,
+    LEAKS,
+    NEVER_AGAIN,
+    ONCE,
+    ONE_RUNNER,
+    OUTCOMES,
+)
 
-ONCE = "a result is committed once"
-NEVER_AGAIN = "what is committed never runs again"
-COMMIT_FIRST = "nothing starts, and nobody is answered, before the commit"
-DIRECTIVES = "what tasks decide takes effect once"
-ONE_RUNNER = "one runner holds an attempt"
-CHANNEL = "an operation on the channel counts once"
-ENDS = "the run ends as it does undisturbed"
-LEAKS = "nothing is left over"
-CURSOR = "what the cursor names is there"
-OUTCOMES = "an outcome that the store or a held pod has counts"
 MAY_STAY = ("outcomes", "logs")
 """Tombstones, outcomes that nobody was there to hear, ends of logs: they stay with their run."""
 
 ORPHANS = 4
-INVARIANTS = (
-    ONCE,
-    NEVER_AGAIN,
-    COMMIT_FIRST,
-    DIRECTIVES,
-    ONE_RUNNER,
-    CHANNEL,
-    CURSOR,
-    OUTCOMES,
-    ENDS,
-    LEAKS,
-)
 
 
 class Observer:
@@ -51,14 +41,16 @@ class Observer:
         bucket: The store; None if there is none.
         workflow: The Workflow, as it was created.
         plan: Of its program.
+        clock: Seconds.
     """
 
-    def __init__(self, cluster, bucket, workflow, plan):
+    def __init__(self, cluster, bucket, workflow, plan, clock):
         self._cluster = cluster
         self._bucket = bucket
         self.run = RunRef.of(workflow)
         self.keys = RunKeys(self.run.namespace, self.run.uid)
         self._plan = plan
+        self._clock = clock
         self.violations = []
         """(invariant, words)."""
 
@@ -104,6 +96,7 @@ class Observer:
         self.committed = Counter()
         """Activations that have ended, by task."""
 
+        self.asked = Asked(cluster, self.wrong, self.checked)
         self.phase_ended = False
 
     def wrong(self, invariant, words):
@@ -124,6 +117,7 @@ class Observer:
             return
         self._cursor, before, self.snapshot = cursor, self.snapshot, after
         self._compare(before.state, after.state)
+        self.asked.committed(after.state, self._clock())
         self._note_calls(cursor)
         for ref, activation in folding.under_way(after.state, ()).items():
             if ref not in after.held:
@@ -330,6 +324,7 @@ class Observer:
         holder = self._working.setdefault(ref, claim)
         if holder != claim:
             self.wrong(ONE_RUNNER, f"{ref} was given to {holder} and to {claim}")
+        self.asked.order_given(order)
 
     def report_answered(self, ref, claim):
         """Look at what is committed when a runner hears that its report is."""
@@ -425,6 +420,7 @@ class Observer:
                 left something.
         """
         self.checked[LEAKS] += 1
+        self.asked.look_for_leaks()
         for pod in self._cluster.all(PODS):
             self.wrong(LEAKS, f"pod {pod['metadata']['name']} is still there")
         if self._bucket is None:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from support.crashes.observer import INVARIANTS
 from support.crashes.points import AWAY, BEFORE, DELETED, FAULTS, PAIR, SAMPLES
+from support.crashes.promises import INVARIANTS
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "concepts" / "crash-safety.md"
 GROUPS = {"killed": BEFORE, "twice": PAIR, "away long": AWAY, "each other fault": DELETED}
@@ -17,6 +17,12 @@ EFFECTS = {
     "reply (channel)": "a runner is told what came of an operation on the channel",
     "reply (results)": "a runner is told a result",
     "reply (blob)": "a runner is told where a large value goes",
+    "reply (ask)": "a runner is told that its question is asked, or the answer",
+    "reply (keep)": "a runner is told that a value is kept for later attempts",
+    "reply (respond)": "somebody is told that their answer counts, or who was first",
+    "question create": "a question is put where people find it",
+    "question status": "what has become of a question, and who is to be told, or was",
+    "notification": "somebody is told of a question",
     "pod create": "a pod is made",
     "pod delete": "a pod is deleted",
     "finalizer off": "a pod is let go whose status was the only record",

@@ -11,9 +11,11 @@ import hashlib
 import io
 import json
 import multiprocessing
+import re
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class _Asker:
         self._answers = list(answers)
         self._code = code
         self._asked = None
+        self.waited_s = 0.0
+        """For answers of people: all the time that passes while a task runs."""
 
     def _ask(self, action):
         if self._asked is None and self._answers:
@@ -71,6 +75,16 @@ class _Asker:
     def call(self, path, body):
         return json.loads(self._ask(Action("call", path, json.dumps(body).encode())) or b"{}")
 
+    def ask(self, body):
+        found = json.loads(self._ask(Action("call", "ask", json.dumps(body).encode())))
+        if found["answer"] is None:
+            self.waited_s += body["waitSeconds"]
+        return found
+
+    def keep(self, key, value):
+        body = {"key": key, "value": value}
+        self._ask(Action("call", "keep", json.dumps(body).encode()))
+
     def address(self, sha256):
         raise AssertionError("addresses never run out here")
 
@@ -83,7 +97,7 @@ class _Asker:
 
 def step(order, answers, code, folder):
     """Return the next action of a task; runs in the process of the player."""
-    from graflow_runner import failure, outcome
+    from graflow_runner import failure, outcome, people
     from graflow_runner.environment import Settings
     from graflow_runner.work import Work
 
@@ -92,6 +106,7 @@ def step(order, answers, code, folder):
     asker = _Asker(answers, code)
     work = Work(order, asker, settings, lambda seconds: None)
     work._fetch = asker.fetch
+    people.time = SimpleNamespace(monotonic=lambda: asker.waited_s)
     silence = io.StringIO()
     try:
         with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
@@ -105,6 +120,11 @@ def step(order, answers, code, folder):
         return found.action
     except Exception as error:  # noqa: BLE001 - whatever user code raises is its outcome
         ended = outcome.Outcome(failure.report_of(error, work.may_retry))
+    except BaseException:
+        if not work.has_parked:
+            raise
+    if work.has_parked:
+        ended = outcome.parked()
     return Action("report", body=ended.inline())
 
 
@@ -139,7 +159,8 @@ class Player:
         said = json.loads(order)
         said.pop("attemptKey", None)
         said.pop("outcome", None)
-        text = json.dumps(said, sort_keys=True)
+        text = _timeless(json.dumps(said, sort_keys=True).encode()).decode()
+        answers = [_timeless(answer) for answer in answers]
         key = hashlib.sha256(text.encode())
         for answer in answers:
             key.update(hashlib.sha256(answer).digest())
@@ -152,6 +173,11 @@ class Player:
             job = self._pool.submit(step, text, answers, self._code, self._folder)
             found = self._known[key.digest()] = job.result()
         return found
+
+
+def _timeless(text):
+    """Return what somebody is told, without when people answered: no program here looks at it."""
+    return re.sub(rb'"respondedAt": "[^"]*"', b'"respondedAt": "2026-01-01T00:00:00.000Z"', text)
 
 
 def bundle_bytes(resource):

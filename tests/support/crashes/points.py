@@ -6,8 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from support.crashes import script, timeline
-from support.crashes.observer import ENDS
 from support.crashes.process import Point
+from support.crashes.promises import ENDS
 from support.crashes.scene import Scene, Seen
 from support.crashes.script import Script
 
@@ -174,8 +174,18 @@ class Trial:
             self._note(seen, undisturbed)
         return self._bases[seed]
 
-    def _play(self, done):
-        scene = Scene(self._case, done)
+    def _base_of(self, fault, answers):
+        """Return the undisturbed run in which people have said the same."""
+        base = self._base(fault)
+        if base.answers == answers:
+            return base
+        said = repr(sorted(answers.items()))
+        if said not in self._bases:
+            self._bases[said] = self._play(Script(self._seed), answers)
+        return self._bases[said]
+
+    def _play(self, done, answers=None):
+        scene = Scene(self._case, done, answers)
         try:
             return timeline.run(scene.play(), str(scene))
         except Exception as error:  # noqa: BLE001 - of the operator, or of this world
@@ -189,7 +199,9 @@ class Trial:
                 seen.violations.append((ENDS, "it went another way under the same seed"))
             if words := _storm(base, seen):
                 seen.violations.append((ENDS, words))
-            if words := _difference(base, seen, may_be_cancelled=fault == CANCELLED):
+            base = self._base_of(fault, seen.answers)
+            same = self._case.ends or tuple(base.outcome)
+            if words := _difference(base, seen, same, may_be_cancelled=fault == CANCELLED):
                 seen.violations.append((ENDS, words))
         self._note(seen, done)
         if self._hasty and self.tally.broken:
@@ -217,12 +229,19 @@ STORM = 5
 """So many times as many effects as undisturbed are too many."""
 
 
-def _difference(base, seen, *, may_be_cancelled):
-    """Return in what a run ended otherwise than undisturbed; empty if in nothing that counts."""
+def _difference(base, seen, same, *, may_be_cancelled):
+    """Return in what a run ended otherwise than undisturbed; empty if in nothing that counts.
+
+    Args:
+        base: The undisturbed run.
+        seen: The run.
+        same: What of its end counts.
+        may_be_cancelled: Whether it may have been cancelled.
+    """
     if may_be_cancelled and seen.outcome["phase"] == "Cancelled":
         return ""
-    same = ("phase", "completed") if seen.told_twice else base.outcome
-    if all(seen.outcome[name] == base.outcome[name] for name in same):
+    same = ("phase", "completed") if seen.told_twice else same
+    if base.outcome and all(seen.outcome[name] == base.outcome[name] for name in same):
         return ""
     return f"it ended as {seen.outcome} and not as {base.outcome}"
 

@@ -24,6 +24,8 @@ KINDS = {
     ("patch_json", "pods"): "finalizer off",
     ("create", "secrets"): "Secret create",
     ("delete", "workflows"): "run delete",
+    ("create", "feedbackrequests"): "question create",
+    ("patch_status", "feedbackrequests"): "question status",
 }
 
 

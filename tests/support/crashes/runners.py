@@ -88,15 +88,17 @@ class Kubelet:
         status = {"name": names.TASK_CONTAINER, "state": state}
         phase = "Succeeded" if code == 0 else "Failed"
         if code == 0 and message:
-            self._keeps(name, uid)
+            self._keeps(name, uid, message)
         self._set(name, uid, {"phase": phase, "containerStatuses": [status]})
 
-    def _keeps(self, name, uid):
-        """Tell of a success that is in a pod which cannot go before it was read."""
+    def _keeps(self, name, uid, message):
+        """Tell of an outcome that is in a pod which cannot go before it was read."""
         pod = self._scene.cluster.peek(PODS, self._scene.namespace, name)
         if pod is not None and pod["metadata"]["uid"] == uid and pod["metadata"].get("finalizers"):
             ref = AttemptRef.of(pod["metadata"]["labels"])
-            self._scene.observer.outcome_accepted(ref, {"outcome": "Succeeded"}, uid)
+            by_runner = message.startswith("{")
+            report = json.loads(message)["report"] if by_runner else {"outcome": "Succeeded"}
+            self._scene.observer.outcome_accepted(ref, report, uid)
 
     def _set(self, name, uid, status):
         cluster, namespace = self._scene.cluster, self._scene.namespace
@@ -123,7 +125,8 @@ class Runner:
             report = await self._work(order)
             sealed = self._signer.sealed(json.loads(report))
             message = sealed.decode() if len(sealed) <= termination.MAX_BYTES else ""
-            code = 0 if json.loads(report)["outcome"] == "Succeeded" else exitcodes.TASK_FAILED
+            well = json.loads(report)["outcome"] in ("Succeeded", "Parked")
+            code = 0 if well else exitcodes.TASK_FAILED
             try:
                 await self._call("report", report, store=(order["outcome"], sealed))
             except GaveUpError as error:
@@ -210,10 +213,18 @@ class Runner:
         self._number += 1
         number = self._number
         headers = lambda: self._signer.headers("POST", path, body, number)  # noqa: E731
+        ref = AttemptRef(self._signer.activation, self._signer.attempt)
+        observer = self._scene.observer
+        if call == "keep":
+            observer.asked.step_ran(ref, json.loads(body)["key"])
         answer = await self._until_answered(call, body, headers, store)
-        if call == "channel":
-            ref = AttemptRef(self._signer.activation, self._signer.attempt)
-            self._scene.observer.operation_answered(ref, json.loads(body), json.loads(answer))
+        match call:
+            case "channel":
+                observer.operation_answered(ref, json.loads(body), json.loads(answer))
+            case "ask":
+                observer.asked.ask_answered(ref, json.loads(body), json.loads(answer))
+            case "keep":
+                observer.asked.keep_answered(ref, json.loads(body)["key"])
         return answer
 
     async def _until_answered(self, call, body, headers, store=None):

@@ -6,8 +6,10 @@ import json
 import logging
 import random
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
 from unittest import mock
 
@@ -18,7 +20,9 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from graflow.api import names
-from graflow_operator.cluster import BUNDLES, PODS, WORKFLOWS
+from graflow_operator import questions, responding
+from graflow_operator.cluster import BUNDLES, FEEDBACK_REQUESTS, PODS, WORKFLOWS
+from graflow_operator.cluster_errors import ClusterError
 from graflow_operator.engine import Engine
 from graflow_operator.keeping import PodPolicy
 from graflow_operator.keys import MasterKey
@@ -27,10 +31,13 @@ from graflow_operator.parts import Parts
 from graflow_operator.server.app import application
 from graflow_operator.server.replica import Replica
 from graflow_operator.settings import Settings
+from graflow_operator.targets import Target
 from support.crashes.bucket import Bucket
 from support.crashes.cluster import LivingCluster
-from support.crashes.observer import ENDS, Observer
+from support.crashes.observer import Observer
+from support.crashes.people import Courier, People
 from support.crashes.process import LATENCY_S, ClusterWay, Process, StoreWay
+from support.crashes.promises import ENDS
 from support.crashes.runners import CONFLICT, OK, Kubelet, UnreachableError
 from support.crashes.script import CANCEL, CUT, DELETE, FORCE
 from support.fakes import clone
@@ -55,6 +62,8 @@ CUT_OFF = 0.5
 """How often a runner that lives on reaches nothing but the store."""
 
 TWICE = 0.1
+WATCHED = {"workflows": WORKFLOWS, "pods": PODS, "feedbackrequests": FEEDBACK_REQUESTS}
+"""What operators are told of, by plural."""
 
 
 @dataclass
@@ -72,13 +81,24 @@ class Seen:
     reached: bool = True
     """Whether all that should be done to the run was done."""
 
+    answers: Mapping = field(default_factory=dict)
+    """What was said to each question, by task and key."""
+
     told_twice: bool = False
     """Whether two attempts of one activation have used the channel: what the first one wrote there
     stays, so the run may end otherwise."""
 
 
 class Scene:
-    def __init__(self, case, script):
+    """A run, all who have to do with it, and what is done to it.
+
+    Args:
+        case: The program.
+        script: What is done.
+        answers: What people say to each question, by task and key; None: as they like.
+    """
+
+    def __init__(self, case, script, answers=None):
         self.case = case
         self.script = script
         self.namespace = NAMESPACE
@@ -95,6 +115,7 @@ class Scene:
         self.seats = []
         self.tasks = set()
         self.kubelet = Kubelet(self)
+        self.people = People(self, answers)
         self.observer = None
         self.uid = ""
         self.broken = None
@@ -154,7 +175,9 @@ class Scene:
         effects = [seat.process.effects for seat in self.seats]
         seen = self.observer
         reached = self.reached == len(self.script.points)
-        return Seen(outcome, seen.violations, effects, seen.checked, reached, seen.is_told_twice)
+        answers = seen.asked.answers
+        known = outcome, seen.violations, effects, seen.checked, reached, answers
+        return Seen(*known, told_twice=seen.is_told_twice)
 
     async def _submit(self):
         for body in self.case.others:
@@ -176,7 +199,7 @@ class Scene:
     async def _create(self, workflow):
         made = await self.cluster.create(WORKFLOWS, NAMESPACE, clone(workflow))
         self.uid = made["metadata"]["uid"]
-        self.observer = Observer(self.cluster, self.bucket, made, self.case.plan)
+        self.observer = Observer(self.cluster, self.bucket, made, self.case.plan, self.clock)
         if self.bucket is not None:
             self.bucket.on_change = self.observer.store_changed
 
@@ -256,7 +279,7 @@ class Scene:
             self._look(kind, plural, body)
         except Exception as error:  # noqa: BLE001 - not for the operator, which has only written
             self.broken = self.broken or error
-        if plural in ("workflows", "pods"):
+        if plural in WATCHED:
             for seat in self.seats:
                 seat.news(kind, plural, body)
 
@@ -270,13 +293,33 @@ class Scene:
                 stale = self.seats[-1].process is not self.seats[0].process
                 self.observer.pod_made(body, stale=stale and self.script.sleeps)
             self.kubelet.seen(kind, body)
+        if plural == "feedbackrequests" and kind != "DELETED":
+            if not self.observer.asked:
+                self.spawn(self._look_at_pods())
+            self.observer.asked.object_seen(body)
+            self.people.seen(body)
+
+    async def _look_at_pods(self):
+        """Look now and then whether pods are there that should not be."""
+        while True:
+            await asyncio.sleep(5.0)
+            seat = self.seats[-1]
+            if seat.process.is_up:
+                self.observer.asked.look_at_pods(self.clock(), seat.began)
 
     async def ask(self, call, headers, body):
         """Send a runner's request to an operator; return status and body of the answer."""
+        return await self._sent(lambda *seat: Seat.serve(*seat, call, headers, body))
+
+    async def respond(self, name, reply):
+        """Send somebody's answer to an operator; return what has become of the question."""
+        return await self._sent(lambda *seat: Seat.respond(*seat, name, reply))
+
+    async def _sent(self, request):
         await self.while_()
         seat = self._server()
         answer = asyncio.get_running_loop().create_future()
-        self.spawn(seat.serve(call, headers, body, answer))
+        self.spawn(request(seat, answer))
         stopped = asyncio.ensure_future(seat.process.stopped.wait())
         waits = {answer} if seat.process.sleeps else {answer, stopped}
         await asyncio.wait(waits, timeout=CLIENT_S, return_when=asyncio.FIRST_COMPLETED)
@@ -307,8 +350,9 @@ class Seat:
             check_peer=False,
             pods=PodPolicy(failed_s=200.0, succeeded_s=100.0, keep_logs=False),
             deleted_runs_s=100.0,
+            notifications=(Target("ops", "webhook"),),
         )
-        parts = Parts(
+        self._parts = parts = Parts(
             cluster,
             storage,
             scene.master,
@@ -317,17 +361,19 @@ class Seat:
             clock=scene.clock,
             cluster_id="here",
         )
+        parts.courier = Courier(scene, process)
         self._engine = Engine(parts)
         replica = Replica(parts, SimpleNamespace(leads=self._leads, leader=""), self._engine)
         self._app = application(replica)
         self._app.freeze()
         self._due = {}
-        self._tasks = set()
+        self.began = 0.0
 
     def begin(self):
         scene = self._scene
+        self.began = scene.clock()
         scene.spawn(self._engine.run())
-        for plural, kind in (("workflows", WORKFLOWS), ("pods", PODS)):
+        for plural, kind in WATCHED.items():
             for body in scene.cluster.all(kind):
                 self.news(None, plural, clone(body))
 
@@ -351,10 +397,15 @@ class Seat:
     def _tell(self, kind, plural, body):
         if not self.process.is_up:
             return
-        seen = self._engine.workflow_seen if plural == "workflows" else self._engine.pod_seen
-        seen(kind, clone(body))
+        engine = self._engine
+        seen = {
+            "workflows": engine.workflow_seen,
+            "pods": engine.pod_seen,
+            "feedbackrequests": engine.people.seen,
+        }
+        seen[plural](kind, clone(body))
 
-    async def serve(self, call, headers, body, answer):
+    async def serve(self, answer, call, headers, body):
         """Answer a request; that is an effect, unless it only says to come again."""
         request = self._request(f"{names.RUNNER_PREFIX}/{call}", headers, body)
         response = await self._app._handle(request)
@@ -372,6 +423,16 @@ class Seat:
         else:
             await self.process.pass_gate()
             tell()
+
+    async def respond(self, answer, name, reply):
+        """Write somebody's answer into a question, and tell them what came of it."""
+        try:
+            found = await responding.respond(self._parts, NAMESPACE, name, reply)
+        except (ClusterError, questions.NotOpenError) as error:
+            tell = partial(_settle, answer, answer.set_exception, error)
+        else:
+            tell = partial(_settle, answer, answer.set_result, found)
+        await self.process.effect("reply (respond)", tell)
 
     def _request(self, path, headers, body):
         headers = CIMultiDict({**headers, "Content-Length": str(len(body))})
@@ -397,6 +458,11 @@ class _Body:
     async def readany(self):
         data, self._data = self._data, b""
         return data
+
+
+def _settle(answer, settle, what):
+    if not answer.done():
+        settle(what)
 
 
 def quiet():
