@@ -15,6 +15,7 @@ from graflow_operator.cluster_errors import AlreadyExistsError
 from graflow_operator.desk import Desk
 from graflow_operator.dispatch import Dispatch
 from graflow_operator.letters import Answered, ChangedQuestionError, Json
+from graflow_operator.objects import is_leaving
 from graflow_operator.parts import Parts
 from graflow_operator.program import Program
 from graflow_operator.refs import AttemptRef, RunRef
@@ -23,6 +24,9 @@ from graflow_operator.values import ValueRef, settle
 
 FOREIGN_S = 30.0
 """Between two looks whether an object of a question's name that is none of ours is gone."""
+
+LEAVING_S = 1.0
+"""Between two looks whether the object of a question that is being deleted is gone."""
 
 log = logging.getLogger(__name__)
 Holder = Callable[[AttemptRef, str], tuple[Program, State, Activation]]
@@ -175,6 +179,9 @@ class RunQuestions:
                 )
                 log.warning(words, namespace, question.name, question.key, self._run)
                 await self._parts.sleep(FOREIGN_S)
+                return
+            if is_leaving(found):
+                await self._parts.sleep(LEAVING_S)
                 return
         self._made.add(which)
 

@@ -222,6 +222,21 @@ async def test_an_object_that_somebody_deleted_is_made_anew_while_its_question_i
         assert requests(world)[0]["spec"] == request["spec"]
 
 
+async def test_an_object_that_is_being_deleted_is_not_the_one_that_is_made_anew():
+    async with world_of(script("a")) as world:
+        world.work = asking(world, question())
+        world.start()
+        await world.until(lambda: requests(world) and pods_of(world, "a") == [])
+        [leaving] = requests(world)
+        leaving["metadata"] |= {"finalizers": ["foregroundDeletion"], "deletionTimestamp": "now"}
+        world.actor.questions.gone(1, "q1")
+        for _ in range(100):
+            await asyncio.sleep(0)
+        world.cluster.vanish(FEEDBACK_REQUESTS, NAMESPACE, leaving["metadata"]["name"])
+        await world.until(lambda: requests(world))
+        assert "deletionTimestamp" not in requests(world)[0]["metadata"]
+
+
 async def test_a_question_that_is_asked_in_other_words_gets_no_answer():
     async with world_of(script("a")) as world:
         said = []
