@@ -1,11 +1,23 @@
 """The operator is stopped at some points of every kind; `make crash-points` stops it at all."""
 
+import pkgutil
+
 import pytest
 
+from graflow_operator import questions
 from support.crashes import cases, observer, page, scene, script, timeline
 from support.crashes.points import FAULTS, Sample, Trial
 from support.crashes.process import Point
-from support.crashes.promises import ENDS, INVARIANTS, NEVER_AGAIN
+from support.crashes.promises import (
+    ANSWERS,
+    ENDS,
+    INVARIANTS,
+    KEPT,
+    NEVER_AGAIN,
+    NOBODY,
+    PODLESS,
+    TOLD,
+)
 from support.crashes.script import Script
 
 SEED = 20261130
@@ -18,12 +30,54 @@ def _quiet():
 
 
 @pytest.mark.parametrize(
-    "name", ["02-diamond", "10-good-enough", "16-typed-channel", "state-in-store", "containers"]
+    "name",
+    [
+        *("02-diamond", "10-good-enough", "16-typed-channel", "state-in-store", "containers"),
+        *("asks", "asks-in-parallel"),
+    ],
 )
 def test_an_operator_stopped_anywhere_breaks_no_promise(name):
     trial = Trial(cases.case(name), SEED, sample=SOME)
     assert trial.all().broken == []
     assert set(trial.effects) <= set(page.EFFECTS)
+
+
+def _without_what_was_kept(order):
+    return lambda *known: {**order(*known), "kept": {}}
+
+
+async def _tell_nobody(*_):
+    return ""
+
+
+async def _hear_otherwise(*_):
+    return {"json": {"approved": True, "text": "otherwise", "respondedBy": ["nobody"]}}
+
+
+@pytest.mark.parametrize(
+    ("name", "broken", "how", "promise"),
+    [
+        ("asks", "graflow_operator.orders.order", _without_what_was_kept, KEPT),
+        ("asks", "graflow_operator.hands._has_parked", lambda _: lambda *_: False, PODLESS),
+        ("asks", "graflow_operator.run_questions.settle", lambda _: _hear_otherwise, ANSWERS),
+        ("asks", "graflow_operator.deliveries.Deliveries._refusal", lambda _: _tell_nobody, TOLD),
+        ("asks-in-vain", "graflow_operator.people.People._due", lambda _: _due_in_time, NOBODY),
+    ],
+)
+def test_an_operator_that_breaks_a_promise_about_questions_is_found(
+    monkeypatch, name, broken, how, promise
+):
+    where, _, what = broken.rpartition(".")
+    whole = pkgutil.resolve_name(where)
+    monkeypatch.setattr(whole, what, how(getattr(whole, what)))
+    seen = timeline.run(scene.Scene(cases.case(name), Script(SEED)).play())
+    assert promise in {found for found, _ in seen.violations}
+
+
+def _due_in_time(people, request):
+    """Never withdraw a question."""
+    step = questions.step(request, people._parts.clock(), people._parts.settings.notifications)
+    return step.status, step.next_at
 
 
 def test_a_success_of_a_pod_that_was_made_when_its_attempt_was_over_need_not_count():

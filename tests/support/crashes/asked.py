@@ -8,6 +8,7 @@ from graflow_operator.cluster import FEEDBACK_REQUESTS, PODS
 from graflow_operator.refs import AttemptRef
 from support.crashes.promises import ANSWERS, COMMIT_FIRST, KEPT, NOBODY, PODLESS, TOLD
 
+SAID = ("approved", "text", "selected", "selectedMultiple")
 GOES_S = 100.0
 """Of a pod whose attempt has parked: news may be lost, and all is compared each 72 s."""
 
@@ -53,7 +54,7 @@ class Asked:
         for request in self._objects.values():
             answer = (request.get("status") or {}).get("answer") or {}
             by_people = not (answer.get("default") or answer.get("expired"))
-            said = {name: answer[name] for name in ("approved", "text") if name in answer}
+            said = {name: answer[name] for name in SAID if name in answer}
             found[request["spec"]["task"], request["spec"]["key"]] = said if by_people else {}
         return found
 
@@ -80,8 +81,10 @@ class Asked:
         asked = questions.Asked({**request, "status": {"responses": _responses(request)}})
         [first, *_] = asked.status.responses
         answer = request["status"]["answer"]
-        said = {name: getattr(first, name) for name in ("approved", "text")}
-        if {name: answer.get(name) for name in said} != said or answer["respondedBy"] != [first.by]:
+        told = first.manifest()
+        said = {name: told[name] for name in SAID if name in told}
+        of_answer = {name: answer[name] for name in SAID if name in answer}
+        if of_answer != said or answer["respondedBy"] != [first.by]:
             words = f"{first.by} was first, with {said}, and the answer is {answer}"
             self._wrong(ANSWERS, f"{asked.request['metadata']['name']}: {words}")
 
@@ -180,7 +183,7 @@ class Asked:
                 self._wrong(NOBODY, f"{name} still waits for an answer")
             if left := outbox.pending(request):
                 self._wrong(TOLD, f"{name} has {left} to be told")
-            for noted in request["status"]["notifications"]:
+            for noted in (request.get("status") or {}).get("notifications", ()):
                 entry = outbox.Entry.of(noted)
                 if (name, entry) not in self._told:
                     self._wrong(TOLD, f"nobody was told {entry} of {name}")

@@ -22,11 +22,8 @@ LATE, AROUND_S = 0.5, 1.0
 """How often somebody answers when the deadline comes, or soon before or after it."""
 
 BY_PATCH = 0.5
-SAYS = {
-    "ann": {"approval": {"approved": True}, "text": {"text": "Ann's"}},
-    "bob": {"approval": {"approved": False}, "text": {"text": "Bob's"}},
-}
-"""What people say to a question of a type."""
+ANN, BOB = "ann", "bob"
+"""They never say the same."""
 
 
 class People:
@@ -59,18 +56,17 @@ class People:
         name, rng = request["metadata"]["name"], scene.rng
         if spec["task"] in scene.case.silent:
             return
-        said = {who: says[spec["type"]] for who, says in SAYS.items()}
         if self._given is not None:
             given = self._given.get((spec["task"], spec["key"]))
             await asyncio.sleep(rng.random() * QUICK_S)
             if given:
-                await self._says("ann", name, given)
+                await self._says(ANN, name, given)
             return
         await asyncio.sleep(self._pause_s(spec))
-        who, other = rng.sample(sorted(said), 2)
+        who, other = rng.sample((ANN, BOB), 2)
         if rng.random() < TWO:
-            scene.spawn(self._says(other, name, said[other]))
-        await self._says(who, name, said[who])
+            scene.spawn(self._says(other, name, _said(other, spec)))
+        await self._says(who, name, _said(who, spec))
 
     def _pause_s(self, spec):
         """Return after how long somebody answers."""
@@ -113,6 +109,20 @@ class People:
         patch = {"metadata": version, "status": {**before, "responses": responses}}
         await scene.while_()
         await scene.cluster.patch_status(FEEDBACK_REQUESTS, scene.namespace, name, clone(patch))
+
+
+def _said(who, spec):
+    """Return what somebody says to a question."""
+    options = spec.get("options", ())
+    match spec["type"]:
+        case "approval":
+            return {"approved": who == ANN}
+        case "text":
+            return {"text": f"{who}'s"}
+        case "selection":
+            return {"selected": options[0 if who == ANN else -1]}
+        case _:
+            return {"selectedMultiple": list(options if who == ANN else ())}
 
 
 class Courier:
