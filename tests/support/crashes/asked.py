@@ -10,7 +10,8 @@ from support.crashes.promises import ANSWERS, COMMIT_FIRST, KEPT, NOBODY, PODLES
 
 SAID = ("approved", "text", "selected", "selectedMultiple")
 GOES_S = 100.0
-"""Of a pod whose attempt has parked: news may be lost, and all is compared each 72 s."""
+"""Until a pod is gone whose attempt has parked, and a question is withdrawn whose run has ended:
+news may be lost, and all is compared each 72 s."""
 
 
 class Asked:
@@ -40,6 +41,9 @@ class Asked:
 
         self._parked = {}
         """Since when activations have waited, by number."""
+
+        self._ended = None
+        """When the run did."""
 
         self._live = {}
         """Committed activations, by number."""
@@ -97,6 +101,8 @@ class Asked:
     def committed(self, state, now):
         """Look at what a commit says of questions."""
         self._live = dict(state.activations)
+        if state.phase.ended and self._ended is None:
+            self._ended = now
         self._parked = {
             number: self._parked.get(number, now)
             for number, found in state.activations.items()
@@ -155,18 +161,31 @@ class Asked:
 
     # -- what should not be there -----------------------------------------------------------------
 
-    def look_at_pods(self, now, since):
-        """See whether pods of those who wait have gone.
+    def look(self, now, since):
+        """See whether pods of those who wait have gone, and nobody is asked in vain.
 
         Args:
             now: Seconds.
             since: Since when there has been an operator all the time.
         """
+        self._look_at_pods(now, since)
+        if self._ended is not None and now - max(self._ended, since) > GOES_S:
+            self._look_at_questions()
+
+    def _look_at_questions(self):
+        for request in self._cluster.all(FEEDBACK_REQUESTS):
+            self._checked[NOBODY] += 1
+            if questions.is_open(request):
+                name = request["metadata"]["name"]
+                self._wrong(NOBODY, f"{name} waits for an answer, and its run has ended")
+
+    def _look_at_pods(self, now, since):
+        """See whether pods have gone; what has failed stays to be looked at."""
         self._checked[PODLESS] += len(self._parked)
         for pod in self._cluster.all(PODS):
             ref = AttemptRef.of(pod["metadata"]["labels"])
             waits = self._parked.get(ref.activation)
-            if waits is None:
+            if waits is None or pod.get("status", {}).get("phase") == "Failed":
                 continue
             waited_s = now - max(waits, since)
             if waited_s > GOES_S:
@@ -176,11 +195,10 @@ class Asked:
 
     def look_for_leaks(self):
         """Look at what is there when a run has ended, and there was time."""
+        self._look_at_questions()
         for request in self._cluster.all(FEEDBACK_REQUESTS):
-            self._checked.update((NOBODY, TOLD))
+            self._checked[TOLD] += 1
             name = request["metadata"]["name"]
-            if questions.is_open(request):
-                self._wrong(NOBODY, f"{name} still waits for an answer")
             if left := outbox.pending(request):
                 self._wrong(TOLD, f"{name} has {left} to be told")
             for noted in (request.get("status") or {}).get("notifications", ()):

@@ -295,17 +295,17 @@ class Scene:
             self.kubelet.seen(kind, body)
         if plural == "feedbackrequests" and kind != "DELETED":
             if not self.observer.asked:
-                self.spawn(self._look_at_pods())
+                self.spawn(self._look_at_questions())
             self.observer.asked.object_seen(body)
             self.people.seen(body)
 
-    async def _look_at_pods(self):
-        """Look now and then whether pods are there that should not be."""
+    async def _look_at_questions(self):
+        """Look now and then whether what should not be there any more is."""
         while True:
             await asyncio.sleep(5.0)
             seat = self.seats[-1]
             if seat.process.is_up:
-                self.observer.asked.look_at_pods(self.clock(), seat.began)
+                self.observer.asked.look(self.clock(), seat.began)
 
     async def ask(self, call, headers, body):
         """Send a runner's request to an operator; return status and body of the answer."""

@@ -1,25 +1,26 @@
-"""Two branches ask, and nobody answers one of them in time: the other one is not to be answered."""
+"""Two tasks ask, and nobody answers one of them in time: then nobody is to answer the other."""
 
 from graflow import task, workflow
 
 
-@task(inject_context=True)
-def boss(context):
-    return context.request_approval("May we?", timeout=60.0)
-
-
-@task(inject_context=True)
-def staff(context):
-    return context.request_text_input("How?", timeout=None)
-
-
 @task
-def begin(boss, staff):
-    return f"{staff}: {boss}"
+def prepare():
+    return "a plan"
+
+
+@task(inject_context=True)
+def boss(context, prepare):
+    return context.request_approval(f"May we have {prepare}?", timeout=60.0)
+
+
+@task(inject_context=True)
+def staff(context, prepare):
+    return context.request_text_input(f"Who makes {prepare}?", timeout=None)
 
 
 with workflow("asks-in-vain") as wf:
-    (boss | staff) >> begin
+    prepare >> boss
+    prepare >> staff
 
 if __name__ == "__main__":
     print(wf.execute())
