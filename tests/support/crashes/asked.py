@@ -53,13 +53,13 @@ class Asked:
 
     @property
     def answers(self):
-        """What people, or nobody, have said to each question: by task and key."""
+        """What people, or nobody, have said to each question: by task, pass and key."""
         found = {}
         for request in self._objects.values():
             answer = (request.get("status") or {}).get("answer") or {}
             by_people = not (answer.get("default") or answer.get("expired"))
             said = {name: answer[name] for name in SAID if name in answer}
-            found[request["spec"]["task"], request["spec"]["key"]] = said if by_people else {}
+            found[which(request["spec"])] = said if by_people else {}
         return found
 
     # -- objects ----------------------------------------------------------------------------------
@@ -116,13 +116,12 @@ class Asked:
     def _hears(self, name, activation, key, answer):
         """See whether an answer is what the object says, and what was known before."""
         self._checked[ANSWERS] += 1
-        which = activation, key
-        known = self._heard.setdefault(which, answer)
+        known = self._heard.setdefault((activation, key), answer)
         if known != answer:
-            self._wrong(ANSWERS, f"{which} was answered with {known}, and with {answer}")
+            self._wrong(ANSWERS, f"{name} was answered with {known}, and with {answer}")
         says = {"json": questions.heard(self._objects[name])} if name in self._objects else None
         if answer != says:
-            self._wrong(ANSWERS, f"{which} is answered with {answer}, and {name} says {says}")
+            self._wrong(ANSWERS, f"{activation} hears {answer}, and {name} says {says}")
 
     def order_given(self, order):
         """Look at an order that a runner has just been given."""
@@ -205,6 +204,11 @@ class Asked:
                 entry = outbox.Entry.of(noted)
                 if (name, entry) not in self._told:
                     self._wrong(TOLD, f"nobody was told {entry} of {name}")
+
+
+def which(spec):
+    """Return what tells a question from the others of a run."""
+    return spec["task"], spec["iteration"], spec["key"]
 
 
 def _decided(status):

@@ -9,6 +9,7 @@ from graflow_operator.cluster import FEEDBACK_REQUESTS
 from graflow_operator.cluster_errors import ClusterError, ConflictError, NotFoundError
 from graflow_operator.questions import NotOpenError
 from graflow_operator.responding import Person, Reply
+from support.crashes.asked import which
 from support.crashes.runners import UnreachableError
 from support.fakes import clone
 
@@ -31,7 +32,7 @@ class People:
 
     Args:
         scene: Where.
-        given: What is said to each question, by task and key, and nothing else; None: as they like.
+        given: What is said to each question, by task, pass and key; None: as they like.
     """
 
     def __init__(self, scene, given=None):
@@ -57,10 +58,8 @@ class People:
         if spec["task"] in scene.case.silent:
             return
         if self._given is not None:
-            given = self._given.get((spec["task"], spec["key"]))
-            await asyncio.sleep(rng.random() * QUICK_S)
-            if given:
-                await self._says(ANN, name, given)
+            if given := self._given.get(which(spec)):
+                await self._says(ANN, name, given)  # at once: some deadlines are soon
             return
         await asyncio.sleep(self._pause_s(spec))
         who, other = rng.sample((ANN, BOB), 2)

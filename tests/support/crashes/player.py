@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import multiprocessing
+import random
 import re
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
@@ -101,12 +102,15 @@ def step(order, answers, code, folder):
     from graflow_runner.environment import Settings
     from graflow_runner.work import Work
 
-    order = json.loads(order)
+    text, order = order, json.loads(order)
     settings = Settings("http://operator", "pod", "uid", "team", "run", code_dir=folder)
     asker = _Asker(answers, code)
     work = Work(order, asker, settings, lambda seconds: None)
     work._fetch = asker.fetch
     people.time = SimpleNamespace(monotonic=lambda: asker.waited_s)
+    # Of one attempt chance does the same each time, and of another one something else.
+    random.seed(text)
+    random._urandom = random.Random(text).randbytes
     silence = io.StringIO()
     try:
         with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):

@@ -82,7 +82,7 @@ class Seen:
     """Whether all that should be done to the run was done."""
 
     answers: Mapping = field(default_factory=dict)
-    """What was said to each question, by task and key."""
+    """What was said to each question, by task, pass and key."""
 
     told_twice: bool = False
     """Whether two attempts of one activation have used the channel: what the first one wrote there
@@ -95,7 +95,7 @@ class Scene:
     Args:
         case: The program.
         script: What is done.
-        answers: What people say to each question, by task and key; None: as they like.
+        answers: What people say to each question, by task, pass and key; None: as they like.
     """
 
     def __init__(self, case, script, answers=None):
