@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graflow import values
+from graflow.dsl import handles
 from graflow.dsl.arguments import Again, Incoming
 from graflow.dsl.call import Callee, run_call
 from graflow.dsl.context import TaskExecutionContext, TaskFacts
@@ -84,6 +85,7 @@ class Work:
         )
         context = backend.context = TaskExecutionContext(self._facts(), backend)
         self._context = context
+        handles.fill_process(context)
         if "policy" in call:
             from graflow_runner.judging import judge  # noqa: PLC0415  # few groups have their own
 

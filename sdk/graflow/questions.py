@@ -3,10 +3,11 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Final
 
+MAX_KEY_CHARS: Final = 63
 MAX_PROMPT_BYTES: Final = 8 * 1024
 MAX_OPTIONS: Final = 100
 MAX_OPTION_CHARS: Final = 500
@@ -47,6 +48,11 @@ class FeedbackType(Enum):
         return self in (FeedbackType.SELECTION, FeedbackType.MULTI_SELECTION)
 
 
+_NO_KEY: Final = re.compile(r"[^A-Za-z0-9._-]+")
+_DIGITS: Final = 16
+"""Of a hash that tells keys apart."""
+
+
 def digest(shown: Mapping[str, Any]) -> str:
     """Return the sha256 of what is shown of a question, in hex: an answer counts for that alone.
 
@@ -60,6 +66,27 @@ def digest(shown: Mapping[str, Any]) -> str:
     parts = ("type", "prompt", "options", "schema", "payload")
     canonical = {name: _plain(shown[name]) for name in parts if shown.get(name) is not None}
     return hashlib.sha256(json_bytes(canonical)).hexdigest()
+
+
+def key_inside(workflow: Sequence[object], task: str, key: str) -> str:
+    """Return the key, in a task, of what a workflow that it executes asks or keeps under a key.
+
+    It begins with what people can read. Two are the same only if all parts are.
+
+    Args:
+        workflow: Its name, and what tells it from others of that name in the task.
+        task: The identity of the inner task: where it stands, and its pass.
+        key: That of the inner task.
+
+    >>> key_inside(("review", 1), "approve#1", "q1")
+    'review.approve.q1-cbb00eb172e0a0e4'
+    >>> len(key_inside(("r" * 100, 1), "approve#1", "q1"))
+    63
+    """
+    parts = hashlib.sha256(json_bytes([*workflow, task, key])).hexdigest()[:_DIGITS]
+    node = task.rpartition("/")[2].partition("#")[0]
+    words = _NO_KEY.sub("-", f"{workflow[0]}.{node}.{key}")[: MAX_KEY_CHARS - _DIGITS - 1]
+    return f"{words.lstrip('._-')}-{parts}".lstrip("-")
 
 
 def json_bytes(value: object) -> bytes:

@@ -1,6 +1,6 @@
 """How a question of a running task comes to its answer: the same on every host."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, Final
@@ -57,7 +57,7 @@ def step(context: "TaskExecutionContext", key: object, fn: Callable[[], object])
     name = checked_key(key)
     if not callable(fn):
         raise QuestionError(f"step {name!r} is given {fn!r}; give a function without arguments")
-    with asking_of(context).one_at_a_time(name):
+    with asking_of(context).step(name):
         found = context.known.kept(name)
         if found is not MISSING:
             return found
@@ -88,13 +88,22 @@ def _response(
     context: "TaskExecutionContext", question: Question, found: Recorded
 ) -> FeedbackResponse:
     answer = found.answer or {}
-    if target := answer.get("goto"):
+    if target := _elsewhere(question, answer):
         context.jump(target, f"nobody has answered question {question.key!r} in time")
         raise TaskOver(context)
     if answer.get("expired") and not answer.get("default"):
         why = answer.get("reason") or ""
         raise FeedbackTimeoutError(found.feedback_id, question.timeout_s, why)
     return response_of(found.feedback_id, question.type, answer)
+
+
+def _elsewhere(question: Question, answer: Mapping[str, Any]) -> str | None:
+    """Return the task that the deadline leads to, once it has passed."""
+    target: str | None = answer.get("goto")
+    then = question.on_timeout
+    if target is None and isinstance(then, GoTo) and answer.get("expired"):
+        return None if answer.get("reason") else str(then.task)
+    return target
 
 
 def _channel_key(key: object, write: object) -> str | None:

@@ -1,8 +1,20 @@
 """What a running task asks people, and what it keeps for its later attempts (section 9)."""
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypedDict, TypeVar, Unpack
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    NamedTuple,
+    NoReturn,
+    Protocol,
+    TypedDict,
+    TypeVar,
+    Unpack,
+)
 
 if TYPE_CHECKING:  # what most tasks do without
     from graflow.dsl.context import TaskExecutionContext
@@ -100,6 +112,10 @@ class More(TypedDict, total=False):
     """Seconds that a pod is kept for a quick answer; by default as the operator says."""
 
 
+_step: ContextVar[str] = ContextVar("graflow_step", default="")
+"""The key of the step that runs here."""
+
+
 class Asking:
     """What one attempt has asked."""
 
@@ -108,6 +124,7 @@ class Asking:
         self._numbered = 0
         self._named: set[str] = set()
         self._steps: dict[str, threading.RLock] = {}
+        self._executed: Counter[tuple[str, str]] = Counter()
         self.parked = False
         """Whether it waits for an answer, whatever user code makes of that; for hosts."""
 
@@ -140,10 +157,27 @@ class Asking:
             self._named.add(given)
             return given
 
-    def one_at_a_time(self, key: str) -> threading.RLock:
-        """Return what is held while the step of a key runs."""
+    @contextmanager
+    def step(self, key: str) -> Iterator[None]:
+        """Run the step of a key, in one thread at a time."""
         with self._mutex:
-            return self._steps.setdefault(key, threading.RLock())
+            alone = self._steps.setdefault(key, threading.RLock())
+        with alone:
+            around = _step.set(key)
+            try:
+                yield
+            finally:
+                _step.reset(around)
+
+    def executed(self, workflow: str) -> tuple[str, str, int]:
+        """Return what names a workflow that the task executes now, alike in each attempt.
+
+        Those of one name are counted, and those of a step apart: later attempts do not run it.
+        """
+        with self._mutex:
+            here = workflow, _step.get()
+            self._executed[here] += 1
+            return *here, self._executed[here]
 
 
 class AsksPeople:
@@ -280,3 +314,13 @@ def asking_of(context: "TaskExecutionContext") -> Asking:
         if context.asking is None:
             context.asking = Asking()
         return context.asking
+
+
+def park(context: "TaskExecutionContext") -> NoReturn:
+    """End an attempt that waits for an answer: a workflow that its task executes cannot go on.
+
+    Raises:
+        Parked: Always.
+    """
+    asking_of(context).parked = True
+    raise Parked("a workflow inside waits for an answer, and the task around it with it")

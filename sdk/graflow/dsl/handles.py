@@ -13,6 +13,22 @@ _all: list["TaskExecutionContext"] = []
 """Those of the tasks that run in this process: a thread that a task starts has no context of the
 task's, and in a pod there is only one that it can belong to."""
 
+_of_process: list["TaskExecutionContext"] = []
+"""That of the task whose process this is, in a pod."""
+
+
+def fill_process(context: "TaskExecutionContext") -> None:
+    """Take note that all that runs in this process belongs to a task."""
+    _of_process.append(context)
+
+
+def around() -> "TaskExecutionContext | None":
+    """Return the context of the task that what is begun here belongs to; None: to none."""
+    mine = _mine.get()
+    if mine is not None and not mine.over:
+        return mine
+    return _of_process[0] if _of_process else None
+
 
 def enter(context: "TaskExecutionContext") -> None:
     """Make a context that of the task that runs here."""

@@ -48,6 +48,9 @@ class Question:
     hold_s: float | None = None
     """How long a pod is kept for a quick answer; None: as long as the operator says."""
 
+    is_inside: bool = False
+    """Whether a workflow that the task executes asks: a jump at the deadline is within that."""
+
     @cached_property
     def blob(self) -> bytes | None:
         """What of the payload is too large to be part of the question, as a JSON value."""
@@ -73,10 +76,15 @@ class Question:
             "assignees": _people(self.users, self.groups),
             "approvals": self.approvals if self.approvals > 1 else None,
             "submitterMayAnswer": None if self.submitter_may_answer else False,
-            "onDeadline": _on_deadline(self.type, self.on_timeout),
+            "onDeadline": self._on_deadline(),
             "remindEverySeconds": self.remind_every_s,
         }
         return {name: value for name, value in form.items() if value is not None}
+
+    def _on_deadline(self) -> Mapping[str, Any] | None:
+        if self.is_inside and isinstance(self.on_timeout, GoTo):
+            return None  # nobody but the inner workflow knows the task
+        return _on_deadline(self.type, self.on_timeout)
 
     def _payload(self) -> Mapping[str, Any] | None:
         if self.blob is None or self.payload is None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from graflow.dsl.asking import park
 from graflow.dsl.execution import ExecutionContext
 from graflow.dsl.memory_channel import MemoryChannel
 from graflow.dsl.program import Program
@@ -44,7 +45,8 @@ class LocalHost:
     ) -> Any:  # noqa: ANN401 - the value of the run
         """Run a program to its end in the calling thread and return its value (R6).
 
-        If nobody answers what it asks, it is suspended with a checkpoint, and the value is None.
+        If nobody answers what it asks, it is suspended with a checkpoint, and the value is None. A
+        workflow that a running task executes is not: the attempt of that task ends to wait.
 
         Args:
             program: What to run.
@@ -55,6 +57,7 @@ class LocalHost:
             CaptureError: If a task captured what cannot be copied, and is to have a copy.
             ConfigError: If a task asks for a handler that this machine does not have.
             GraflowRuntimeError: If the run fails; its `context` is what the run left.
+            Parked: If the task around it is to wait for an answer.
             KeyboardInterrupt: In a task it abandons the run and passes through. Whatever else a
                 task raises, `sys.exit` too, is a failure of that task.
         """
@@ -92,6 +95,8 @@ class LocalHost:
         with _told(run) as tell_value:
             state = run.to_its_end()
             if not state.phase.ended:
+                if run.around is not None:
+                    park(run.around)
                 suspend(run)
                 tell_value(SUSPENDED)
                 outcome = LocalOutcome(replace(rest, state=state), run.live.last_checkpoint)

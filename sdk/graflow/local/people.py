@@ -64,8 +64,17 @@ class RunPeople:
 
         return FeedbackManager(backend_config=self._nodes.program.services.config)
 
+    @property
+    def calls_handlers(self) -> bool:
+        """Return True: whoever runs the program waits for what they say."""
+        return True
+
     def recorded(self, activation: Activation, key: str) -> Recorded | None:
         """Return what an activation has asked under a key, if it has."""
+        return self._noted(activation, key)
+
+    def _noted(self, activation: Activation, key: str) -> Recorded | None:
+        """Return a question as it stands in the state of the run."""
         with self._mutex:
             found = self._nodes.state.activations.get(activation.number, activation)
         for known in found.questions:
@@ -81,17 +90,12 @@ class RunPeople:
         limit: Deadline | None,
     ) -> Recorded:
         """Ask, and wait outside of the time that the task has; see `People.ask`."""
-        from graflow.local.waits import wait_for  # noqa: PLC0415 - few tasks ask
-
-        found = self._begun(activation, question)
-        request = self._request(activation, question, found.feedback_id)
-        self._open[request.feedback_id] = request
+        begun = self._begun(activation, question)
         with nullcontext() if limit is None else limit.paused():
-            answer = wait_for(self.manager, request, question, handler)
-        del self._open[request.feedback_id]
+            found = self._answered(activation, question, begun, handler)
         number, key = activation.number, question.key
-        self._note(QuestionAnswered(number, key, answer, time.time()), activation)
-        return found._replace(answer=answer)
+        self._note(QuestionAnswered(number, key, found.answer, time.time()), activation)
+        return found
 
     def kept(self, activation: Activation, key: str) -> object:
         """Return what an activation has kept under a key, or `MISSING`."""
@@ -107,8 +111,6 @@ class RunPeople:
 
     def let_go(self) -> bool:
         """Leave the question that is on the terminal open; return False if there is none."""
-        if not self._open:
-            return False
         from graflow.local.console import let_go  # noqa: PLC0415 - few runs ask
 
         return let_go()
@@ -135,22 +137,38 @@ class RunPeople:
                 self.manager.store_request(kept)
 
     def _begun(self, activation: Activation, question: "Question") -> Recorded:
-        """Return the question as it stands in the state of the run.
+        """Return the question as it stands in the state of the run, in which it is now.
 
         Raises:
             Parked: If the run, or the branch, has failed meanwhile: nobody is asked.
         """
-        found = self.recorded(activation, question.key)
+        found = self._noted(activation, question.key)
         if found is None:
             from graflow.dsl.feedback import new_feedback_id  # noqa: PLC0415 - few tasks ask
 
             noted = Noted(question.key, question.sha256, None, new_feedback_id())
             number, attempt = activation.number, activation.attempt
             self._note(QuestionAsked(number, attempt, noted, time.time()), activation)
-            found = self.recorded(activation, question.key)
+            found = self._noted(activation, question.key)
         if found is None:
             raise Parked
         return found
+
+    def _answered(
+        self,
+        activation: Activation,
+        question: "Question",
+        begun: Recorded,
+        handler: "FeedbackHandler | None",
+    ) -> Recorded:
+        """Wait, and return the question with its answer."""
+        from graflow.local.waits import wait_for  # noqa: PLC0415 - few tasks ask
+
+        request = self._request(activation, question, begun.feedback_id)
+        self._open[request.feedback_id] = request
+        answer = wait_for(self.manager, request, question, handler)
+        del self._open[request.feedback_id]
+        return begun._replace(answer=answer)
 
     def _request(
         self, activation: Activation, question: "Question", feedback_id: str

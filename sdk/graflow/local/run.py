@@ -15,12 +15,14 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from graflow.dsl import handles
 from graflow.dsl.memory_channel import MemoryChannel
 from graflow.dsl.program import Program
 from graflow.exceptions import CheckpointError
 from graflow.local.attempt import Attempts
 from graflow.local.deadline import RunDeadline
 from graflow.local.failures import checkpoint_error
+from graflow.local.inner import InnerPeople
 from graflow.local.live import Live
 from graflow.local.nodes import Nodes
 from graflow.local.people import RunPeople
@@ -86,7 +88,10 @@ class LocalRun:
         self._mutex = threading.Lock()
         """Held while the state is changed, or read in more than one step."""
         self._nodes = Nodes(program, self._state)
-        self.people = RunPeople(self._nodes, session_id, self._mutex, self._note)
+        self.around = handles.around()
+        """The task that executes it; None: it is not part of another run."""
+        asks = self._nodes, session_id, self._mutex, self._note
+        self.people = InnerPeople(*asks, self.around) if self.around else RunPeople(*asks)
         self.live = Live(self._nodes, channel, self.people, self._mutex)
         self._attempts = Attempts(self._nodes, self.live, isolation)
         self.tracing = Tracing(self._nodes, self.live) if program.services.tracer else None

@@ -145,8 +145,8 @@ class TaskView:
 
     @property
     def calls_handlers(self) -> bool:
-        """Return True: whoever runs the program waits for what they say."""
-        return True
+        """Whether a handler object of the program is told of questions here."""
+        return self._run.people.calls_handlers
 
     def recorded(self, key: str, /) -> Recorded | None:
         """Return the question of that key, if this activation has asked it."""

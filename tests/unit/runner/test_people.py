@@ -1,9 +1,13 @@
 """Section 9 in a pod: a task that asks parks, and goes on with the answer in its next attempt."""
 
-from graflow import task
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from graflow import task, workflow
 from graflow.dsl.questions import question_of
 from graflow.exceptions import FeedbackTimeoutError
-from graflow.hitl.types import FeedbackHandler
+from graflow.hitl.types import FeedbackHandler, GoTo
 from unit.runner.fake_operator import usual_but_reply_lost
 from unit.runner.harness import bundle, with_bundle
 
@@ -164,3 +168,119 @@ def test_a_task_in_a_pod_tells_nobody_itself(operator, runners):
     assert "let the operator tell people" in operator.reports[-1]["error"]["message"]
     assert operator.asked == []
     assert "told" not in runner.stdout
+
+
+def asking_inside(ask, *others, swallows=()):
+    """Return a task that executes a workflow whose tasks call this function, one after another."""
+
+    def outer(_):
+        with workflow("inner") as wf:
+            tasks = [task(name, inject_context=True)(ask) for name in ("first", "second")]
+            _ = tasks[0] >> tasks[1]
+            for other in others:
+                wf.add_node(other.__name__, task(other))
+        try:
+            return wf.execute(start_node="first")
+        except swallows:
+            return "swallowed"
+
+    return outer
+
+
+def deploying():
+    def deploys(ctx):
+        ctx.step("draft", lambda: ctx.task_id)
+        return ctx.request_approval("Deploy?")
+
+    return deploys
+
+
+def key_of(operator):
+    """Return the key of what was asked last."""
+    return operator.asked[-1]["key"]
+
+
+@pytest.mark.parametrize("swallows", [Exception, BaseException], ids=lambda one: one.__name__)
+def test_an_attempt_parks_whose_task_executes_a_workflow_that_asks(operator, runners, swallows):
+    carries(operator, asking_inside(deploying(), swallows=swallows))
+    assert reported(operator, runners) == {"outcome": "Parked"}
+    [asked] = operator.asked
+    assert asked["key"].startswith("inner.first.q1-")
+    assert (asked["sha256"], asked["question"]["prompt"]) == (SHA256, "Deploy?")
+
+
+def test_the_task_goes_on_inside_with_the_answers_of_each_task_there(operator, runners):
+    carries(operator, asking_inside(deploying()))
+    answers, steps = {}, {}
+    for n in range(2):
+        assert reported(operator, runners) == {"outcome": "Parked"}
+        assert (len(operator.asked), len(operator.kept)) == (n + 1, n + 1)
+        answers[key_of(operator)] = {"name": f"r-{n}", "sha256": SHA256, "answer": YES}
+        steps[operator.kept[-1]["key"]] = operator.kept[-1]["value"]
+        operator.next_attempt()
+        operator.order |= {"questions": answers, "kept": steps}
+    assert reported(operator, runners)["value"] == {"json": True}
+    assert list(steps.values()) == [{"json": "first"}, {"json": "second"}]
+    assert (len(operator.asked), len(operator.kept)) == (2, 2)
+
+
+def test_a_quick_answer_is_waited_for_inside(operator, runners):
+    carries(operator, asking_inside(deploying()))
+    operator.hold_s = 5.0
+    operator.answer_of = lambda asked: {"name": "r", "answer": YES, "holdSeconds": 5.0}
+    assert reported(operator, runners)["value"] == {"json": True}
+
+
+def test_a_deadline_inside_that_nobody_catches_fails_the_task_and_no_attempt_follows(
+    operator, runners
+):
+    carries(operator, asking_inside(deploying()))
+    reported(operator, runners)
+    operator.next_attempt()
+    asked_before(operator, {"json": {"expired": True}}, key=key_of(operator))
+    error = reported(operator, runners, code=1)["error"]
+    assert (error["reason"], error["retryable"]) == ("FeedbackTimeout", False)
+
+
+@pytest.mark.parametrize(
+    ("why", "outcome"), [({}, "Succeeded"), ({"reason": "withdrawn by bob"}, "Failed")]
+)
+def test_a_deadline_inside_leads_to_a_task_that_only_the_inner_workflow_knows(
+    operator, runners, why, outcome
+):
+    def asks(ctx):
+        ctx.request_approval("Deploy?", on_timeout=GoTo("other"))
+
+    def other():
+        return "other"
+
+    carries(operator, asking_inside(asks, other))
+    assert reported(operator, runners) == {"outcome": "Parked"}
+    assert "onDeadline" not in operator.asked[-1]["question"]
+    operator.next_attempt()
+    asked_before(operator, {"json": {"expired": True} | why}, key=key_of(operator))
+    assert reported(operator, runners, code=int(bool(why)))["outcome"] == outcome
+
+
+def test_a_workflow_in_a_thread_of_the_task_asks_through_the_task(operator, runners):
+    deploys = deploying()
+
+    def outer(_):
+        with workflow("inner") as wf:
+            wf.add_node("first", task("first", inject_context=True)(deploys))
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(wf.execute).result()
+
+    carries(operator, outer)
+    assert reported(operator, runners) == {"outcome": "Parked"}
+    assert key_of(operator).startswith("inner.first.q1-")
+
+
+def test_a_workflow_inside_a_task_in_a_pod_tells_nobody_itself(operator, runners):
+    def tells(ctx):
+        ctx.request_approval("Deploy?", handler=FeedbackHandler())
+
+    carries(operator, asking_inside(tells))
+    error = reported(operator, runners, code=1)["error"]
+    assert "let the operator tell people" in error["message"]
+    assert operator.asked == []
