@@ -68,25 +68,21 @@ def digest(shown: Mapping[str, Any]) -> str:
     return hashlib.sha256(json_bytes(canonical)).hexdigest()
 
 
-def key_inside(workflow: Sequence[object], task: str, key: str) -> str:
-    """Return the key, in a task, of what a workflow that it executes asks or keeps under a key.
-
-    It begins with what people can read. Two are the same only if all parts are.
+def key_of(shown: Sequence[str], *parts: object) -> str:
+    """Return a key that stands for some parts: two are the same only if all parts are.
 
     Args:
-        workflow: Its name, and what tells it from others of that name in the task.
-        task: The identity of the inner task: where it stands, and its pass.
-        key: That of the inner task.
+        shown: What it begins with, for people, as far as it fits.
+        parts: JSON values.
 
-    >>> key_inside(("review", 1), "approve#1", "q1")
+    >>> key_of(("review", "approve", "q1"), "review", 1, "approve#1", "q1")
     'review.approve.q1-cbb00eb172e0a0e4'
-    >>> len(key_inside(("r" * 100, 1), "approve#1", "q1"))
+    >>> len(key_of(("r" * 100,), "r" * 100))
     63
     """
-    parts = hashlib.sha256(json_bytes([*workflow, task, key])).hexdigest()[:_DIGITS]
-    node = task.rpartition("/")[2].partition("#")[0]
-    words = _NO_KEY.sub("-", f"{workflow[0]}.{node}.{key}")[: MAX_KEY_CHARS - _DIGITS - 1]
-    return f"{words.lstrip('._-')}-{parts}".lstrip("-")
+    told_apart = hashlib.sha256(json_bytes(parts)).hexdigest()[:_DIGITS]
+    words = _NO_KEY.sub("-", ".".join(shown))[: MAX_KEY_CHARS - _DIGITS - 1]
+    return f"{words.lstrip('._-')}-{told_apart}".lstrip("-")
 
 
 def json_bytes(value: object) -> bytes:

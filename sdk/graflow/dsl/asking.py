@@ -82,7 +82,8 @@ class More(TypedDict, total=False):
     """What a question can say that Graflow's cannot; all of it by name."""
 
     key: str | None
-    """Tells the questions of a task apart; by default `q1`, `q2`, … in the order of the calls."""
+    """Tells the questions of a task apart; by default `q1`, `q2`, … in the order of the calls,
+    which in a step are counted apart."""
 
     payload: Any
     """What is to be read besides the prompt: a text, `{"markdown": text}`, or JSON."""
@@ -112,8 +113,8 @@ class More(TypedDict, total=False):
     """Seconds that a pod is kept for a quick answer; by default as the operator says."""
 
 
-_step: ContextVar[str] = ContextVar("graflow_step", default="")
-"""The key of the step that runs here."""
+_step: ContextVar["tuple[Asking, str] | None"] = ContextVar("graflow_step", default=None)
+"""The key of the step that runs here, and whose it is."""
 
 
 class Asking:
@@ -121,10 +122,12 @@ class Asking:
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
-        self._numbered = 0
+        self._numbered: Counter[str] = Counter()
+        """Questions without a key, by step."""
         self._named: set[str] = set()
         self._steps: dict[str, threading.RLock] = {}
         self._executed: Counter[tuple[str, str]] = Counter()
+        """Workflows, by name and step."""
         self.parked = False
         """Whether it waits for an answer, whatever user code makes of that; for hosts."""
 
@@ -139,12 +142,14 @@ class Asking:
                 key have.
         """
         from graflow.exceptions import QuestionError  # noqa: PLC0415  # errors only
-        from graflow.questions import AUTOMATIC_KEY  # noqa: PLC0415  # imported by now
+        from graflow.questions import AUTOMATIC_KEY, key_of  # noqa: PLC0415  # imported by now
 
+        step = self._step_here()
         with self._mutex:
             if given is None:
-                self._numbered += 1
-                return f"q{self._numbered}"
+                self._numbered[step] += 1
+                number = f"q{self._numbered[step]}"
+                return key_of((step, number), "step", step, number) if step else number
             if AUTOMATIC_KEY.fullmatch(given):
                 raise QuestionError(
                     f"key is {given!r}, which questions without a key have; give it another name"
@@ -163,7 +168,7 @@ class Asking:
         with self._mutex:
             alone = self._steps.setdefault(key, threading.RLock())
         with alone:
-            around = _step.set(key)
+            around = _step.set((self, key))
             try:
                 yield
             finally:
@@ -174,10 +179,15 @@ class Asking:
 
         Those of one name are counted, and those of a step apart: later attempts do not run it.
         """
+        step = self._step_here()
         with self._mutex:
-            here = workflow, _step.get()
-            self._executed[here] += 1
-            return *here, self._executed[here]
+            self._executed[workflow, step] += 1
+            return workflow, step, self._executed[workflow, step]
+
+    def _step_here(self) -> str:
+        """Return the key of the step of this attempt that runs here; empty: none does."""
+        found = _step.get()
+        return found[1] if found is not None and found[0] is self else ""
 
 
 class AsksPeople:

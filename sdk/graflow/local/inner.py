@@ -11,7 +11,7 @@ from graflow.local.nodes import Nodes
 from graflow.local.people import Note, RunPeople
 from graflow.machine.scopes import identity
 from graflow.machine.state import Activation
-from graflow.questions import key_inside
+from graflow.questions import key_of
 
 if TYPE_CHECKING:  # what runs that ask nobody do without
     from graflow.dsl.feedback import FeedbackHandler
@@ -78,4 +78,5 @@ class InnerPeople(RunPeople):
             state = self._nodes.state
             if activation.number not in state.activations:
                 raise Parked
-            return key_inside(self._workflow, identity(state, activation), key)
+            shown = self._workflow[0], activation.node, key
+            return key_of(shown, *self._workflow, identity(state, activation), key)

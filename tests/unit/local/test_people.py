@@ -539,3 +539,17 @@ def test_a_question_that_cannot_be_asked_is_not_tried_again():
         alone(ask, max_retries=3)
     assert isinstance(failed.value.cause, QuestionError)
     assert ran == ["begun"]
+
+
+@task(inject_context=True)
+def asks_in_steps(ctx):
+    kept = [ctx.step(key, lambda: ctx.request_text_input("Well?", timeout=SOON)) for key in "ab"]
+    return [*kept, ctx.request_text_input("Well?", timeout=SOON)]
+
+
+def test_questions_in_steps_that_later_attempts_do_not_run_leave_their_answers_to_themselves():
+    _, context = run(asks_in_steps)
+    for given in ("one", "two", "three"):
+        answer("Well?", given, status="timeout")
+        value, context = goes_on(context)
+    assert value == ["one", "two", "three"]

@@ -3,6 +3,7 @@
 import contextvars
 import os
 import threading
+from contextlib import contextmanager
 
 import pytest
 
@@ -11,6 +12,7 @@ from graflow.core.checkpoint import CheckpointManager
 from graflow.exceptions import FeedbackTimeoutError, GraflowRuntimeError, QuestionChangedError
 from graflow.hitl.manager import FeedbackManager
 from graflow.hitl.types import AnswerWith, FeedbackHandler, FeedbackResponse, FeedbackType, GoTo
+from graflow.local.deadline import Deadline
 
 SOON = 0.02
 """A person's deadline that nobody keeps, in seconds."""
@@ -375,23 +377,35 @@ def test_a_retry_inside_and_one_around_have_the_answers_that_were_given_before()
     assert len(questions()) == 1
 
 
-@task(inject_context=True)
-def patient(ctx):
-    return ctx.request_text_input("Take your time?", timeout=0.5)
+def test_while_somebody_is_asked_the_time_of_both_tasks_stands_still(monkeypatch):
+    paused = []
+    pause = Deadline.paused
 
+    @contextmanager
+    def noted(limit):
+        with pause(limit):
+            paused.append(limit)
+            yield
+            paused.remove(limit)
 
-@task(timeout=0.2, max_retries=0)
-def impatient():
-    with workflow("inner") as wf:
-        wf.add_node("patient", patient)
-    return wf.execute()
+    monkeypatch.setattr(Deadline, "paused", noted)
 
+    class Looking(Answering):
+        def on_request_created(self, request):
+            ran.extend(paused)
+            super().on_request_created(request)
 
-def test_waiting_inside_counts_neither_for_the_timeout_of_the_task_around_nor_as_a_retry():
-    value, context = run(impatient)
-    assert (value, bool(context.last_checkpoint_path)) == (None, True)
-    answer("Take your time?", "yes")
-    assert goes_on(context)[0] == "yes"
+    def outer():
+        with workflow("inner") as wf:
+
+            @task(inject_context=True, timeout=600)
+            def asks(ctx):
+                return ctx.request_feedback("text", "Well?", handler=Looking()).text
+
+        return wf.execute()
+
+    assert run(task("outer", timeout=600)(outer))[0] == "at once"
+    assert len(set(ran)) == 2
 
 
 @task
