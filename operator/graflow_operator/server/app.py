@@ -50,6 +50,7 @@ def application(replica: Replica, apis: Iterable[web.RouteTableDef] = ALL) -> we
     app[DOORMAN] = Doorman(tells_peers_apart)
     app[HELD] = Shares(tells_peers_apart)
     app[access.REVIEWS] = asyncio.Semaphore(access.AT_ONCE)
+    app[ask_api.TURNS] = asyncio.Semaphore(ask_api.AT_ONCE)
     app[admission_api.TURNS] = asyncio.Semaphore(admission_api.AT_ONCE)
     app.add_routes([route for api in apis for route in api])
     return app

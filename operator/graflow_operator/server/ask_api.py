@@ -1,5 +1,7 @@
 """What a task that runs may ask of people, and what it may keep for its later attempts."""
 
+import asyncio
+from functools import partial
 from http import HTTPStatus
 
 from aiohttp import web
@@ -20,6 +22,11 @@ ROUTES = web.RouteTableDef()
 LONGEST_WAIT_S = 5.0
 """A call waits no longer; whoever wants to know more asks again."""
 
+AT_ONCE = 4
+"""Questions that are looked at together."""
+
+TURNS = web.AppKey("question_turns", asyncio.Semaphore)
+
 
 @ROUTES.post(f"{names.RUNNER_PREFIX}/ask")
 async def ask(request: web.Request) -> web.Response:
@@ -31,8 +38,10 @@ async def ask(request: web.Request) -> web.Response:
         raise bad("field `question` is an object")
     program, state, activation = caller.actor.holder(caller.attempt, caller.claim)
     known = known_nodes(program.plan, state, activation.scope)
+    judged = partial(check_question, asked, submitter=program.spec.submitter, tasks=known)
     try:
-        check_question(asked, submitter=program.spec.submitter, tasks=known)
+        async with request.app[TURNS]:
+            await asyncio.to_thread(judged)  # a large schema takes a while; meanwhile runs go on
     except InvalidQuestionError as error:
         raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, reasons.INVALID, str(error)) from error
     digest = questions.digest(asked)

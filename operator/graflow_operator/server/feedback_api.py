@@ -4,7 +4,6 @@ The base of a client of Graflow becomes /user/v1/namespaces/NAMESPACE. Who answe
 belongs to, whatever a body says; GET changes nothing, and nothing but POST answers.
 """
 
-import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from graflow.api import names
-from graflow_operator import notices, questions
+from graflow_operator import notices, questions, strictjson
 from graflow_operator.cluster import FEEDBACK_REQUESTS, Object
 from graflow_operator.cluster_errors import InvalidError, NotFoundError
 from graflow_operator.people import selector
@@ -124,8 +123,8 @@ async def _check(request: web.Request, verb: str, namespace: str, name: str = ""
 
 def _reply(request: web.Request, person: Person, body: bytes) -> Reply:
     try:
-        given = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        given = strictjson.loads(body)
+    except ValueError as error:
         raise bad(f"the body is no JSON: {error}") from error
     if not isinstance(given, dict):
         raise bad('the body must be a JSON object, such as {"approved": true}')

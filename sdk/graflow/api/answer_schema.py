@@ -1,8 +1,8 @@
 """JSON Schemas of answers, which programs write and the operator uses. Pure.
 
 A schema is a stranger's: it must neither reach out (a `$ref` to somewhere) nor keep whoever uses it
-busy. So references stay within the document, expressions that one has to search texts with are
-refused, and a check ends after so many steps.
+busy. So references stay within the document, what takes long and nobody can foresee how long is
+refused, a document has so many schemas in it, and a check ends after so many steps.
 """
 
 import re
@@ -23,19 +23,28 @@ DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 MOST_STEPS: Final = 20_000
 """Keywords that one check may look at: a form takes some hundred, and all of them 0.2 s."""
 
+MOST_SCHEMAS: Final = 400
+"""In one document: to see that each of them is one takes a millisecond."""
+
 _MOST_WORDS = 300
 _REFERENCE = re.compile(r"#(/\$defs/([A-Za-z0-9._-]+))?")
 _NAMED = ("properties", "$defs", "dependentSchemas")
 _LISTED = ("allOf", "anyOf", "oneOf", "prefixItems")
 _SINGLE = (
     *("items", "contains", "additionalProperties", "propertyNames", "not", "if", "then", "else"),
-    *("unevaluatedItems", "unevaluatedProperties"),
+    "contentSchema",
 )
 _SLOW = "some expressions take hours to look for; use enum or maxLength, or check it in the task"
+_OUTDATED = "it is $defs, dependentRequired or dependentSchemas"
+_UNCOUNTED = "what is left over takes ever longer to find; use additionalProperties or items"
 _PLACED = "references are to the document itself: {'$ref': '#/$defs/NAME'}"
 _REFUSED: Final[Mapping[str, str]] = {
     "pattern": _SLOW,
     "patternProperties": _SLOW,
+    "unevaluatedItems": _UNCOUNTED,
+    "unevaluatedProperties": _UNCOUNTED,
+    "definitions": _OUTDATED,
+    "dependencies": _OUTDATED,
     "$id": _PLACED,
     "$anchor": _PLACED,
     "$dynamicAnchor": _PLACED,
@@ -57,6 +66,9 @@ def schema_problems(schema: Mapping[str, Any], field: str) -> tuple[Problem, ...
     if (size := cut.size_of(schema)) > MAX_SCHEMA_BYTES:
         return (Problem(field, f"has {size} bytes as JSON and may have {MAX_SCHEMA_BYTES}"),)
     try:
+        if (schemas := _count(schema)) > MOST_SCHEMAS:
+            words = f"has {schemas} schemas in it and may have {MOST_SCHEMAS}; ask for less at once"
+            return (Problem(field, words),)
         found = (*_outer(schema, field), *_inner(schema, field, schema.get("$defs")))
         if not found:
             Draft202012Validator.check_schema(schema)
@@ -125,7 +137,13 @@ def _parts(schema: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
         for number, part in enumerate(listed if isinstance(listed, list) else ()):
             yield f"{keyword}[{number}]", part
     for keyword in _SINGLE:
-        yield keyword, schema.get(keyword)
+        if keyword in schema:
+            yield keyword, schema[keyword]
+
+
+def _count(schema: object) -> int:
+    parts = _parts(schema) if isinstance(schema, Mapping) else ()
+    return 1 + sum(_count(part) for _, part in parts)
 
 
 def _counting(schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 - jsonschema ships no types
@@ -133,30 +151,50 @@ def _counting(schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 - jsonschema sh
     left = MOST_STEPS
 
     def counted(keyword: Callable[..., Any]) -> Callable[..., Any]:
-        def check(validator: object, value: Any, instance: Any, whole: object) -> Any:  # noqa: ANN401
+        def check(
+            validator: object,
+            value: Any,  # noqa: ANN401
+            instance: Any,  # noqa: ANN401
+            whole: object,
+        ) -> Iterator[ValidationError]:
             nonlocal left
             left -= _cost(keyword, value, instance)
             if left < 0:
                 raise _TooManyStepsError
-            return keyword(validator, value, instance, whole)
+            for error in keyword(validator, value, instance, whole) or ():
+                left -= len(error.message) // 100  # which may show all that was said
+                yield error
 
         return check
 
-    keywords = Draft202012Validator.VALIDATORS.items()
-    kind = extend(Draft202012Validator, {name: counted(check) for name, check in keywords})
+    keywords = {name: counted(check) for name, check in _VALIDATORS.items()}
+    kind = extend(Draft202012Validator, keywords)
     # A `$schema` would have jsonschema choose the validator that does not count.
     bare = {name: part for name, part in schema.items() if name != "$schema"}
     return kind(bare, registry=Registry())
 
 
-_UNIQUE = Draft202012Validator.VALIDATORS["uniqueItems"]
+_VALIDATORS = Draft202012Validator.VALIDATORS
+_UNIQUE = _VALIDATORS["uniqueItems"]
+_EQUAL = (_VALIDATORS["const"], _VALIDATORS["enum"])
+_OF_EACH = tuple(
+    _VALIDATORS[name] for name in ("items", "contains", "propertyNames", "additionalProperties")
+)
 
 
 def _cost(keyword: object, value: object, instance: object) -> int:
-    """Return how many steps one keyword is."""
-    if keyword is _UNIQUE and isinstance(instance, list):
-        return 1 + len(instance) ** 2 // 10  # it may compare each with each
-    return 1 + (len(value) // 10 if isinstance(value, list | Mapping) else 0)
+    """Return how many steps one keyword is, apart from those that it has in it."""
+    if keyword is _UNIQUE and isinstance(instance, list):  # it may compare each with each
+        return 1 + len(instance) * cut.size_of(instance) // 30
+    if keyword in _EQUAL:
+        return 1 + cut.size_of(value) // 50
+    if keyword in _OF_EACH:
+        return 1 + _length(instance)
+    return 1 + (_length(value) + _length(instance)) // 10
+
+
+def _length(value: object) -> int:
+    return len(value) if isinstance(value, list | Mapping) else 0
 
 
 def _problem(error: ValidationError | SchemaError, field: str) -> Problem:

@@ -123,6 +123,12 @@ def test_who_may_not_answer_does_not_count_among_those_who_are_asked():
             "schema.properties.a.pattern: cannot be used",
         ),
         ({"patternProperties": {"a": {}}}, "schema.patternProperties: cannot be used"),
+        (
+            {"not": {"unevaluatedProperties": False}},
+            "schema.not.unevaluatedProperties: cannot be used",
+        ),
+        ({"definitions": {"a": {}}}, "schema.definitions: cannot be used: it is $defs"),
+        ({"allOf": [{}] * 400}, "schema: has 401 schemas in it and may have 400"),
         ({"items": {"$schema": "x"}}, "schema.items.$schema: belongs at the top alone"),
         ({"title": "x" * 17_000}, "bytes as JSON and may have 16384"),
     ],
@@ -163,8 +169,22 @@ def doubling(levels):
             {"properties": {"a": {"uniqueItems": True}}},
             {"a": [{"x": n} for n in range(MOST_STEPS // 20)]},
         ),
+        (
+            {"properties": {"a": {"uniqueItems": True}}},
+            {"a": [["x" * (15 * MOST_STEPS)], ["y" * (15 * MOST_STEPS)]]},
+        ),
+        ({"allOf": [{"type": "null"}] * 100}, {"a": "x" * (2 * MOST_STEPS)}),
+        (
+            {"$defs": {"a": {"const": {"a": ["x"] * 3000}}}, "allOf": [{"$ref": "#/$defs/a"}] * 99},
+            {"a": ["x"] * 3000},
+        ),
+        ({"properties": {"a": {"items": {}}}}, {"a": [1] * MOST_STEPS}),
+        ({"additionalProperties": {}}, {f"x{n}": 1 for n in range(MOST_STEPS)}),
     ],
-    ids=["doubling", "with its draft", "itself", "a circle", "each with each"],
+    ids=[
+        *("doubling", "with its draft", "itself", "a circle", "each with each"),
+        *("large with large", "errors that show it all", "equal", "items", "properties"),
+    ],
 )
 def test_no_schema_keeps_whoever_checks_busy(schema, value):
     assert schema_problems(schema, "schema") == ()
