@@ -138,6 +138,15 @@ async def test_a_post_without_a_body_answers_nothing():
         assert api.town.request() == before
 
 
+@pytest.mark.parametrize("body", ["", "[1]", "{" * 9999, '{"custom_data": {"x": NaN}}'])
+async def test_a_body_that_is_no_object_of_json_answers_nothing(body):
+    async with served(kind="custom", schema={"type": "object"}) as api:
+        headers = {"X-Graflow-Token": "alices"}
+        answer = await api.client.post(f"{BASE}/q/respond", data=body, headers=headers)
+        assert (answer.status, (await answer.json())["reason"]) == (400, "BadRequest")
+        assert "responses" not in api.town.status()
+
+
 async def test_the_loser_is_told_who_was_first_and_when():
     async with served() as api:
         await api.respond(approved=True)
