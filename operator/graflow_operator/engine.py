@@ -135,8 +135,12 @@ class Engine:
         raise FencedError("the run has ended, or is gone")
 
     def answered(self, run: str, letter: Answered) -> None:
-        """Tell a run, by its uid, of an answer; nothing happens if it is not driven."""
-        if (actor := self._actors.get(run)) is not None:
+        """Tell a run, by its uid, of an answer; nothing happens if it is not driven.
+
+        Nor if the question is in another namespace, where others say who may make one and answer.
+        """
+        actor = self._actors.get(run)
+        if actor is not None and actor.run.namespace == letter.namespace:
             actor.questions.answered(letter)
 
     def gone(self, run: str, activation: int, key: str) -> None:

@@ -221,7 +221,8 @@ class Draft:
         """Give an answer to the question that it is for, and to no other."""
         activation = self.state.activations.get(letter.activation)
         questions = activation.questions if activation else ()
-        if any((known.key, known.digest) == (letter.key, letter.sha256) for known in questions):
+        meant = (letter.key, letter.sha256, letter.name)
+        if any((known.key, known.digest, known.name) == meant for known in questions):
             which = (letter.activation, letter.key)
             self._fold(QuestionAnswered(*which, letter.answer, self._now, letter.lapsed))
 

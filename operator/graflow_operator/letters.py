@@ -104,6 +104,10 @@ class Answered:
     answer: Json
     """As the question's object has it; as a value once the run has it."""
 
+    namespace: str
+    name: str
+    """Of the object that has been answered: any other can say whose it is, too."""
+
     lapsed: bool = False
     """Whether it is that nobody answers; known once the run has it."""
 

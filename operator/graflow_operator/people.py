@@ -304,9 +304,10 @@ class People:
 
     def _tell(self, request: Object) -> None:
         """Tell the run what was decided; again and again, until it does not ask any more."""
-        answer, spec = questions.heard(request), request["spec"]
+        answer, spec, metadata = questions.heard(request), request["spec"], request["metadata"]
         if answer is not None:
-            letter = Answered(spec["activation"], spec["key"], spec["sha256"], answer)
+            which = (spec["activation"], spec["key"], spec["sha256"])
+            letter = Answered(*which, answer, metadata["namespace"], metadata["name"])
             self._runs.answered(_run_of(request), letter)
 
     async def _look_at(self, uid: str) -> None:

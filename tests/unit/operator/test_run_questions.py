@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -61,10 +62,11 @@ def asking(world, *asked):
     return work
 
 
-def answer(world, request, given):
-    spec = request["spec"]
-    letter = Answered(spec["activation"], spec["key"], spec["sha256"], given)
-    world.actor.questions.answered(letter)
+def answer(world, request, given, **changes):
+    spec, metadata = request["spec"], request["metadata"]
+    which = (spec["activation"], spec["key"], spec["sha256"])
+    letter = Answered(*which, given, metadata["namespace"], metadata["name"])
+    world.actor.questions.answered(replace(letter, **changes))
 
 
 def world_of(*tasks, **more):
@@ -254,12 +256,13 @@ async def test_a_question_that_is_asked_in_other_words_gets_no_answer():
         assert said[0].startswith("question 'q1' was asked in other words before")
 
 
-async def test_an_answer_to_other_words_is_not_taken():
+@pytest.mark.parametrize("changes", [{"sha256": "of something else"}, {"name": "another"}])
+async def test_an_answer_to_other_words_or_in_another_object_is_not_taken(changes):
     async with world_of(script("a")) as world:
         world.work = asking(world, question())
         world.start()
         await world.until(lambda: requests(world))
-        world.actor.questions.answered(Answered(1, "q1", "of something else", {"approved": True}))
+        answer(world, requests(world)[0], {"approved": True}, **changes)
         await world.until(lambda: not world.cluster.all(PODS))
         assert world.actor.questions.is_open(1, "q1")
 
@@ -410,12 +413,21 @@ async def test_what_people_answer_reaches_the_run_by_way_of_the_engine():
         [world.actor] = engine._actors.values()
         reply = Reply(Person("alice"), "API", {"approved": True})
         name = requests(world)[0]["metadata"]["name"]
-        engine.people.seen("MODIFIED", await respond(engine.parts, NAMESPACE, name, reply))
+        answered = await respond(engine.parts, NAMESPACE, name, reply)
+        engine.people.seen("ADDED", _elsewhere(answered))
+        engine.people.seen("MODIFIED", answered)
         assert (await world.end())["phase"] == "Succeeded"
         assert world.orders[-1]["questions"]["q1"]["answer"]["json"]["respondedBy"] == ["alice"]
         driving.cancel()
         await engine.close(grace_s=0.1)
         world.actor = None
+
+
+def _elsewhere(request):
+    """Return what somebody makes of an answer in a namespace where they may make anything."""
+    metadata = {**request["metadata"], "uid": "another", "namespace": "elsewhere"}
+    status = {**request["status"], "answer": {"approved": True, "respondedBy": ["eve"]}}
+    return {**request, "metadata": metadata, "status": status}
 
 
 def _parts_of(world):
