@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 from graflow import values
 from graflow.dsl.asking import Parked, Recorded
 from graflow.dsl.missing import MISSING
-from graflow.exceptions import QuestionError
 from graflow.values import EncodedValue
 from graflow_runner.calls import Operator
 from graflow_runner.outcome import Leaf
@@ -61,10 +60,9 @@ class PodPeople:
             QuestionError: If it is a group's policy that asks.
         """
         if self._group is not None:
-            raise QuestionError(
-                f"the policy of group {self._group!r} asks {question.key!r}, and only tasks may"
-                " ask; let a task behind the group do so"
-            )
+            from graflow.dsl.answers import refused_to_policy  # noqa: PLC0415  # few ask
+
+            raise refused_to_policy(self._group, question.key)
         if question.blob is not None:
             self._operator.upload(question.blob, hashlib.sha256(question.blob).hexdigest())
         body = {"key": question.key, "sha256": question.sha256, "question": question.portable()}

@@ -72,6 +72,14 @@ def step(context: "TaskExecutionContext", key: object, fn: Callable[[], object])
         return found
 
 
+def refused_to_policy(group: str, key: str) -> QuestionError:
+    """Return why the policy of a group may not ask: its group is over but for its word."""
+    return QuestionError(
+        f"the policy of group {group!r} asks {key!r}, and only tasks may ask; let a task behind "
+        "the group do so"
+    )
+
+
 def _answered(
     context: "TaskExecutionContext", question: Question, handler: "FeedbackHandler | None"
 ) -> Recorded:
@@ -90,6 +98,7 @@ def _response(
     answer = found.answer or {}
     if target := _elsewhere(question, answer):
         context.jump(target, f"nobody has answered question {question.key!r} in time")
+        asking_of(context).over = True
         raise TaskOver(context)
     if answer.get("expired") and not answer.get("default"):
         why = answer.get("reason") or ""

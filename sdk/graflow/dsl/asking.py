@@ -131,6 +131,10 @@ class Asking:
         self.parked = False
         """Whether it waits for an answer, whatever user code makes of that; for hosts."""
 
+        self.over = False
+        """Whether the task ends with the jump of a question's deadline, whatever user code makes of
+        that."""
+
         self.timed_out: set[str] = set()
         """Ids of the questions that nobody has answered in time; for hosts."""
 

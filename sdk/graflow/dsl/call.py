@@ -104,15 +104,25 @@ def run_call(  # noqa: PLR0913 - hosts give what they have
         try:
             if begin is not None:
                 begin()
-            return call()
-        except TaskOver as over:
-            if over.of is not context:
+            value = call()
+        except BaseException as error:
+            if not _is_over(context, error):
                 raise
             return None
+        else:
+            is_over = context.asking is not None and context.asking.over
+            return None if is_over else value
         finally:
             handles.leave(context)
 
     return contextvars.copy_context().run(in_task)
+
+
+def _is_over(context: TaskExecutionContext, error: BaseException) -> bool:
+    """Whether it is that a question's deadline has led elsewhere, be it out of a TaskGroup."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_over(context, one) for one in error.exceptions)
+    return isinstance(error, TaskOver) and error.of is context
 
 
 def run_alone(

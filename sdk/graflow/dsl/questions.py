@@ -170,7 +170,7 @@ def _type(given: object) -> FeedbackType:
 def _prompt(given: object) -> str:
     if not isinstance(given, str) or not given.strip():
         raise QuestionError(f"prompt is {given!r}; give a text that says what is asked")
-    _fits("prompt", given.encode("utf-8", "replace"), questions.MAX_PROMPT_BYTES, "payload=…")
+    _fits("prompt", _written("prompt", given), questions.MAX_PROMPT_BYTES, "payload=…")
     return given
 
 
@@ -195,6 +195,7 @@ def _options(kind: FeedbackType, given: object) -> tuple[str, ...] | None:
                 f"options has {one!r}; each must be a text of 1 to {questions.MAX_OPTION_CHARS} "
                 "letters, as str(…) makes it"
             )
+        _written("options", one)
     twice = sorted({one for one in given if given.count(one) > 1})
     if twice:
         raise QuestionError(f"options has {twice[0]!r} twice; give each one once")
@@ -221,18 +222,21 @@ def _shown(given: object) -> Mapping[str, str] | None:
     if given is None:
         return None
     if isinstance(given, str):
-        return {"text": given}
+        given = {"text": given}
     if isinstance(given, Mapping) and len(given) == 1 and not given.keys().isdisjoint(_BLOB):
         name, text = next(iter(given.items()))
         if isinstance(text, str):
+            _written("payload", text)
             return {name: text}
     try:
-        return {"text": json.dumps(given, indent=2, ensure_ascii=False, allow_nan=False)}
-    except (TypeError, ValueError) as error:
+        shown = json.dumps(given, indent=2, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
         raise QuestionError(
             f"payload is a {type(given).__qualname__} and cannot be shown: {error}; give a text, "
             "{'markdown': text}, or JSON"
         ) from None
+    _written("payload", shown)
+    return {"text": shown}
 
 
 def _metadata(given: object) -> Mapping[str, Any]:
@@ -277,7 +281,7 @@ def _checked_end(
     match given:
         case AnswerWith(value=value):
             _check_default(kind, options, value)
-            return given
+            return AnswerWith(json.loads(json_bytes(value)))  # as it comes back from people
         case GoTo(task=task):
             target = task if isinstance(task, str) else getattr(task, "task_id", None)
             if isinstance(target, str) and target:
@@ -302,11 +306,10 @@ def _check_default(kind: FeedbackType, options: Sequence[str] | None, value: obj
         FeedbackType.SELECTION: value in (options or ()),
         FeedbackType.MULTI_SELECTION: isinstance(value, Sequence)
         and not isinstance(value, str)
-        and set(value) <= set(options or ())
-        and len(set(value)) == len(value),
-        FeedbackType.CUSTOM: isinstance(value, Mapping) and _is_json(value),
+        and all(one in (options or ()) and value.count(one) == 1 for one in value),
+        FeedbackType.CUSTOM: isinstance(value, dict),
     }[kind]
-    if not fits:
+    if not fits or not _is_json(value):
         what = f"from {list(options)!r}" if options else f"for a question of type {kind.value}"
         raise QuestionError(
             f"on_timeout is AnswerWith({value!r}), which is no answer {what}; give one that a "
@@ -335,8 +338,8 @@ def _people(users: Sequence[str], groups: Sequence[str]) -> Mapping[str, Any] | 
 
 def _names(what: str, given: object) -> tuple[str, ...]:
     if isinstance(given, Sequence) and not isinstance(given, str):
-        names = tuple(dict.fromkeys(given))
-        if len(names) <= MOST_NAMED and all(isinstance(name, str) and name for name in names):
+        names = tuple(dict.fromkeys(name for name in given if isinstance(name, str) and name))
+        if len(names) <= MOST_NAMED and all(name in names for name in given):
             return names
     raise QuestionError(
         f"{what} is {given!r}; give a list of at most {MOST_NAMED} names, as ['alice']"
@@ -375,6 +378,17 @@ def _is_json(value: object) -> bool:
     except (TypeError, ValueError, RecursionError):
         return False
     return True
+
+
+def _written(what: str, text: str) -> bytes:
+    """Return a text as it is sent."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise QuestionError(
+            f"{what} has {text[error.start]!r}, which is half a character; give it as "
+            "text.encode(errors='replace').decode() makes it"
+        ) from None
 
 
 def _fits(what: str, data: bytes, most: int, way_out: str) -> None:

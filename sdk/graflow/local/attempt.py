@@ -186,9 +186,14 @@ class Attempts:
 
 def _waits(asking: Asking, raised: BaseException | None) -> bool:
     """Whether an attempt ends to wait for people, whatever its task has made of that."""
-    if isinstance(raised, FeedbackTimeoutError) and raised.feedback_id in asking.timed_out:
-        return True
-    return asking.parked
+    return asking.parked or (raised is not None and _timed_out(asking, raised))
+
+
+def _timed_out(asking: Asking, raised: BaseException) -> bool:
+    """Whether it is that nobody has answered, be it to several at once, as in a TaskGroup."""
+    if isinstance(raised, BaseExceptionGroup):
+        return all(_timed_out(asking, one) for one in raised.exceptions)
+    return isinstance(raised, FeedbackTimeoutError) and raised.feedback_id in asking.timed_out
 
 
 def _again(activation: Activation) -> Again | None:

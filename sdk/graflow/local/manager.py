@@ -25,6 +25,7 @@ POLL_S: Final = 0.5
 """Between looks for an answer of another process; one of this process is seen at once."""
 
 _OPEN: Final = ("pending", "timeout")
+_WITHDRAWN: Final = "cancelled"
 _mutex = threading.Lock()
 _waiting: dict[str, set[threading.Event]] = {}
 """By id of the question: who waits for its answer in this process."""
@@ -107,7 +108,8 @@ class FeedbackManager:
             response = self._waited_for(request)
         if response is None:
             tell(handler, "on_request_timeout", request)
-            raise FeedbackTimeoutError(request.feedback_id, request.timeout)
+            why = "it was withdrawn" if request.status == _WITHDRAWN else ""
+            raise FeedbackTimeoutError(request.feedback_id, request.timeout, why)
         tell(handler, "on_response_received", request, response)
         return response
 
@@ -134,14 +136,12 @@ class FeedbackManager:
             request.status = "completed"
             self._backend.store_request(request)
         self._write(request, response)
-        self._backend.publish(feedback_id)
-        with _mutex:
-            for event in _waiting.get(feedback_id, ()):
-                event.set()
+        self._wake(feedback_id)
 
     def withdraw(self, feedback_id: str) -> None:
-        """Take back a question; an answer counts no more."""
-        self._end(feedback_id, "cancelled")
+        """Take back a question; an answer counts no more, and nobody waits for one."""
+        self._end(feedback_id, _WITHDRAWN)
+        self._wake(feedback_id)
 
     def list_pending_requests(self, session_id: str | None = None) -> list[FeedbackRequest]:
         """Return the questions that wait for an answer, of one run or of all."""
@@ -193,7 +193,10 @@ class FeedbackManager:
         return request
 
     def _waited_for(self, request: FeedbackRequest) -> FeedbackResponse | None:
-        """Return the answer once there is one; None: there was none in time, which is noted."""
+        """Return the answer once there is one; None: there was none in time, which is noted.
+
+        Or the question was withdrawn, which its status then says.
+        """
         feedback_id, timeout = request.feedback_id, request.timeout
         ends = None if timeout is None else time.monotonic() + timeout
         with self._told(feedback_id) as event:
@@ -201,6 +204,10 @@ class FeedbackManager:
                 found = self._backend.get_response(feedback_id)
                 if found is not None:
                     return found
+                kept = self._backend.get_request(feedback_id)
+                if kept is not None and kept.status == _WITHDRAWN:
+                    request.status = _WITHDRAWN
+                    return None
                 left = POLL_S if ends is None else ends - time.monotonic()
                 if left <= 0:
                     return self._end(feedback_id, "timeout")
@@ -216,6 +223,13 @@ class FeedbackManager:
                 request.status = status
                 self._backend.store_request(request)
         return found
+
+    def _wake(self, feedback_id: str) -> None:
+        """Have those who wait look again, in other processes too."""
+        self._backend.publish(feedback_id)
+        with _mutex:
+            for event in _waiting.get(feedback_id, ()):
+                event.set()
 
     @contextmanager
     def _told(self, feedback_id: str) -> Iterator[threading.Event]:
@@ -269,6 +283,11 @@ def check_fits(request: FeedbackRequest, response: FeedbackResponse) -> None:
     Raises:
         AnswerRefusedError: Names what is wrong, and what would be an answer.
     """
+    if response.feedback_id != request.feedback_id:
+        raise AnswerRefusedError(
+            f"the answer is to question {response.feedback_id!r}, and it is given to"
+            f" {request.feedback_id!r}; answer each by its own id"
+        )
     if response.response_type is not request.feedback_type:
         raise AnswerRefusedError(
             f"response_type is {response.response_type.value}, and question"

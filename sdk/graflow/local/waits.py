@@ -37,6 +37,8 @@ def wait_for(
     try:
         return answer_of(_response(manager, _in_all(request, question), handler))
     except FeedbackTimeoutError as error:
+        if error.why:  # it was withdrawn, and that is no deadline
+            raise
         match question.on_timeout:
             case AnswerWith(value=value):
                 by_default = {"respondedBy": ["default"], "respondedAt": now()}
