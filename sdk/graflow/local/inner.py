@@ -43,6 +43,10 @@ class InnerPeople(RunPeople):
         """Whether the host of the task around calls them."""
         return self._around.calls_handlers
 
+    def check(self, question: "Question") -> None:
+        """Leave that to the host of the task around."""
+        del question
+
     def recorded(self, activation: Activation, key: str) -> Recorded | None:
         """Return what an activation has asked under a key, in an earlier attempt around it too."""
         found = self._around.recorded(self._key(activation, key))

@@ -24,7 +24,8 @@ LOG: Final = logging.getLogger("graflow.feedback")
 POLL_S: Final = 0.5
 """Between looks for an answer of another process; one of this process is seen at once."""
 
-_OPEN: Final = ("pending", "timeout")
+_LAPSED: Final = "timeout"
+_OPEN: Final = ("pending", _LAPSED)
 _WITHDRAWN: Final = "cancelled"
 _mutex = threading.Lock()
 _waiting: dict[str, set[threading.Event]] = {}
@@ -210,7 +211,9 @@ class FeedbackManager:
                     return None
                 left = POLL_S if ends is None else ends - time.monotonic()
                 if left <= 0:
-                    return self._end(feedback_id, "timeout")
+                    found = self._end(feedback_id, _LAPSED)
+                    request.status = request.status if found else _LAPSED
+                    return found
                 event.wait(min(POLL_S, left))
                 event.clear()
 
@@ -219,7 +222,8 @@ class FeedbackManager:
         with self._backend.deciding(feedback_id):
             found = self._backend.get_response(feedback_id)
             request = self._backend.get_request(feedback_id)
-            if found is None and request is not None:
+            known = (status, _WITHDRAWN)
+            if found is None and request is not None and request.status not in known:
                 request.status = status
                 self._backend.store_request(request)
         return found

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from graflow.dsl.asking import Parked, Recorded
 from graflow.dsl.copies import Warned, freeze
 from graflow.dsl.missing import MISSING
+from graflow.exceptions import FeedbackTimeoutError
 from graflow.local.deadline import Deadline
 from graflow.local.nodes import Nodes
 from graflow.local.views import thaw
 from graflow.machine.events import Event, QuestionAnswered, QuestionAsked, ValueKept
 from graflow.machine.scopes import identity
-from graflow.machine.state import Activation
+from graflow.machine.state import Activation, Phase
 from graflow.machine.state import Question as Noted
 
 if TYPE_CHECKING:  # what runs that ask nobody do without
@@ -54,8 +55,10 @@ class RunPeople:
         self._mutex = mutex
         self._note = note
         self._warned = Warned()
-        self._open: dict[str, FeedbackRequest] = {}
-        """By id: questions of this process that nobody has answered."""
+        self._open: dict[str, tuple[FeedbackRequest, Activation]] = {}
+        """By id: questions of this process that nobody has answered, and who asks."""
+        self._lapsed: set[str] = set()
+        """Ids of those whose time is over: a retry does not wait for them again."""
 
     @cached_property
     def manager(self) -> "FeedbackManager":
@@ -90,12 +93,23 @@ class RunPeople:
         limit: Deadline | None,
     ) -> Recorded:
         """Ask, and wait outside of the time that the task has; see `People.ask`."""
+        self.check(question)
         begun = self._begun(activation, question)
         with nullcontext() if limit is None else limit.paused():
             found = self._answered(activation, question, begun, handler)
         number, key = activation.number, question.key
         self._note(QuestionAnswered(number, key, found.answer, time.time()), activation)
         return found
+
+    def check(self, question: "Question") -> None:
+        """Refuse what a cluster would not ask.
+
+        Raises:
+            QuestionError: Names what is wrong, and the way out.
+        """
+        from graflow.local.rules import check_asked  # noqa: PLC0415 - models are large
+
+        check_asked(question)
 
     def kept(self, activation: Activation, key: str) -> object:
         """Return what an activation has kept under a key, or `MISSING`."""
@@ -116,22 +130,28 @@ class RunPeople:
         return let_go()
 
     def waiting(self) -> list[Waiting]:
-        """Return the questions that are open, in the order in which they were asked."""
+        """Return the questions that are open, in the order in which they were asked.
+
+        A task that has gone on without an answer waits for none.
+        """
+        activations = self._nodes.state.activations
         return [
             Waiting(one.feedback_id, one.task_id, one.prompt, one.timeout)
-            for one in self._open.values()
+            for one, asking in self._open.values()
+            if activations.get(asking.number, asking).phase is Phase.PARKED
         ]
 
     def withdraw(self) -> None:
-        """Take back what nobody waits for any more: the run has ended."""
-        for feedback_id in self._open:
+        """Take back what nobody is to answer any more: the run has ended."""
+        for feedback_id in tuple(self._open):
             self.manager.withdraw(feedback_id)
-        self._open.clear()
+        if self._open:
+            self.let_go()
 
     def suspended(self, checkpoint: Mapping[str, Any]) -> None:
         """Say in what is asked where the run goes on from."""
-        for feedback_id in self._open:
-            kept = self.manager.get_request(feedback_id)
+        for one in self.waiting():
+            kept = self.manager.get_request(one.feedback_id)
             if kept is not None:
                 kept.metadata.update(checkpoint)
                 self.manager.store_request(kept)
@@ -165,9 +185,18 @@ class RunPeople:
         from graflow.local.waits import wait_for  # noqa: PLC0415 - few tasks ask
 
         request = self._request(activation, question, begun.feedback_id)
-        self._open[request.feedback_id] = request
-        answer = wait_for(self.manager, request, question, handler)
-        del self._open[request.feedback_id]
+        feedback_id = request.feedback_id
+        self._open[feedback_id] = request, activation
+        if feedback_id in self._lapsed and self.manager.get_response(feedback_id) is None:
+            raise FeedbackTimeoutError(feedback_id, question.timeout_s)
+        try:
+            answer = wait_for(self.manager, request, question, handler)
+        except FeedbackTimeoutError:
+            if self._nodes.state.phase.ended:  # that is why: what the task does is for nobody
+                raise Parked from None
+            self._lapsed.add(feedback_id)
+            raise
+        del self._open[feedback_id]
         return begun._replace(answer=answer)
 
     def _request(
@@ -184,7 +213,7 @@ class RunPeople:
             feedback_type=question.type,
             prompt=question.prompt,
             options=list(question.options) if question.options else None,
-            metadata={**question.metadata, "where": where},
+            metadata={"where": where, **question.metadata},
             timeout=question.timeout_s,
             key=question.key,
             schema=dict(question.schema) if question.schema else None,

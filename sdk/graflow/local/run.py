@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from graflow.dsl import handles
 from graflow.dsl.memory_channel import MemoryChannel
@@ -48,6 +48,9 @@ from graflow.machine.state import RUN_SCOPE, Activation, Error, Phase, State
 
 if TYPE_CHECKING:  # only `graflow run --isolated` needs cloudpickle and what compiles
     from graflow.local.isolation import Isolation
+
+_LOOK_S: Final = 0.5
+"""Between looks for questions of branches that a run does not wait for any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,10 @@ class LocalRun:
         if self._abandoned is not None:
             raise self._abandoned
         for thread in self._threads:
-            thread.join()
+            while thread.is_alive():
+                if self._state.phase.ended:  # and nobody may wait for people any more
+                    self.people.withdraw()
+                thread.join(_LOOK_S)
         return self._state
 
     def _begin(self) -> None:

@@ -157,12 +157,10 @@ class TaskView:
     def ask(self, question: "Question", handler: "FeedbackHandler | None", /) -> Recorded:
         """Ask, and return the question with its answer."""
         from graflow.dsl.answers import refused_to_policy  # noqa: PLC0415 - few tasks ask
-        from graflow.local.rules import check_asked  # noqa: PLC0415 - models are large
 
         node = node_of(self._nodes.program.plan, self._nodes.state, self._activation)
         if not isinstance(node, TaskPlan):
             raise refused_to_policy(self._activation.node, question.key)
-        check_asked(question)
         return self._run.people.ask(self._activation, question, handler, self.limit)
 
     def kept(self, key: str, /) -> object:

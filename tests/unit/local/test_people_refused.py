@@ -1,6 +1,7 @@
 """What is refused where a cluster would refuse it: questions, answers, and waits that are over."""
 
 import asyncio
+import contextlib
 import os
 import threading
 
@@ -9,7 +10,13 @@ import pytest
 from graflow import task, workflow
 from graflow.core.checkpoint import CheckpointManager
 from graflow.core.handlers.group_policy import GroupExecutionPolicy
-from graflow.exceptions import AnswerRefusedError, GraflowRuntimeError, QuestionError
+from graflow.exceptions import (
+    AnswerRefusedError,
+    FeedbackTimeoutError,
+    GraflowRuntimeError,
+    GraflowWorkflowCanceledError,
+    QuestionError,
+)
 from graflow.hitl.manager import FeedbackManager
 from graflow.hitl.types import AnswerWith, FeedbackHandler, FeedbackResponse, FeedbackType, GoTo
 
@@ -72,7 +79,11 @@ def test_what_a_cluster_would_not_ask_is_not_asked_here(asked, told):
         ("approval", {"approved": 1}, "approved is 1: Input should be a valid boolean"),
         ("text", {"text": "\ud800"}, "the answer is .*: Invalid JSON"),
         ("custom", {"custom_data": {"a": object()}}, "the answer is no JSON: .* object"),
-        ("custom", {"custom_data": {"a": float("nan")}}, "the answer is no JSON: .*not JSON compliant"),
+        (
+            "custom",
+            {"custom_data": {"a": float("nan")}},
+            "the answer is no JSON: .*not JSON compliant",
+        ),
     ],
     ids=lambda one: one if isinstance(one, str) else "",
 )
@@ -113,6 +124,93 @@ def test_nobody_waits_for_what_was_withdrawn_whatever_the_deadline_says():
     )
     assert left.last_checkpoint_path is not None
     assert handler.told == ["cancelled"]
+
+
+class Telling(FeedbackHandler):
+    """Says when a question is there, and keeps what it was when nobody waits any more."""
+
+    def __init__(self):
+        self.asked = threading.Event()
+        self.told = []
+
+    def on_request_created(self, request):
+        self.asked.set()
+
+    def on_request_timeout(self, request):
+        self.told.append(request.status)
+
+
+@pytest.mark.parametrize("ends", ["terminate_workflow", "cancel_workflow"])
+def test_nobody_waits_for_people_in_a_run_that_a_branch_has_ended(ends):
+    handler, went_on = Telling(), []
+
+    @task(inject_context=True)
+    def asking(ctx):
+        try:
+            ctx.request_approval("Well?", timeout=5, handler=handler)
+        except FeedbackTimeoutError:
+            went_on.append(1)
+
+    @task(inject_context=True)
+    def ending(ctx):
+        handler.asked.wait()
+        getattr(ctx, ends)("enough")
+        return "enough"
+
+    with workflow("ended") as wf:
+        _ = asking | ending
+    if ends == "terminate_workflow":
+        assert wf.execute() == "enough"
+    else:
+        with pytest.raises(GraflowWorkflowCanceledError):
+            wf.execute()
+    assert (handler.told, went_on) == (["cancelled"], [])
+
+
+def test_a_suspended_run_names_what_it_waits_for_and_not_what_a_task_went_on_without(caplog):
+    @task(inject_context=True)
+    def asks_again(ctx):
+        with contextlib.suppress(FeedbackTimeoutError):
+            ctx.request_approval("Given up?", timeout=SOON)
+        ctx.next_task(waits)
+
+    @task(inject_context=True)
+    def waits(ctx):
+        ctx.request_approval("Well?", timeout=SOON)
+
+    with workflow("asking") as wf:
+        wf.add_node("asks_again", asks_again)
+        wf.add_node("waits", waits)
+    wf.execute(start_node="asks_again")
+    assert "waits for an answer to 'Well?' of task 'waits'" in caplog.text
+    assert "1 more" not in caplog.text
+    known = {one.prompt: one.metadata for one in FeedbackManager().list_requests()}
+    assert ["checkpoint_path" in known[prompt] for prompt in ("Given up?", "Well?")] == [
+        False,
+        True,
+    ]
+
+
+def test_a_retry_does_not_wait_again_for_what_nobody_has_answered_in_time():
+    handler, attempts = Telling(), []
+
+    def impatient(ctx):
+        try:
+            ctx.request_approval("Well?", timeout=SOON, handler=handler)
+        except FeedbackTimeoutError:
+            attempts.append(ctx.retry_count)
+        if len(attempts) < 3:
+            raise ValueError
+        return attempts
+
+    with workflow("asking") as wf:
+        task("impatient", inject_context=True, max_retries=2)(impatient)
+    assert wf.execute() == [0, 1, 2]
+    assert handler.told == ["timeout"]
+
+
+def test_the_metadata_of_a_question_stay_as_the_program_gave_them():
+    assert asks("text", metadata={"where": "Berlin"}).metadata["where"] == "Berlin"
 
 
 def test_a_default_is_what_would_come_back_from_people():
