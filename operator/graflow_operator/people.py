@@ -271,7 +271,7 @@ class People:
         if not (questions.is_open(request) or outbox.pending(request)):
             self._drop(uid)
             return
-        self._known[uid] = request
+        self._known[uid] = _light(request)
         self._of_run.setdefault(_run_of(request), set()).add(uid)
         self._look(uid)
 
@@ -385,6 +385,13 @@ class People:
         task = asyncio.create_task(errand)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
+
+
+def _light(request: Object) -> Object:
+    """Return a request without what nobody needs who looks after it: there may be many."""
+    metadata = {name: part for name, part in request["metadata"].items() if name != "managedFields"}
+    spec = {name: part for name, part in request["spec"].items() if name != "payload"}
+    return {**request, "metadata": metadata, "spec": spec}
 
 
 def _run_of(request: Object) -> str:

@@ -18,12 +18,12 @@ from graflow.api import answering, settling
 from graflow.api.errors import words
 from graflow.api.feedback import FeedbackRequestSpec
 from graflow.api.feedback_status import (
-    MOST_RESPONSES,
     FeedbackPhase,
     FeedbackRequestStatus,
     Response,
 )
 from graflow.api.moment import rfc3339
+from graflow.questions import MOST_RESPONSES
 from graflow_operator import outbox
 from graflow_operator.cluster import Object
 from graflow_operator.objects import seconds

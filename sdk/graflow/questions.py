@@ -17,7 +17,24 @@ MAX_PAYLOAD_BYTES: Final = 32 * 1024
 
 MAX_METADATA_BYTES: Final = 4 * 1024
 MAX_TEXT_BYTES: Final = 32 * 1024
-"""Of an answer in words."""
+"""Of an answer in words, or in JSON."""
+
+MAX_QUESTION_BYTES: Final = 128 * 1024
+"""Of all that a question says: whoever looks after many has each of them in memory."""
+
+MAX_QUESTIONS: Final = 100
+"""Of one activation; each is an object that stays as long as its run."""
+
+MOST_RESPONSES: Final = 50
+MOST_NAMED: Final = 100
+"""Users, and groups, that one question names."""
+
+LEAST_S: Final = 0.001
+LONGEST_S: Final = 10 * 365 * 24 * 3600
+"""Ten years: longer than anybody waits, and short enough to add to any date. None is longer."""
+
+LEAST_REMINDER_S: Final = 60
+"""Between reminders: each is a write, and a message to everybody who is told."""
 
 KEY: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 """What tells the questions, or the steps, of one activation apart."""

@@ -11,7 +11,7 @@ from graflow.api import names
 from graflow.api.asking import InvalidQuestionError, check_question
 from graflow.machine import reasons
 from graflow.machine.objections import known_nodes
-from graflow.machine.state import Question
+from graflow.machine.state import Activation, Question
 from graflow_operator import values
 from graflow_operator.letters import ChangedQuestionError
 from graflow_operator.server.errors import Refusal, bad
@@ -37,6 +37,7 @@ async def ask(request: web.Request) -> web.Response:
     if not isinstance(asked, dict):
         raise bad("field `question` is an object")
     program, state, activation = caller.actor.holder(caller.attempt, caller.claim)
+    _check_number(activation, key)
     known = known_nodes(program.plan, state, activation.scope)
     judged = partial(check_question, asked, submitter=program.spec.submitter, tasks=known)
     try:
@@ -71,6 +72,14 @@ async def keep(request: web.Request) -> web.Response:
     return web.json_response(
         await caller.actor.questions.keep(caller.attempt, caller.claim, key, value)
     )
+
+
+def _check_number(activation: Activation, key: str) -> None:
+    """Refuse a question of a task that has asked as many as it may."""
+    asked = {known.key for known in activation.questions}
+    if key not in asked and len(asked) >= questions.MAX_QUESTIONS:
+        words = f"this task has asked {len(asked)} questions, and may ask {questions.MAX_QUESTIONS}"
+        raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, reasons.INVALID, f"{words}; ask in others")
 
 
 async def _settled(replica: Replica, caller: Caller, value: values.ValueRef) -> values.ValueRef:

@@ -31,7 +31,6 @@ FIELD_OF = {
 }
 """Field of a response that is the answer to a question of this type."""
 
-MAX_CUSTOM_BYTES = MAX_TEXT_BYTES
 _MOST_REASON = 1024
 _SHOWN = 5
 

@@ -13,6 +13,7 @@ from graflow.questions import (
     MAX_METADATA_BYTES,
     MAX_PAYLOAD_BYTES,
     MAX_PROMPT_BYTES,
+    MAX_QUESTION_BYTES,
     FeedbackType,
 )
 
@@ -38,6 +39,9 @@ def check_question(
     Raises:
         InvalidQuestionError: If it is none that can be asked and decided; with every problem found.
     """
+    if (size := cut.size_of(raw)) > MAX_QUESTION_BYTES:
+        words = f"the question has {size} bytes as JSON and may have {MAX_QUESTION_BYTES}; ask less"
+        raise InvalidQuestionError([Problem("", words)])
     try:
         question = parse_part(Question, raw, "")
     except InvalidWorkflow as error:

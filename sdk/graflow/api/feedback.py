@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from graflow.api import feedback_cel
-from graflow.api.feedback_status import MOST_RESPONSES, Content, FeedbackRequestStatus
+from graflow.api.feedback_status import Content, FeedbackRequestStatus
 from graflow.api.model import (
     PRESERVE,
     RULES,
@@ -25,21 +25,22 @@ from graflow.api.model import (
 from graflow.api.workflow import ObjectMeta
 from graflow.questions import (
     KEY,
+    LEAST_REMINDER_S,
+    LEAST_S,
+    LONGEST_S,
     MAX_OPTION_CHARS,
     MAX_OPTIONS,
     MAX_PAYLOAD_BYTES,
     MAX_PROMPT_BYTES,
+    MOST_NAMED,
+    MOST_RESPONSES,
     FeedbackType,
 )
-
-MOST_NAMED = 100
-LONGEST_S = 31_536_000 * 10
-"""Ten years: longer than anybody waits, and short enough to add to any date."""
 
 UserName = Annotated[str, Field(min_length=1, max_length=1024)]
 """User or group, as the API server knows them."""
 
-Seconds = Annotated[float, Field(ge=0.001, le=LONGEST_S)]
+Seconds = Annotated[float, Field(ge=LEAST_S, le=LONGEST_S)]
 
 
 class People(SpecModel):
@@ -166,7 +167,7 @@ class Question(SpecModel):
     on_deadline: OnDeadline | None = None
     """What happens then. When not given, Fail."""
 
-    remind_every_seconds: Annotated[float, Field(ge=1, le=LONGEST_S)] | None = None
+    remind_every_seconds: Annotated[float, Field(ge=LEAST_REMINDER_S, le=LONGEST_S)] | None = None
     """Remind people after every so many seconds. When not given, never."""
 
 

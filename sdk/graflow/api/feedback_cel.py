@@ -4,8 +4,8 @@
 hold for whoever writes the object, the operator too.
 """
 
-from graflow.api.feedback_status import MOST_RESPONSES
 from graflow.api.rules import Rule, rule
+from graflow.questions import MOST_RESPONSES
 
 ONE_PAYLOAD = rule(
     "[has(self.text), has(self.markdown), has(self.blob)].exists_one(given, given)",

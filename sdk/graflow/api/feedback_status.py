@@ -6,9 +6,8 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from graflow.api.model import AnyObject, Id, Sha256, SpecModel, StatusModel, UtcTime
-from graflow.questions import MAX_OPTION_CHARS, MAX_OPTIONS, MAX_TEXT_BYTES
+from graflow.questions import MAX_OPTION_CHARS, MAX_OPTIONS, MAX_TEXT_BYTES, MOST_RESPONSES
 
-MOST_RESPONSES = 50
 MOST_NOTIFICATIONS = 20
 _Name = Annotated[str, Field(max_length=1024)]
 

@@ -107,7 +107,7 @@ def _shown(asked: Asked, now: float) -> FeedbackRequest:
     spec = asked.spec
     return FeedbackRequest(
         asked.name,
-        spec.task,
+        printable(spec.task),
         spec.workflow.uid,
         spec.type,
         "what do you say?",

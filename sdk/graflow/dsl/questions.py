@@ -13,14 +13,6 @@ from graflow.exceptions import QuestionError
 from graflow.questions import KEY, digest, json_bytes
 
 FAIL: Final = "fail"
-LEAST_S: Final = 0.001
-MOST_S: Final = 10 * 365 * 24 * 3600
-"""The longest wait; None is longer."""
-
-MOST_NAMED: Final = 100
-MOST_APPROVALS: Final = 50
-LEAST_REMINDER_S: Final = 1.0
-
 _ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
 _BLOB: Final[Mapping[str, str]] = {"text": "text/plain", "markdown": "text/markdown"}
 
@@ -138,7 +130,7 @@ def question_of(  # noqa: PLR0913 - as many as a question has
         approvals=_approvals(kind, approvals, users, named),
         submitter_may_answer=_bool("submitter_may_answer", submitter_may_answer),
         on_timeout=_checked_end(kind, chosen, on_timeout, timed=timeout is not None),
-        remind_every_s=_seconds("remind_every", remind_every, least=LEAST_REMINDER_S),
+        remind_every_s=_seconds("remind_every", remind_every, least=questions.LEAST_REMINDER_S),
         hold_s=_seconds("hold", hold, least=0),
     )
     _ = made.sha256  # what is no JSON is refused here
@@ -250,9 +242,13 @@ def _metadata(given: object) -> Mapping[str, Any]:
 def _approvals(
     kind: FeedbackType, given: object, users: Sequence[str], groups: Sequence[str]
 ) -> int:
-    if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= MOST_APPROVALS:
+    if (
+        isinstance(given, bool)
+        or not isinstance(given, int)
+        or not 1 <= given <= questions.MOST_RESPONSES
+    ):
         raise QuestionError(
-            f"approvals is {given!r}; give a whole number from 1 to {MOST_APPROVALS}"
+            f"approvals is {given!r}; give a whole number from 1 to {questions.MOST_RESPONSES}"
         )
     if given > 1 and kind is not FeedbackType.APPROVAL:
         raise QuestionError(
@@ -339,20 +335,21 @@ def _people(users: Sequence[str], groups: Sequence[str]) -> Mapping[str, Any] | 
 def _names(what: str, given: object) -> tuple[str, ...]:
     if isinstance(given, Sequence) and not isinstance(given, str):
         names = tuple(dict.fromkeys(name for name in given if isinstance(name, str) and name))
-        if len(names) <= MOST_NAMED and all(name in names for name in given):
+        if len(names) <= questions.MOST_NAMED and all(name in names for name in given):
             return names
     raise QuestionError(
-        f"{what} is {given!r}; give a list of at most {MOST_NAMED} names, as ['alice']"
+        f"{what} is {given!r}; give a list of at most {questions.MOST_NAMED} names, as ['alice']"
     )
 
 
-def _seconds(what: str, given: object, *, least: float = LEAST_S) -> float | None:
+def _seconds(what: str, given: object, *, least: float = questions.LEAST_S) -> float | None:
     if given is None:
         return None
-    if isinstance(given, int | float) and not isinstance(given, bool) and least <= given <= MOST_S:
+    most = questions.LONGEST_S
+    if isinstance(given, int | float) and not isinstance(given, bool) and least <= given <= most:
         return given
     raise QuestionError(
-        f"{what} is {given!r}; give a number of seconds from {least:g} to {MOST_S}, or None"
+        f"{what} is {given!r}; give a number of seconds from {least:g} to {most}, or None"
     )
 
 

@@ -25,7 +25,7 @@ def test_all_that_can_be_said_of_a_question_goes_together():
         submitterMayAnswer=False,
         timeoutSeconds=60,
         onDeadline={"action": "Goto", "task": "later"},
-        remindEverySeconds=10,
+        remindEverySeconds=600,
     )
     assert check_question(asked, submitter="ann", tasks=["later"]).manifest() == asked
 
@@ -38,10 +38,15 @@ def late(**then):
     ("asked", "told"),
     [
         (
-            question("aproval") if False else {**question(), "type": "aproval"},
+            {**question(), "type": "aproval"},
             "did you mean 'appro",
         ),
         (question(prompt="  "), "prompt: is '  '; ask something"),
+        (
+            question(assignees={"users": ["x" * 1000] * 99, "groups": ["x" * 1000] * 99}),
+            "as JSON and may have 131072; ask less",
+        ),
+        (question(remindEverySeconds=1), "remindEverySeconds: must be at least 60.0; this is 1"),
         (
             question(prompt="ä" * 4097),
             "prompt: has 8194 bytes and may have 8192; put what is to be",

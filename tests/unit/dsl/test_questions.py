@@ -100,7 +100,7 @@ def test_the_digest_bears_the_way_through_an_api_server():
             {"feedback_type": "text", "on_timeout": AnswerWith("\ud800"), "timeout": 1},
             "is no answer for a question of type text",
         ),
-        ({"remind_every": 0.5}, "remind_every is 0.5; give a number of seconds from 1"),
+        ({"remind_every": 59}, "remind_every is 59; give a number of seconds from 60"),
     ],
     ids=lambda one: one if isinstance(one, str) else "",
 )
@@ -123,7 +123,7 @@ def test_a_question_says_to_the_operator_what_it_has_and_no_more():
         groups=["ops"],
         submitter_may_answer=False,
         on_timeout=AnswerWith("a"),
-        remind_every=10,
+        remind_every=600,
     )
     assert asked.portable() == {
         "type": "selection",
@@ -135,7 +135,7 @@ def test_a_question_says_to_the_operator_what_it_has_and_no_more():
         "assignees": {"users": ["alice"], "groups": ["ops"]},
         "submitterMayAnswer": False,
         "onDeadline": {"action": "Default", "default": {"selected": "a"}},
-        "remindEverySeconds": 10,
+        "remindEverySeconds": 600,
     }
     assert Asked.model_validate(asked.portable()).type is asked.type, "the resource refuses it"
 

@@ -54,6 +54,16 @@ async def test_a_thousand_questions_that_wait_have_one_timer_between_them():
         assert [town.status(f"q{n}")["phase"] for n in range(2)] == ["Expired", "Pending"]
 
 
+async def test_of_questions_that_wait_there_is_in_memory_only_what_is_needed():
+    async with Town() as town:
+        await town.ask(payload={"text": "long"})
+        town.request()["metadata"]["managedFields"] = [{"manager": "kubectl"}]
+        town.patch(responses=[])
+        [known] = town.people._known.values()
+        assert "payload" not in known["spec"]
+        assert "managedFields" not in known["metadata"]
+
+
 async def test_at_its_deadline_a_question_expires_and_its_run_hears_of_it():
     async with Town() as town:
         await town.ask(deadline=at(60))

@@ -43,8 +43,8 @@ def test_a_question_without_a_deadline_says_that_it_waits_for_ever():
 
 
 def test_a_step_that_was_written_is_not_written_again():
-    found, _ = stepped(request(deadline=at(60), remindEverySeconds=20), 21, [OPS])
-    assert questions.step(found, BEGAN + 22, [OPS]).status is None
+    found, _ = stepped(request(deadline=at(90), remindEverySeconds=60), 61, [OPS])
+    assert questions.step(found, BEGAN + 62, [OPS]).status is None
 
 
 def test_until_its_deadline_a_question_waits_and_then_it_has_expired():
@@ -101,10 +101,10 @@ def test_an_escalation_asks_others_for_a_further_time_and_then_it_has_expired():
 
 
 def test_reminders_that_were_missed_are_one():
-    found, next_at = stepped(request(remindEverySeconds=10), 9, [OPS])
-    assert (found["status"].get("reminders"), next_at) == (None, 10)
-    found, next_at = stepped(found, 47, [OPS])
-    assert (found["status"]["reminders"], next_at) == (4, 50)
+    found, next_at = stepped(request(remindEverySeconds=60), 59, [OPS])
+    assert (found["status"].get("reminders"), next_at) == (None, 60)
+    found, next_at = stepped(found, 290, [OPS])
+    assert (found["status"]["reminders"], next_at) == (4, 300)
     events = [one["event"] for one in found["status"]["notifications"]]
     assert events == ["Asked", "Reminder"]
 
