@@ -152,10 +152,10 @@ def _yes_or_no(typed: str) -> bool:
 
 def _option(typed: str, options: list[str]) -> str:
     typed = typed.strip()
+    if typed.isdecimal() and 1 <= int(typed) <= len(options):  # first: options may be numbers
+        return options[int(typed) - 1]
     if typed in options:
         return typed
-    if typed.isdecimal() and 1 <= int(typed) <= len(options):
-        return options[int(typed) - 1]
     raise AnswerRefusedError(f"{typed!r} is no number from 1 to {len(options)}")
 
 

@@ -487,6 +487,7 @@ def asks(kind, **options):
         ("approval", {}, "perhaps\nY\nlooks good\n", True),
         ("text", {}, "\nwords\n", "words"),
         ("selection", {"options": ["a", "b"]}, "3\n2\n", "b"),
+        ("selection", {"options": ["2", "5"]}, "2\n", "5"),
         ("multi_selection", {"options": ["a", "b"]}, "2, a\n", ["b", "a"]),
         ("custom", {}, '{"n"\n{"n": 1}\n', {"n": 1}),
     ],
