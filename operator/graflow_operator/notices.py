@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 
 from graflow.api.feedback_status import FeedbackPhase
+from graflow.questions import FIELDS
 from graflow_operator import questions
 from graflow_operator.cluster import Object
 from graflow_operator.objects import seconds
@@ -77,12 +78,7 @@ def response(name: str, kind: str, said: Object) -> Object:
     return {
         "feedback_id": name,
         "response_type": kind,
-        "approved": said.get("approved"),
-        "reason": said.get("reason"),
-        "text": said.get("text"),
-        "selected": said.get("selected"),
-        "selected_multiple": said.get("selectedMultiple"),
-        "custom_data": said.get("custom"),
+        **{name: said.get(ours) for name, ours in FIELDS.items()},
         "responded_at": said.get("at") or said.get("respondedAt"),
         "responded_by": by or None,
     }

@@ -70,6 +70,19 @@ _DIGITS: Final = 16
 """Of a hash that tells keys apart."""
 
 
+ANSWERS: Final[Mapping[FeedbackType, tuple[str, str]]] = {
+    FeedbackType.APPROVAL: ("approved", "approved"),
+    FeedbackType.TEXT: ("text", "text"),
+    FeedbackType.SELECTION: ("selected", "selected"),
+    FeedbackType.MULTI_SELECTION: ("selected_multiple", "selectedMultiple"),
+    FeedbackType.CUSTOM: ("custom_data", "custom"),
+}
+"""By type, what the answer is called in programs and between processes."""
+
+FIELDS: Final[Mapping[str, str]] = {**dict(ANSWERS.values()), "reason": "reason"}
+"""All that a person can say: what it is called in programs, and between processes."""
+
+
 def digest(shown: Mapping[str, Any]) -> str:
     """Return the sha256 of what is shown of a question, in hex: an answer counts for that alone.
 

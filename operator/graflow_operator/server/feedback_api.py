@@ -4,13 +4,13 @@ The base of a client of Graflow becomes /user/v1/namespaces/NAMESPACE. Who answe
 belongs to, whatever a body says; GET changes nothing, and nothing but POST answers.
 """
 
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
 
 from graflow.api import names
+from graflow.questions import FIELDS
 from graflow_operator import notices, questions, strictjson
 from graflow_operator.cluster import FEEDBACK_REQUESTS, Object
 from graflow_operator.cluster_errors import InvalidError, NotFoundError
@@ -29,16 +29,6 @@ _ONE = f"{_ALL}/{{name}}"
 
 MOST_BODY_BYTES = 128 * 1024
 """A text of 32 KiB, each letter of it escaped."""
-
-FIELDS: Mapping[str, str] = {
-    "approved": "approved",
-    "reason": "reason",
-    "text": "text",
-    "selected": "selected",
-    "selected_multiple": "selectedMultiple",
-    "custom_data": "custom",
-}
-"""Fields of an answer: as Graflow names them, and as a status does."""
 
 PASSED_OVER = ("responded_by", "feedback_id", "response_type", "responded_at")
 """What clients of Graflow send along and is known better here."""

@@ -20,16 +20,7 @@ from graflow.api.feedback_status import (
     Response,
 )
 from graflow.machine.check import Problem
-from graflow.questions import MAX_TEXT_BYTES, FeedbackType
-
-FIELD_OF = {
-    FeedbackType.APPROVAL: "approved",
-    FeedbackType.TEXT: "text",
-    FeedbackType.SELECTION: "selected",
-    FeedbackType.MULTI_SELECTION: "selectedMultiple",
-    FeedbackType.CUSTOM: "custom",
-}
-"""Field of a response that is the answer to a question of this type."""
+from graflow.questions import ANSWERS, MAX_TEXT_BYTES, FeedbackType
 
 _MOST_REASON = 1024
 _SHOWN = 5
@@ -94,7 +85,7 @@ def check_content(question: Question, content: Content, field: str = "") -> tupl
     """
     at = f"{field}." if field else ""
     given = content.model_dump(by_alias=True, include=_SAID, exclude_none=True)
-    wanted = FIELD_OF[question.type]
+    _, wanted = ANSWERS[question.type]
     found = [
         Problem(at + name, f"is no answer to a question of type {question.type.value};"
                            f" that is {wanted}")

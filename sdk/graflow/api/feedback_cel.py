@@ -5,7 +5,7 @@ hold for whoever writes the object, the operator too.
 """
 
 from graflow.api.rules import Rule, rule
-from graflow.questions import MOST_RESPONSES
+from graflow.questions import ANSWERS, MOST_RESPONSES
 
 ONE_PAYLOAD = rule(
     "[has(self.text), has(self.markdown), has(self.blob)].exists_one(given, given)",
@@ -59,14 +59,6 @@ _AFTER = "(has(self.status) && has(self.status.responses) ? self.status.response
 _MORE = f"size({_AFTER}) > size({_BEFORE})"
 _LAST = "self.status.responses[size(self.status.responses) - 1]"
 _LAST_BEFORE = "oldSelf.status.responses[size(oldSelf.status.responses) - 1]"
-_TYPE_OF = {
-    "approved": "approval",
-    "text": "text",
-    "selected": "selection",
-    "selectedMultiple": "multi_selection",
-    "custom": "custom",
-}
-"""Field of a response by which people answer, and the type of question that it is for."""
 
 
 def _with_words(expression: str, message: str, words: str) -> Rule:
@@ -142,6 +134,8 @@ _ALL_CHOSEN = rule(
     "selectedMultiple are some of spec.options, each once",
 )
 
+_FIELDS = [(kind.value, field) for kind, (_, field) in ANSWERS.items()]
+
 _IN_WORDS = rule(
     _of_more(f"!has({_LAST}.text) || size({_LAST}.text) > 0"), "text: an answer has words"
 )
@@ -158,7 +152,7 @@ RESOURCE = (
             _of_more(f"(self.spec.type == '{kind}') == has({_LAST}.{field})"),
             f"a question of type {kind} is answered with the field {field}, and no other one is",
         )
-        for field, kind in _TYPE_OF.items()
+        for kind, field in _FIELDS
     ),
     _CHOSEN,
     _ALL_CHOSEN,

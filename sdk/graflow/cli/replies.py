@@ -19,17 +19,7 @@ from graflow.cluster.questions import Asked
 from graflow.dsl.feedback import FeedbackRequest, FeedbackResponse
 from graflow.exceptions import AnswerRefusedError
 from graflow.local import console
-from graflow.questions import FeedbackType
-
-_SAID: Mapping[str, str] = {
-    "approved": "approved",
-    "reason": "reason",
-    "text": "text",
-    "selected": "selected",
-    "selected_multiple": "selectedMultiple",
-    "custom_data": "custom",
-}
-"""Fields of what is typed, as a status names them."""
+from graflow.questions import FIELDS, FeedbackType
 
 
 def reply(asked: Asked, given: Mapping[str, Any]) -> Content:
@@ -86,7 +76,7 @@ def typed(asked: Asked, show: Callable[[], None]) -> Content:
     kept: list[Content] = []
 
     def check(response: FeedbackResponse) -> None:
-        data = {ours: getattr(response, name) for name, ours in _SAID.items()}
+        data = {ours: getattr(response, name) for name, ours in FIELDS.items()}
         said = {name: value for name, value in data.items() if value is not None}
         if "selected" in said or "selectedMultiple" in said:
             said = _as_offered(asked, said)

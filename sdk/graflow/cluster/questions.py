@@ -3,7 +3,7 @@
 import contextlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -27,10 +27,9 @@ from graflow.cluster.handout import Handout, UserApi
 from graflow.cluster.values import Pickled, Values
 from graflow.cluster.whoami import Ourselves
 from graflow.cluster.workflows import PATIENCE_S, RETRY_S, WATCH_S, Object, request
+from graflow.questions import FIELDS
 
 WORDS = "answers go through the operator"
-_IN_A_BODY: Mapping[str, str] = {"custom": "custom_data"}
-"""Fields of an answer that the operator's API calls otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +173,8 @@ class Questions:
             RefusedError: If it is no answer to this question.
             ClusterError: If it cannot be sent.
         """
-        said = content.model_dump(mode="json", exclude_none=True)
-        body = {_IN_A_BODY.get(field, field): value for field, value in said.items()}
+        said = _plain(content)
+        body = {theirs: said[ours] for theirs, ours in FIELDS.items() if ours in said}
         return self._told(asked, "POST", "/respond", {**body, "sha256": asked.spec.sha256})
 
     def withdraw(self, asked: Asked) -> dict[str, Any]:

@@ -5,10 +5,10 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from graflow.exceptions import FeedbackTimeoutError
-from graflow.questions import FeedbackType
+from graflow.questions import ANSWERS, FeedbackType
 
 __all__ = [
     "AnswerWith",
@@ -25,15 +25,6 @@ __all__ = [
     "now",
     "response_of",
 ]
-
-_IN_WORDS: Final[Mapping[FeedbackType, tuple[str, str]]] = {
-    FeedbackType.APPROVAL: ("approved", "approved"),
-    FeedbackType.TEXT: ("text", "text"),
-    FeedbackType.SELECTION: ("selected", "selected"),
-    FeedbackType.MULTI_SELECTION: ("selected_multiple", "selectedMultiple"),
-    FeedbackType.CUSTOM: ("custom_data", "custom"),
-}
-"""By type, what the answer is called in programs and between processes."""
 
 
 def now() -> str:
@@ -153,7 +144,7 @@ class FeedbackResponse:
     @property
     def value(self) -> Any:  # noqa: ANN401 - of the type's kind
         """What was answered, of the kind that the type of the question wants."""
-        return getattr(self, _IN_WORDS[self.response_type][0])
+        return getattr(self, ANSWERS[self.response_type][0])
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -183,14 +174,14 @@ class FeedbackHandler:
 
 def valued(feedback_type: FeedbackType, value: object) -> dict[str, Any]:
     """Return an answer as it goes between processes that has nothing but its value."""
-    return {_IN_WORDS[feedback_type][1]: value}
+    return {ANSWERS[feedback_type][1]: value}
 
 
 def response_of(
     feedback_id: str, feedback_type: FeedbackType, answer: Mapping[str, Any]
 ) -> FeedbackResponse:
     """Return an answer as programs have it."""
-    name, sent = _IN_WORDS[feedback_type]
+    name, sent = ANSWERS[feedback_type]
     by = answer.get("respondedBy")
     return FeedbackResponse(
         feedback_id=feedback_id,
