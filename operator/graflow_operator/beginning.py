@@ -46,6 +46,9 @@ MOST_CHANGES = 20
 CHANGE_BYTES = 200
 """Of a sentence that says what was changed."""
 
+RUN_BY = ("tasks", "pod")
+"""Fields of a spec that say what runs, besides the bundle."""
+
 Trial: TypeAlias = Callable[[Program], Awaitable[Sequence[Problem]]]
 """Says what is wrong with the pods of a run that has not begun."""
 
@@ -117,8 +120,9 @@ async def begun(
 async def _resumed(parts: Parts, run: RunRef, found: Program, asked: ResumeFrom) -> Begun:
     origin = await origins.find(parts, run.namespace, asked)
     results = await _results(parts, run, found.plan, asked)
+    changes = await asyncio.to_thread(_changes, asked, origin, found)
     source = origin.snapshot.state
-    if asked.checkpoint is not None:  # who said yes then has not said it to what a fork changes
+    if changes or asked.checkpoint is not None:  # who said yes has not said it to something else
         source = without_answers(source)
     state = await asyncio.to_thread(
         revived,
@@ -136,7 +140,6 @@ async def _resumed(parts: Parts, run: RunRef, found: Program, asked: ResumeFrom)
     await _check_code(parts, run, found, state)
     await _copy(parts, origin, run, state, own=values.blobs(_as_json(results)))
     channel = await _changed(parts, run, origin.channel, asked)
-    changes = await asyncio.to_thread(_changes, asked, origin, found)
     told = {"name": origin.run.name, "uid": origin.run.uid, "checkpoint": origin.snapshot.state.seq}
     # No pod of an attempt that is due can exist yet: the next commit lets them go.
     held = frozenset(turns.starting(state))
@@ -270,6 +273,8 @@ def _changes(asked: ResumeFrom, origin: Origin, found: Program) -> list[str]:
         said.append(f"the code is bundle {bundle or 'none'}, and was {origin.bundle or 'none'}")
     if found.plan != origin.plan:
         said.append("tasks or edges of the workflow are others")
+    elif any(found.spec.manifest().get(part) != origin.spec.get(part) for part in RUN_BY):
+        said.append("what tasks run, or in which pods, is written otherwise")
     more = len(said) - MOST_CHANGES
     short = [cut.cut(one, CHANGE_BYTES) for one in said[:MOST_CHANGES]]
     return [*short, f"and {more} more"] if more > 0 else short

@@ -5,6 +5,7 @@ under the namespace and the uid of that run alone, and believed as far as its SH
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,9 @@ class Origin:
     plan: Plan
     bundle: str | None
     """SHA-256 of the code that it was made with."""
+
+    spec: Mapping[str, Any]
+    """Of its Workflow, as a manifest."""
 
 
 async def find(parts: Parts, namespace: str, asked: ResumeFrom) -> Origin:
@@ -129,7 +133,7 @@ async def _of_document(parts: Parts, run: RunRef, newest: str | None, seq: int) 
         raise CannotResumeError(".name", words)
     made = await asyncio.to_thread(checkpoint.snapshot_of, found, found.plan)
     bundle = found.spec.get("bundle") or {}
-    return Origin(run, made, found.channel, found.plan, bundle.get("sha256"))
+    return Origin(run, made, found.channel, found.plan, bundle.get("sha256"), found.spec)
 
 
 async def _behind(storage: Storage, keys: RunKeys, newest: str | None, seq: int) -> Document | None:
@@ -168,4 +172,5 @@ async def _of_cursor(parts: Parts, workflow: Object) -> Origin:
         raise CannotResumeError(".name", f"the channel of {run.name!r}: {error}") from error
     channel = kept or channel_log.initial(channel_keys(found.spec))
     bundle = found.spec.bundle
-    return Origin(run, made, channel, found.plan, bundle.sha256 if bundle else None)
+    sha256 = bundle.sha256 if bundle else None
+    return Origin(run, made, channel, found.plan, sha256, found.spec.manifest())

@@ -309,7 +309,7 @@ async def test_k2_a_checkpoint_is_taken_before_a_wait_for_a_person():
         ]
 
 
-async def test_a_fork_asks_again_what_was_answered_and_a_resumed_run_does_not():
+async def test_a_fork_asks_again_what_was_answered_and_so_does_a_resumed_run_of_other_code():
     async with world_of(script("a")) as world:
         failing = {"outcome": "Failed", "error": {"message": "no", "type": "ValueError"}}
 
@@ -323,8 +323,13 @@ async def test_a_fork_asks_again_what_was_answered_and_a_resumed_run_does_not():
         answer(world, requests(world)[0], {"approved": True})
         await world.end()
         asked = {"name": world.name}
-        for name, more, runs in (("again", {}, 1), ("fork", {"checkpoint": last(world)}, 2)):
-            spec = {"tasks": [script("a")], "resumeFrom": asked | more}
+        same, other_task = script("a"), {"name": "a", "script": "return 'something else'"}
+        for name, task, more, runs in (
+            ("again", same, {}, 1),
+            ("fork", same, {"checkpoint": last(world)}, 2),
+            ("changed", other_task, {}, 2),
+        ):
+            spec = {"tasks": [task], "resumeFrom": asked | more}
             async with World(spec, name=name, beside=world) as other:
                 other.work = asking(other, question())
                 other.start()
