@@ -27,7 +27,7 @@ class PodPeople:
         operator: Whom to ask.
         order: The operator's order: what earlier attempts have asked and kept.
         fetch: Gets what is in the store.
-        encoded: Makes bytes of a value.
+        encoded: Makes bytes of a value that is kept under a key.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class PodPeople:
         operator: Operator,
         order: Mapping[str, Any],
         fetch: Fetch,
-        encoded: Callable[[object], EncodedValue],
+        encoded: Callable[[object, str], EncodedValue],
     ) -> None:
         self._operator = operator
         self._fetch = fetch
@@ -88,7 +88,7 @@ class PodPeople:
 
     def keep(self, key: str, value: object) -> None:
         """Keep a value; returns when it is committed."""
-        leaf = Leaf(self._encoded(value))
+        leaf = Leaf(self._encoded(value, key))
         if leaf.size > self._inline_bytes:
             self._operator.upload(leaf.value.data, leaf.description["sha256"])
             leaf.is_stored = True

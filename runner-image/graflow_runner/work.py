@@ -118,7 +118,10 @@ class Work:
     def _people(self) -> "PodPeople":
         from graflow_runner.people import PodPeople  # noqa: PLC0415  # few tasks ask
 
-        return PodPeople(self._operator, self._order, self._fetch, lambda v: _encoded(v, "kept"))
+        def encoded(value: object, key: str) -> values.EncodedValue:
+            return _encoded(value, f"kept in step {key!r}")
+
+        return PodPeople(self._operator, self._order, self._fetch, encoded)
 
     def _injected(self, callee: Callee, backend: RunBackend) -> Mapping[str, object]:
         if not callee.inject_llm_client and callee.inject_llm_agent is None:

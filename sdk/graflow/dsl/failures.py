@@ -65,10 +65,17 @@ def judge(error: BaseException, may_retry: Callable[[BaseException], bool]) -> J
         may_retry: What the task's own retry policy says of an error.
     """
     for kind, reason in _NEVER_AGAIN.items():
-        if isinstance(error, kind):
+        if _is_nothing_but(kind, error):
             return Judgement(reason, retryable=False)
     reason = reasons.SYSTEM_EXIT if isinstance(error, SystemExit) else reasons.TASK_FAILED
     return Judgement(reason, may_retry(error))
+
+
+def _is_nothing_but(kind: type[BaseException], error: BaseException) -> bool:
+    """Whether it is an error of that kind, or several at once, as out of a TaskGroup."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(kind)[1] is None
+    return isinstance(error, kind)
 
 
 def documented(

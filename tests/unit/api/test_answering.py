@@ -137,3 +137,15 @@ def test_what_came_too_late_is_refused_by_the_clock_alone():
     asked = spec(timeoutSeconds=3600, deadline=DEADLINE)
     assert closed(asked, status(), NOW + 3599) is None
     assert "is Expired: the deadline has passed" in (closed(asked, status(), NOW + 3600) or "")
+
+
+def test_who_is_asked_after_the_deadline_has_the_time_that_is_theirs():
+    later = Escalation(at=AT, deadline="2026-11-30T17:10:00.000Z")
+    asked, escalated = spec(deadline=DEADLINE), status(escalated=later)
+    assert closed(asked, escalated, NOW + 7799) is None
+    assert "the deadline has passed" in (closed(asked, escalated, NOW + 7800) or "")
+
+
+def test_words_may_take_just_as_much_as_they_may():
+    asked = spec("text")
+    assert check_response(asked, response(asked, text="x" * 32768)) == ()

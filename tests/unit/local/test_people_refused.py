@@ -72,6 +72,11 @@ def test_what_a_cluster_would_not_ask_is_not_asked_here(asked, told):
     assert FeedbackManager().list_requests() == []
 
 
+def test_a_key_that_calls_without_one_have_is_refused():
+    with pytest.raises(GraflowRuntimeError, match="key is 'q1', which questions without a key hav"):
+        asks("approval", key="q1")
+
+
 @pytest.mark.parametrize(
     ("kind", "said", "told"),
     [
@@ -207,6 +212,24 @@ def test_a_retry_does_not_wait_again_for_what_nobody_has_answered_in_time():
         task("impatient", inject_context=True, max_retries=2)(impatient)
     assert wf.execute() == [0, 1, 2]
     assert handler.told == ["timeout"]
+
+
+@pytest.mark.parametrize(
+    ("form", "options", "value"),
+    [("approval", (), False), ("text_input", (), "no"), ("selection", (["yes", "no"],), "no")],
+    ids=["approval", "text_input", "selection"],
+)
+def test_short_forms_pass_on_all_that_they_are_given(form, options, value):
+    end = AnswerWith(value)
+
+    def asking(ctx):
+        asked = getattr(ctx, f"request_{form}")
+        return asked("Well?", *options, {"a": 1}, SOON, "word", YES, on_timeout=end)
+
+    answered, left = run(asking)
+    assert (answered, left.get_channel().get("word")) == (value, value)
+    [request] = FeedbackManager().list_requests()
+    assert (request.metadata["a"], request.timeout) == (1, SOON)
 
 
 def test_the_metadata_of_a_question_stay_as_the_program_gave_them():

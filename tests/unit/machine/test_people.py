@@ -80,6 +80,24 @@ def test_the_first_answer_holds():
     assert host.state is before
 
 
+def test_a_question_says_when_it_was_first_asked():
+    host = Host(plan_of("a"))
+    host.claim("a")
+    task = host.find("a")
+    for at in (5.0, 6.0):
+        asked = Question("q1", "digest", {"prompt": "q1"})
+        host.hear(QuestionAsked(task.number, task.attempt, asked, at))
+    assert [question.at for question in host.find("a").questions] == [5.0]
+
+
+def test_the_first_answer_holds_while_another_question_is_open():
+    host = parked(plan_of("a"), "a", "q1", "q2")
+    answer(host, "a", "q1", "yes")
+    before = host.state
+    answer(host, "a", "q1", "no")
+    assert host.state is before
+
+
 def test_questions_of_one_task_are_told_apart_and_any_answer_wakes_it():
     host = parked(plan_of("a"), "a", "q1", "q2")
     answer(host, "a", "q2", "second")

@@ -1,5 +1,7 @@
 """Section 9 in a pod: a task that asks parks, and goes on with the answer in its next attempt."""
 
+import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -101,6 +103,19 @@ def test_a_deadline_that_has_passed_raises_and_fails_the_task_if_nobody_catches_
     assert (error["reason"], error["retryable"]) == ("FeedbackTimeout", False)
 
 
+def test_deadlines_that_pass_together_are_told_as_one_does(operator, runners):
+    async def asks_twice(ctx):
+        async with asyncio.TaskGroup() as group:
+            for key in ("a", "b"):
+                group.create_task(asyncio.to_thread(ctx.request_approval, "Deploy?", key=key))
+
+    carries(operator, asks_twice)
+    open_still = {"name": "r-a", "sha256": SHA256, "answer": {"json": {"expired": True}}}
+    operator.order["questions"] = {"a": open_still, "b": open_still}
+    error = reported(operator, runners, code=1)["error"]
+    assert (error["reason"], error["retryable"]) == ("FeedbackTimeout", False)
+
+
 def test_a_question_that_was_withdrawn_says_so_and_by_whom(operator, runners):
     carries(operator, approving())
     asked_before(operator, {"json": {"expired": True, "reason": "withdrawn by bob"}})
@@ -136,6 +151,15 @@ def test_a_step_is_kept_before_the_question_and_not_done_again_after_it(operator
     operator.order["kept"] = {"draft": {"json": {"n": 1}}}
     assert reported(operator, runners)["value"] == {"json": {"n": 1}}
     assert len(operator.kept) == 1
+
+
+def test_a_step_whose_value_cannot_be_kept_is_named(operator, runners):
+    def locks(ctx):
+        ctx.step("lock", threading.Lock)
+
+    carries(operator, locks)
+    error = reported(operator, runners, code=1)["error"]
+    assert "the task kept in step 'lock' a value that cannot go" in error["message"]
 
 
 def test_a_question_whose_answer_was_lost_is_asked_again_and_counts_once(operator, runners):
