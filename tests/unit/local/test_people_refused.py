@@ -125,7 +125,7 @@ def test_nobody_waits_for_what_was_withdrawn_whatever_the_deadline_says():
     handler = Withdrawing()
     end = AnswerWith(YES)
     _, left = run(
-        lambda ctx: ctx.request_approval("Well?", timeout=3600, on_timeout=end, handler=handler)
+        lambda ctx: ctx.request_approval("Well?", timeout=5, on_timeout=end, handler=handler)
     )
     assert left.last_checkpoint_path is not None
     assert handler.told == ["cancelled"]
