@@ -36,8 +36,8 @@ AT_ONCE = 8
 MOST_WRITES = 10
 """Of one request, one after the other; others are first now and then."""
 
-TRY_AGAIN_S = 1.0
-"""After the API server did not take a write."""
+TRY_AGAIN_S, MOST_PAUSE_S = 1.0, 60.0
+"""After the API server did not take a write: twice as long each time, and the most."""
 
 RUN_OVER = "the run has ended"
 TASK_OVER = "the task that asks has ended"
@@ -93,6 +93,9 @@ class People:
         self._deliveries = Deliveries(parts, self._look)
         self._looking: dict[str, bool] = {}
         """Requests that are looked at now, and whether they are to be again."""
+
+        self._refused: Counter[str] = Counter()
+        """How often in a row the API server did not take what was to be written, by uid."""
 
         self._turn = asyncio.Semaphore(AT_ONCE)
         self._errands: set[asyncio.Task[None]] = set()
@@ -296,6 +299,7 @@ class People:
         request = self._known.pop(uid, None)
         self._agenda.put(uid, None)
         self._over.pop(uid, None)
+        self._refused.pop(uid, None)
         self._deliveries.drop(uid)
         if request is not None and (run := _run_of(request)) in self._of_run:
             self._of_run[run].discard(uid)
@@ -315,8 +319,9 @@ class People:
         try:
             async with self._turn:
                 await self._bring_forward(uid)
+            self._refused.pop(uid, None)
         except ClusterError as error:
-            pause_s = max(TRY_AGAIN_S, error.retry_after_s)
+            pause_s = max(self._pause_s(uid), error.retry_after_s)
             log.warning("question %s: %s; trying again", self._name(uid), error)
         except Exception:
             pause_s = self._parts.settings.resync_s
@@ -328,6 +333,11 @@ class People:
         elif pause_s is not None and uid in self._known:
             self._agenda.put(uid, self._parts.clock() + pause_s)
         self._news.set()
+
+    def _pause_s(self, uid: str) -> float:
+        """Return how long to wait after one more refusal: some will never be taken."""
+        self._refused[uid] += 1
+        return min(TRY_AGAIN_S * 2.0 ** min(self._refused[uid] - 1, 10), MOST_PAUSE_S)
 
     async def _bring_forward(self, uid: str) -> None:
         """Write what a request comes to until it says so; then see to what follows.

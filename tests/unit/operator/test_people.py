@@ -143,9 +143,19 @@ async def test_an_api_server_that_is_away_is_asked_again():
             )
         await town.ask(deadline=at(60))
         assert not town.status()
-        for _ in range(4):
-            await town.pass_by(1)
+        for pause_s in (1, 2, 4):
+            await town.pass_by(pause_s)
         assert town.status()["phase"] == "Pending"
+
+
+async def test_what_the_api_server_never_takes_is_tried_ever_more_seldom():
+    async with Town() as town:
+        refusal = ("patch_status", "feedbackrequests", "before", UnavailableError("too large"))
+        town.client.faults += [refusal] * 400
+        await town.ask(deadline=at(60))
+        for _ in range(300):
+            await town.pass_by(1)
+        assert 5 < 400 - len(town.client.faults) < 15
 
 
 async def test_a_run_that_has_ended_asks_nobody_any_more():
