@@ -112,6 +112,7 @@ def answer(  # noqa: PLR0913 - one parameter for each option
       graflow answer etl-limits-77c0 --json @limits.json
     """  # noqa: D301 - \b keeps click from filling the lines
     from graflow.cli.replies import reply, typed  # noqa: PLC0415
+    from graflow.cli.show_questions import printable  # noqa: PLC0415
 
     questions = _questions(namespace, context)
     said = {option: value for option, value in given.items() if value not in (None, False, ())}
@@ -129,7 +130,7 @@ def answer(  # noqa: PLR0913 - one parameter for each option
     if output == "json":
         tell_json(told)
     else:
-        click.echo(f"{name}: {told.get('message') or 'taken'}", err=True)
+        click.echo(f"{name}: {printable(told.get('message') or 'taken')}", err=True)
 
 
 def _questions(
