@@ -142,6 +142,7 @@ def measured(bench: Bench, runs: int, idle_s: float) -> dict[str, float]:
         threading.Event().wait(idle_s)
         after = counted()
         idle = {key: after[key] - before[key] for key in after}
+        say(idle)
         say("everybody answers")
         began, most = time.monotonic(), Most(waiting.pods)
         waiting.answer()
@@ -168,9 +169,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, nargs="+", default=[1000])
     parser.add_argument("--idle-seconds", type=float, default=120.0)
+    parser.add_argument("--pods", type=int, default=100, help="limit of a namespace")
     options = parser.parse_args()
     os.environ.setdefault("KUBECONFIG", str(kubeconfig()))
     os.environ["GRAFLOW_HOLD_SECONDS"] = "0"
+    os.environ["GRAFLOW_PODS_PER_NAMESPACE"] = str(options.pods)
     found = {}
     for runs in options.runs:
         with prepared(stored=True) as bench:

@@ -19,7 +19,7 @@ from graflow_operator import keys
 
 AT_ONCE = 20
 PATIENCE_S = 60
-NOT_YET = 503
+NOT_YET, GONE = 503, 410
 
 Pod = dict[str, Any]
 Work = Callable[["Runner"], dict[str, Any]]
@@ -118,6 +118,8 @@ class ScriptedRunners:
             except ProtocolError:
                 continue  # the server has closed the watch
             except ApiException as error:
+                if error.status == GONE:
+                    continue  # too much has changed since: the next watch begins with a list
                 self.broken.append(str(error))
                 return
 
