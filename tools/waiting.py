@@ -37,7 +37,7 @@ def work(runner: Runner) -> dict[str, Any]:
     digest = questions.digest(ASKED)
     found = runner.call("ask", {"key": "q1", "sha256": digest, "question": ASKED}, 1)
     if found["answer"] is None:
-        return {"outcome": "Parked"}
+        return {"outcome": "Parked", "waitsFor": ["q1"]}
     return {"outcome": "Succeeded", "value": {"json": 1}}
 
 

@@ -38,9 +38,33 @@ MAX_PATH_CHARS = 1024
 """Of groups and members around a task, which are for people alone."""
 
 
-def is_of(request: Mapping[str, Any], run: RunRef, question: Question) -> bool:
-    """Whether an object is that of a question, whoever made it under its name."""
-    return controllers(request) == [run.uid] and request["spec"]["sha256"] == question.digest
+_DECIDES = (
+    "operator",
+    "workflow",
+    "activation",
+    "key",
+    "sha256",
+    "submitter",
+    "assignees",
+    "approvals",
+    "submitterMayAnswer",
+    "onDeadline",
+    "deadline",
+)
+"""Fields of the spec that say whose question it is, who may answer it, and what comes of it."""
+
+
+def is_same(found: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
+    """Whether the object that has a question's name is that question, whoever made it.
+
+    Args:
+        found: What the API server has.
+        made: The object of the question.
+    """
+    asked, ours = found["spec"], made["spec"]
+    return controllers(found) == controllers(made) and all(
+        asked.get(field) == ours.get(field) for field in _DECIDES
+    )
 
 
 def request(  # noqa: PLR0913, PLR0917 - all that a question is made of

@@ -272,8 +272,8 @@ class Draft:
                     error = group_policy.verdict(self._program, self.state, activation, error)
                 self._fold(AttemptFailed(*pair, error, self._now, spends))
                 self._remember(attempt, activation, error, log)
-            case Parked():
-                self._fold(AttemptParked(*pair, self._now))
+            case Parked(waits_for=waits_for):
+                self._fold(AttemptParked(*pair, self._now, waits_for))
                 now = self.state.activations.get(attempt.activation)
                 if now is not None and now.phase is Phase.PARKED and activation is not None:
                     self.parked.append(now.node)

@@ -109,9 +109,17 @@ def report_of(body: object) -> Returned | Failed | Parked:
         case "Failed":
             return Failed(_error(body.get("error")))
         case "Parked":
-            return Parked()
+            return Parked(_keys(body.get("waitsFor")))
         case other:
             raise BadReportError(f"outcome is {other!r}; it is 'Succeeded', 'Failed' or 'Parked'")
+
+
+def _keys(found: object) -> tuple[str, ...]:
+    if found is None:
+        return ()
+    if not isinstance(found, list) or not all(isinstance(key, str) for key in found):
+        raise BadReportError("field `waitsFor` of a report is a list of the keys of questions")
+    return tuple(found)
 
 
 def _directives(body: Mapping[str, Any]) -> Sequence[object]:

@@ -173,7 +173,7 @@ class RunQuestions:
             await cluster.create(FEEDBACK_REQUESTS, namespace, body)
         except AlreadyExistsError:
             found = await cluster.get(FEEDBACK_REQUESTS, namespace, question.name)
-            if not asking.is_of(found, self._run, question):
+            if not asking.is_same(found, body):
                 words = (
                     "FeedbackRequest %s/%s is not ours; question %r of %s waits until it is gone"
                 )

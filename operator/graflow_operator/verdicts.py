@@ -65,6 +65,9 @@ class Lost:
 class Parked:
     """Its runner has let go of it, until somebody answers what it has asked."""
 
+    waits_for: tuple[str, ...] = ()
+    """Keys of the questions of which the runner had heard no answer; empty: it does not say."""
+
 
 Told: TypeAlias = Succeeded | Failed | Parked
 """What a runner may report."""

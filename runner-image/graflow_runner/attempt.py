@@ -112,15 +112,19 @@ class Attempt:
             self._signals.end()
             self._only_here(exitcodes.TASK_FAILED)
             if self._work.has_parked:
-                return _parked()
+                return self._parked()
             code = _told_locally(error)
             return Outcome(failure.report_of(error, self._work.may_retry)), code
         finally:
             self._signals.end()
         self._only_here(exitcodes.DONE)
         if self._work.has_parked:  # whatever user code made of that
-            return _parked()
+            return self._parked()
         return outcome.success(*done), exitcodes.DONE
+
+    def _parked(self) -> tuple[Outcome, int]:
+        say("waits for an answer; the next attempt will have it")
+        return outcome.parked(self._work.waits_for), exitcodes.DONE
 
     def _only_here(self, code: int) -> None:
         """End a process that user code forked and that came back from it: it has no say."""
@@ -138,11 +142,6 @@ class Attempt:
             hurry=self._signals.terminated,
             pause=self._signals.pause,
         )
-
-
-def _parked() -> tuple[Outcome, int]:
-    say("waits for an answer; the next attempt will have it")
-    return outcome.parked(), exitcodes.DONE
 
 
 def _told_locally(error: BaseException) -> int:

@@ -183,6 +183,11 @@ class RunBackend:
     def _asking(self) -> "PodPeople":
         return self._people()
 
+    @property
+    def waits_for(self) -> "Sequence[str]":
+        """Keys of the questions of which this attempt has heard no answer."""
+        return self._asking.waits_for
+
     def recorded(self, key: str, /) -> "Recorded | None":
         """Return the question of that key, if this activation has asked it."""
         return self._asking.recorded(key)

@@ -14,6 +14,8 @@ from graflow_runner.failure import failed, shortened
 SUCCEEDED: Final = "Succeeded"
 PARKED: Final = "Parked"
 
+_MAX_KEYS_CHARS: Final = 2048
+
 
 class Leaf:
     """Bytes that are told: the value of an outcome, a part of a directive, a channel's value.
@@ -153,9 +155,15 @@ def success(
     return Outcome({"outcome": SUCCEEDED}, value, directives, checkpoint)
 
 
-def parked() -> Outcome:
-    """Return the outcome of an attempt that lets go of its task until somebody answers."""
-    return Outcome({"outcome": PARKED})
+def parked(waits_for: Sequence[str]) -> Outcome:
+    """Return the outcome of an attempt that lets go of its task until somebody answers.
+
+    Args:
+        waits_for: Keys of the questions without an answer. More than fit in a termination message
+            are left out: then the attempt waits for whatever is open.
+    """
+    fit = sum(map(len, waits_for)) <= _MAX_KEYS_CHARS
+    return Outcome({"outcome": PARKED, "waitsFor": list(waits_for) if fit else []})
 
 
 def failure(reason: str, message: str, *, retryable: bool = False) -> Outcome:

@@ -43,9 +43,17 @@ class PodPeople:
         self._group = order["task"]["id"] if "policy" in order["call"] else None
         self._inline_bytes = int(order["limits"]["inlineBytes"])
         self._questions = dict(order.get("questions") or {})
+        self._unheard = {
+            key: None for key, found in self._questions.items() if found["answer"] is None
+        }
         self._kept = dict(order.get("kept") or {})
         self._own: dict[str, EncodedValue] = {}
         """What this attempt has kept."""
+
+    @property
+    def waits_for(self) -> list[str]:
+        """Keys of the questions of which this attempt has heard no answer."""
+        return list(self._unheard)
 
     def recorded(self, key: str) -> Recorded | None:
         """Return a question that an attempt of this activation has asked."""
@@ -66,12 +74,14 @@ class PodPeople:
         if question.blob is not None:
             self._operator.upload(question.blob, hashlib.sha256(question.blob).hexdigest())
         body = {"key": question.key, "sha256": question.sha256, "question": question.portable()}
+        self._unheard[question.key] = None
         began, left_s = time.monotonic(), 0.0
         while True:
             wait_s = min(max(left_s, 0.0), LONGEST_WAIT_S)
             found = self._operator.ask({**body, "waitSeconds": wait_s})
             self._questions[question.key] = {**found, "sha256": question.sha256}
             if found["answer"] is not None:
+                self._unheard.pop(question.key, None)
                 return self._recorded(found, question.sha256)
             hold_s = found["holdSeconds"]
             if hold_s and question.hold_s is not None:

@@ -59,13 +59,19 @@ class Work:
         self._fetch = fetcher(settings, pause, operator.address)
         self._task = str(order["task"]["id"])
         self._callee: Callee | None = None
-        self._context: TaskExecutionContext | None = None
+        self._backend: RunBackend | None = None
 
     @property
     def has_parked(self) -> bool:
         """Whether a call has ended this attempt to wait for an answer."""
-        asking = self._context.asking if self._context else None
+        context = self._backend.context if self._backend else None
+        asking = context.asking if context else None
         return asking is not None and asking.parked
+
+    @property
+    def waits_for(self) -> "Sequence[str]":
+        """Keys of the questions of which this attempt has heard no answer."""
+        return self._backend.waits_for if self._backend else ()
 
     def run(self) -> Done:
         """Get the code, call it, and return what came of it, ready to travel.
@@ -75,7 +81,7 @@ class Work:
             BaseException: Whatever user code raises.
         """
         code, call = self._code(), self._order["call"]
-        backend = RunBackend(
+        backend = self._backend = RunBackend(
             self._operator,
             self._fetch,
             code,
@@ -84,7 +90,6 @@ class Work:
             people=self._people,
         )
         context = backend.context = TaskExecutionContext(self._facts(), backend)
-        self._context = context
         handles.fill_process(context)
         if "policy" in call:
             from graflow_runner.judging import judge  # noqa: PLC0415  # few groups have their own

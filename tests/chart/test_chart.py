@@ -195,7 +195,8 @@ def policies(objects):
 
 def test_whoever_creates_workflows_or_profiles_is_asked_for_more_than_that(render):
     found = policies(render())
-    assert set(found) == {"workflows", "runnerprofiles", "feedbackrequests/status"}
+    of_people = {"feedbackrequests", "feedbackrequests/status"}
+    assert set(found) == {"workflows", "runnerprofiles"} | of_people
     for spec in (found["workflows"], found["runnerprofiles"]):
         assert spec["failurePolicy"] == "Fail"
         asked = " ".join(one["expression"] for one in spec["validations"])
@@ -204,13 +205,13 @@ def test_whoever_creates_workflows_or_profiles_is_asked_for_more_than_that(rende
         assert all(one["message"] for one in spec["validations"])
     assert "hostPath" not in str(found)
     kept = [t for t in render() if t["kind"] == "ValidatingAdmissionPolicyBinding"]
-    assert [t["spec"]["validationActions"] for t in kept] == [["Deny"]] * 3
+    assert [t["spec"]["validationActions"] for t in kept] == [["Deny"]] * 4
 
 
 def test_policies_hold_in_the_namespaces_whose_workflows_are_run(render):
     kinds = ("ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration")
     text = [str(t) for t in render(*EVERYTHING) if t["kind"] in kinds]
-    assert len(text) == 4
+    assert len(text) == 5
     assert all("['team-a', 'team-b']" in one for one in text)
     assert all("namespaceSelector" not in str(t) for t in render() if t["kind"] in kinds)
 

@@ -28,15 +28,32 @@ def people(cluster: Cluster) -> None:
     cluster.kubectl("create", "rolebinding", "look", "--role=look", "--user=eve")
 
 
+def asked_for(**more: object) -> dict:
+    """Return a question of the installation whose policies are there."""
+    head = {"apiVersion": "graflow.dev/v1alpha1", "kind": "FeedbackRequest"}
+    return {**head, "metadata": {"name": "q"}, "spec": raw_spec(**more)}
+
+
 @pytest.fixture
-def ask(cluster: Cluster) -> Callable[..., dict]:
-    """Ask a question of the installation whose policies are there."""
+def as_operator(cluster: Cluster) -> str:
+    """Let the operator of the chart do all in the namespace; return how kubectl acts as it."""
+    account = cluster.get("serviceaccounts", "", "-A", "-l", "app.kubernetes.io/name=graflow")
+    [name] = {
+        f"{one['metadata']['namespace']}:{one['metadata']['name']}" for one in account["items"]
+    }
+    bound = ("--clusterrole=cluster-admin", f"--serviceaccount={name}")
+    cluster.kubectl("create", "rolebinding", "operator", *bound)
+    return f"--as=system:serviceaccount:{name}"
+
+
+@pytest.fixture
+def ask(cluster: Cluster, as_operator: str) -> Callable[..., dict]:
+    """Ask a question, as the operator does."""
 
     def run(**more: object) -> dict:
-        head = {"apiVersion": "graflow.dev/v1alpha1", "kind": "FeedbackRequest"}
-        made = {**head, "metadata": {"name": "q"}, "spec": raw_spec(**more)}
-        done = cluster.apply(made)
-        assert done.code == 0, done.err
+        made = asked_for(**more)
+        words = ("apply", as_operator, "-f", "-")
+        assert "feedbackrequest" in cluster.kubectl(*words, stdin=json.dumps(made))
         return made
 
     return run
@@ -58,21 +75,20 @@ def answer(cluster: Cluster, people: None) -> Answer:
 
 
 @pytest.fixture
-def operator(cluster: Cluster) -> Callable[[dict], str]:
+def operator(cluster: Cluster, as_operator: str) -> Callable[[dict], str]:
     """Write a status as the operator of the chart does, whom the policy lets alone."""
-    account = cluster.get("serviceaccounts", "", "-A", "-l", "app.kubernetes.io/name=graflow")
-    [name] = {
-        f"{one['metadata']['namespace']}:{one['metadata']['name']}" for one in account["items"]
-    }
-    bound = ("--clusterrole=cluster-admin", f"--serviceaccount={name}")
-    cluster.kubectl("create", "rolebinding", "operator", *bound)
 
     def run(status: dict) -> str:
         patch = ("--subresource=status", "--type=merge", "-p", json.dumps({"status": status}))
-        who = f"--as=system:serviceaccount:{name}"
-        return cluster.kubectl("patch", ASKED, "q", who, *patch, check=False)
+        return cluster.kubectl("patch", ASKED, "q", as_operator, *patch, check=False)
 
     return run
+
+
+def test_nobody_but_the_operator_asks_in_the_name_of_a_run(cluster: Cluster) -> None:
+    told = cluster.apply(asked_for())
+    assert told.code != 0
+    assert "only the operator creates a FeedbackRequest, when a task of a run asks" in told.err
 
 
 def test_who_may_respond_answers_by_a_patch(ask, answer: Answer, cluster: Cluster) -> None:

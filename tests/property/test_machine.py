@@ -151,13 +151,14 @@ class AnyNewsInAnyOrder(RuleBasedStateMachine):
         activation = data.draw(st.integers(1, self.state.steps + 1))
         attempt = data.draw(st.integers(1, 4))
         key = data.draw(st.sampled_from("pq"))
+        waits_for = tuple(data.draw(st.sets(st.sampled_from("pq"))))
         asked = Question(key, "digest", {"prompt": key})
         event = data.draw(
             st.sampled_from(
                 [
                     QuestionAsked(activation, attempt, asked, self.now),
                     ValueKept(activation, attempt, key, "kept", self.now),
-                    AttemptParked(activation, attempt, self.now),
+                    AttemptParked(activation, attempt, self.now, waits_for),
                 ]
             )
         )

@@ -97,6 +97,8 @@ class AttemptParked:
     activation: int
     attempt: int
     at: float
+    waits_for: tuple[str, ...] = ()
+    """Keys of the questions of which it had heard no answer; empty: of all that are open."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """What waits for people: questions, answers, and attempts that let their runner go (section 9)."""
 
+from collections.abc import Collection
+
 from graflow.machine.events import QuestionAnswered
 from graflow.machine.fold import Fold
 from graflow.machine.state import Activation, Phase, Question, Value
@@ -33,17 +35,19 @@ def answer(step: Fold, task: Activation | None, given: QuestionAnswered) -> bool
     return True
 
 
-def park(step: Fold, task: Activation) -> bool:
+def park(step: Fold, task: Activation, waits_for: Collection[str]) -> bool:
     """Let an attempt end without an outcome; the next one begins when there is an answer.
 
-    One that came while the runner was on its way out begins it at once.
+    One that came while the runner was on its way out begins it at once, whatever else is open.
     """
     changes = {"attempt": task.attempt + 1, "claim": "", "parks": task.parks + 1}
     if step.halted(task.scope):
         step.put(task, Phase.PENDING, **changes)
         step.unsettled[task.scope] = None
     else:
-        step.put(task, Phase.PARKED if task.is_asking else Phase.STARTING, **changes)
+        news = any(asked.key in waits_for and asked.answer is not None for asked in task.questions)
+        waits = task.is_asking and not news
+        step.put(task, Phase.PARKED if waits else Phase.STARTING, **changes)
     return True
 
 

@@ -104,8 +104,8 @@ def _meanwhile(
     match event:
         case QuestionAsked(question=question):
             return people.ask(step, task, question)
-        case AttemptParked():
-            return people.park(step, task)
+        case AttemptParked(waits_for=waits_for):
+            return people.park(step, task, waits_for)
         case ValueKept(key=key, value=value):
             return people.keep(step, task, key, value)
 

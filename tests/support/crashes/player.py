@@ -128,7 +128,7 @@ def step(order, answers, code, folder):
         if not work.has_parked:
             raise
     if work.has_parked:
-        ended = outcome.parked()
+        ended = outcome.parked(work.waits_for)
     return Action("report", body=ended.inline())
 
 

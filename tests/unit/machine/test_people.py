@@ -1,5 +1,7 @@
 """Questions to people, and attempts that let their runner go meanwhile (section 9)."""
 
+import pytest
+
 from graflow.machine.commands import AskPerson
 from graflow.machine.directives import Jump
 from graflow.machine.events import (
@@ -22,9 +24,9 @@ def ask(host, node, *keys):
         host.hear(QuestionAsked(task.number, task.attempt, question, 0.0))
 
 
-def park(host, node):
+def park(host, node, *waits_for):
     task = host.find(node)
-    host.hear(AttemptParked(task.number, task.attempt, 0.0))
+    host.hear(AttemptParked(task.number, task.attempt, 0.0, waits_for))
 
 
 def answer(host, node, key, given="yes", *, lapsed=False):
@@ -70,6 +72,21 @@ def test_an_answer_that_comes_before_the_runner_has_left_begins_the_next_attempt
     assert host.find("a").phase is Phase.RUNNING
     park(host, "a")
     assert (host.starting(), host.find("a").attempt) == (["a"], 2)
+
+
+@pytest.mark.parametrize(
+    ("waits_for", "phase"),
+    [(("q1", "q2"), Phase.STARTING), (("q2",), Phase.PARKED), ((), Phase.PARKED)],
+)
+def test_an_answer_that_a_leaving_runner_had_not_heard_begins_the_next_attempt_whatever_is_open(
+    waits_for, phase
+):
+    host = Host(plan_of("a"))
+    host.claim("a")
+    ask(host, "a", "q1", "q2")
+    answer(host, "a", "q1")
+    park(host, "a", *waits_for)
+    assert host.find("a").phase is phase
 
 
 def test_the_first_answer_holds():

@@ -7,7 +7,7 @@ import pytest
 from graflow_operator import keys, outcomes
 from graflow_operator.outcomes import BadReportError, Returned, Stored, report_of
 from graflow_operator.refs import AttemptRef
-from graflow_operator.verdicts import Failed
+from graflow_operator.verdicts import Failed, Parked
 
 RUN_KEY, CLAIM, ATTEMPT = b"r" * 32, "uid/nonce", AttemptRef(3, 2)
 
@@ -74,7 +74,23 @@ def test_a_failure_that_another_attempt_cannot_help_says_so():
     assert report_of({"outcome": "Failed", "error": error}).error.retryable is False
 
 
-@pytest.mark.parametrize("body", [None, [], {}, {"outcome": "Done"}, {"outcome": "Failed"}])
+def test_a_report_of_parking_says_which_questions_it_waits_for():
+    assert report_of({"outcome": "Parked", "waitsFor": ["q1"]}) == Parked(("q1",))
+    assert report_of({"outcome": "Parked"}) == Parked()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        [],
+        {},
+        {"outcome": "Done"},
+        {"outcome": "Failed"},
+        {"outcome": "Parked", "waitsFor": "q1"},
+        {"outcome": "Parked", "waitsFor": [1]},
+    ],
+)
 def test_what_is_no_report_is_refused(body):
     with pytest.raises(BadReportError):
         report_of(body)

@@ -9,6 +9,7 @@ import pytest
 from graflow import questions
 from graflow.api import crd, names
 from graflow.machine.state import Question
+from graflow_operator.asking import is_same
 from graflow_operator.cluster import FEEDBACK_REQUESTS, PODS
 from graflow_operator.engine import Engine
 from graflow_operator.letters import Answered, ChangedQuestionError
@@ -299,6 +300,27 @@ async def test_what_a_task_keeps_is_in_the_order_of_its_next_attempt():
         assert json.loads(json.dumps(world.orders[-1]["kept"])) == {"draft": {"json": {"n": 1}}}
 
 
+async def test_an_answer_while_the_runner_leaves_is_not_kept_waiting_for_another_question():
+    first, second = question(), question("q2")
+    seen = []
+
+    async def work(_, order):
+        known = {key: one["answer"] for key, one in order["questions"].items()}
+        seen.append(known)
+        if not known:
+            for one in (first, second):
+                await ask(world, order, one)
+            answer(world, requests(world)[0], {"approved": True})
+        return Parked(("q1", "q2") if not known else ("q2",))
+
+    async with world_of(script("a")) as world:
+        world.work = work
+        world.start()
+        await world.until(lambda: len(seen) == 2 and pods_of(world, "a") == [])
+    assert seen[0] == {}
+    assert [key for key, given in seen[1].items() if given] == ["q1"]
+
+
 async def test_k2_a_checkpoint_is_taken_before_a_wait_for_a_person():
     async with world_of(script("a")) as world:
         world.work = asking(world, question())
@@ -442,6 +464,19 @@ def _parts_of(world):
     driving.cancel()
     world.actor = world.driving = None
     return parts
+
+
+async def test_an_object_that_lets_others_answer_is_not_taken_for_the_question():
+    async with world_of(script("a")) as world:
+        world.work = asking(world, question(approvals=2))
+        world.start()
+        await world.until(lambda: requests(world))
+    [made] = requests(world)
+    assert is_same(made, made)
+    for changed in ({"approvals": 1}, {"submitterMayAnswer": False}, {"operator": "x"}):
+        assert not is_same({**made, "spec": made["spec"] | changed}, made)
+    of_nobody = {**made, "metadata": {"name": made["metadata"]["name"]}}
+    assert not is_same(of_nobody, made)
 
 
 async def test_an_object_of_that_name_that_somebody_else_made_is_not_taken_for_the_question():

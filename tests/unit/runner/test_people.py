@@ -34,6 +34,10 @@ def asked_before(operator, answer, key="q1", sha256=SHA256):
     operator.order["questions"] = {key: {"name": "r-q1", "sha256": sha256, "answer": answer}}
 
 
+def parks(operator, runners):
+    return reported(operator, runners)["outcome"] == "Parked"
+
+
 def approving():
     def approves(ctx):
         return ctx.request_approval("Deploy?")
@@ -43,10 +47,32 @@ def approving():
 
 def test_an_attempt_whose_question_is_open_parks(operator, runners):
     carries(operator, approving())
-    assert reported(operator, runners) == {"outcome": "Parked"}
+    assert parks(operator, runners)
     [asked] = operator.asked
     assert (asked["key"], asked["sha256"]) == ("q1", SHA256)
     assert asked["question"]["prompt"] == "Deploy?"
+
+
+def test_a_report_of_parking_names_the_questions_of_which_it_has_heard_no_answer(operator, runners):
+    def asks(ctx):
+        with ThreadPoolExecutor(2) as pool:
+            asked = {
+                key: pool.submit(ctx.request_approval, f"{key}?", key=key)
+                for key in ("known", "quick", "first", "second")
+            }
+        return [one.result() for one in asked.values()]
+
+    carries(operator, asks)
+    asked_before(
+        operator, YES, key="known", sha256=question_of("approval", "known?", timeout=180.0).sha256
+    )
+    operator.answer_of = lambda asked: {
+        "name": "r",
+        "answer": YES if asked["key"] == "quick" else None,
+        "holdSeconds": 0.0,
+    }
+    report = reported(operator, runners)
+    assert (report["outcome"], sorted(report["waitsFor"])) == ("Parked", ["first", "second"])
 
 
 def test_an_answer_that_the_order_has_is_returned_at_once(operator, runners):
@@ -71,7 +97,7 @@ def test_a_program_that_swallows_the_wait_parks_all_the_same(operator, runners):
             return "deployed"
 
     carries(operator, swallows)
-    assert reported(operator, runners) == {"outcome": "Parked"}
+    assert parks(operator, runners)
 
 
 def test_a_program_that_catches_exceptions_does_not_catch_the_wait(operator, runners):
@@ -82,7 +108,7 @@ def test_a_program_that_catches_exceptions_does_not_catch_the_wait(operator, run
             return "failed"
 
     carries(operator, careful)
-    assert reported(operator, runners) == {"outcome": "Parked"}
+    assert parks(operator, runners)
 
 
 def test_a_question_in_other_words_than_before_fails_the_task_and_no_attempt_follows(
@@ -144,7 +170,7 @@ def test_a_step_is_kept_before_the_question_and_not_done_again_after_it(operator
         return draft
 
     carries(operator, drafts)
-    assert reported(operator, runners) == {"outcome": "Parked"}
+    assert parks(operator, runners)
     assert operator.kept == [{"key": "draft", "value": {"json": {"n": 1}}}]
     operator.next_attempt()
     asked_before(operator, YES)
@@ -165,7 +191,7 @@ def test_a_step_whose_value_cannot_be_kept_is_named(operator, runners):
 def test_a_question_whose_answer_was_lost_is_asked_again_and_counts_once(operator, runners):
     carries(operator, approving())
     operator.next("ask", usual_but_reply_lost)
-    assert reported(operator, runners) == {"outcome": "Parked"}
+    assert parks(operator, runners)
     assert [asked["key"] for asked in operator.asked] == ["q1", "q1"]
 
 
@@ -174,7 +200,7 @@ def test_a_large_payload_is_in_the_store_before_the_question_is_asked(operator, 
         ctx.request_approval("Read this", payload="x" * 100_000)
 
     carries(operator, shows)
-    assert reported(operator, runners) == {"outcome": "Parked"}
+    assert parks(operator, runners)
     blob = operator.asked[0]["question"]["payload"]["blob"]
     assert len(operator.store[f"/store/blobs/{blob['sha256']}"]) == blob["size"]
 
@@ -227,7 +253,7 @@ def key_of(operator):
 @pytest.mark.parametrize("swallows", [Exception, BaseException], ids=lambda one: one.__name__)
 def test_an_attempt_parks_whose_task_executes_a_workflow_that_asks(operator, runners, swallows):
     carries(operator, asking_inside(deploying(), swallows=swallows))
-    assert reported(operator, runners) == {"outcome": "Parked"}
+    assert parks(operator, runners)
     [asked] = operator.asked
     assert asked["key"].startswith("inner.first.q1-")
     assert (asked["sha256"], asked["question"]["prompt"]) == (SHA256, "Deploy?")
@@ -237,7 +263,7 @@ def test_the_task_goes_on_inside_with_the_answers_of_each_task_there(operator, r
     carries(operator, asking_inside(deploying()))
     answers, steps = {}, {}
     for n in range(2):
-        assert reported(operator, runners) == {"outcome": "Parked"}
+        assert parks(operator, runners)
         assert (len(operator.asked), len(operator.kept)) == (n + 1, n + 1)
         answers[key_of(operator)] = {"name": f"r-{n}", "sha256": SHA256, "answer": YES}
         steps[operator.kept[-1]["key"]] = operator.kept[-1]["value"]
@@ -279,7 +305,7 @@ def test_a_deadline_inside_leads_to_a_task_that_only_the_inner_workflow_knows(
         return "other"
 
     carries(operator, asking_inside(asks, other))
-    assert reported(operator, runners) == {"outcome": "Parked"}
+    assert parks(operator, runners)
     assert "onDeadline" not in operator.asked[-1]["question"]
     operator.next_attempt()
     asked_before(operator, {"json": {"expired": True} | why}, key=key_of(operator))
@@ -296,7 +322,7 @@ def test_a_workflow_in_a_thread_of_the_task_asks_through_the_task(operator, runn
             return pool.submit(wf.execute).result()
 
     carries(operator, outer)
-    assert reported(operator, runners) == {"outcome": "Parked"}
+    assert parks(operator, runners)
     assert key_of(operator).startswith("inner.first.q1-")
 
 
