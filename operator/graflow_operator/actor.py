@@ -47,16 +47,9 @@ from graflow_operator.folding import Draft, RunFacts
 from graflow_operator.hands import Hands
 from graflow_operator.journal import StoreRequiredError
 from graflow_operator.laps import Laps
-from graflow_operator.letters import (
-    Claim,
-    FencedError,
-    Json,
-    Letter,
-    NotYetError,
-    Save,
-)
+from graflow_operator.letters import Claim, FencedError, Json, Letter, NotYetError, Save
 from graflow_operator.moments import Moments
-from graflow_operator.objects import is_leaving
+from graflow_operator.objects import is_leaving, version_of
 from graflow_operator.parts import Parts
 from graflow_operator.places import Applicant
 from graflow_operator.podbook import PodBook
@@ -145,6 +138,11 @@ class Actor:
     def is_changed(self, workflow: Object) -> bool:
         """Whether a Workflow's spec is a newer one than the run is driven by."""
         return int(workflow["metadata"].get("generation", 0)) > self._record.generation
+
+    @property
+    def version(self) -> int:
+        """The version of the Workflow as it was seen last."""
+        return version_of(self._record.workflow)
 
     def node_lost(self, attempt: AttemptRef, words: str) -> None:
         """Take note that the node of an attempt's pod is lost."""

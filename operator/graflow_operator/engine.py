@@ -72,6 +72,9 @@ class Engine:
         self._between: set[str] = set()
         """Runs whose actors have left and which are being looked at again."""
 
+        self._left: dict[str, int] = {}
+        """Versions of the Workflows that actors knew when they left, by uid."""
+
     # -- news -------------------------------------------------------------------------------------
 
     def workflow_seen(self, kind: str | None, workflow: Object) -> None:
@@ -87,6 +90,7 @@ class Engine:
         if kind == "DELETED":
             workflow["metadata"].setdefault("deletionTimestamp", "now")
             self._ended.discard(uid)
+            self._left.pop(uid, None)
             self._retention.gone(uid)
             self._sweep.gone(uid)
         if has_ended(workflow):
@@ -249,6 +253,7 @@ class Engine:
         for uid in self._ended - present:
             self._ended.discard(uid)
             self._retention.gone(uid)
+        self._left = {uid: version for uid, version in self._left.items() if uid in present}
         for uid in known.keys() - present:
             actor = self._actors.get(uid)
             if actor is not None and actor.run.namespace not in self._shut:
@@ -343,7 +348,7 @@ class Engine:
             facts: Its pods; None if nobody has looked.
             tidied: Whether an actor has just seen to it that nothing of an ended run runs on.
         """
-        if not self._is_ours(workflow):
+        if not self._is_ours(workflow) or self._is_outdated(workflow):
             return
         uid, status = workflow["metadata"]["uid"], workflow.get("status") or {}
         if is_leaving(workflow):
@@ -365,6 +370,10 @@ class Engine:
         if uid not in self._actors and not self._closed:
             self._drive(workflow, facts)
 
+    def _is_outdated(self, workflow: Object) -> bool:
+        """Whether the last actor of a run knew more: another would begin where it stood once."""
+        return version_of(workflow) < self._left.get(workflow["metadata"]["uid"], 0)
+
     def _drive(self, workflow: Object, facts: Iterable[PodFact] | None) -> None:
         actor = Actor(self.parts, workflow, facts)
         uid = actor.run.uid
@@ -385,6 +394,7 @@ class Engine:
             self._deaths.pop(uid, None)
         finally:
             self._between.add(uid)
+            self._left[uid] = actor.version
             self._actors.pop(uid, None)
             self._tasks.pop(uid, None)
         if not (actor.stopped or self._closed):

@@ -1,12 +1,14 @@
 """The engine: reads what exists, drives what has not ended, deletes what is due."""
 
 import asyncio
+import copy
 import itertools
 import uuid
 
 import pytest
 from prometheus_client import REGISTRY
 
+from graflow.machine.state import Error
 from graflow_operator import metrics, restarts
 from graflow_operator.actor import Actor
 from graflow_operator.cluster import PODS, WORKFLOWS
@@ -161,6 +163,26 @@ async def test_an_ended_run_without_pods_costs_nothing(world, engine):
     await engine._begin()
     assert engine._actors == {}
     engine.workflow_seen("MODIFIED", world.workflow)
+    assert engine._actors == {}
+
+
+async def test_late_news_of_a_run_that_has_ended_makes_nobody_begin_where_it_stood_once(
+    world, engine
+):
+    """As when very many runs end together, and the watch is seconds behind what we have written."""
+    await engine._begin()
+    await until(lambda: world.pods)
+    once = copy.deepcopy(world.workflow)
+    assert once["status"]["cursor"]
+    uid = once["metadata"]["uid"]
+    engine._actors[uid]._fatal = Error("StoreRequired", "no room", retryable=False)
+    engine._actors[uid].ring()
+    await until(
+        lambda: world.status["phase"] == "Failed" and not engine._between | {*engine._actors}
+    )
+    engine.workflow_seen("MODIFIED", once)
+    assert engine._actors == {}
+    await engine._compare()
     assert engine._actors == {}
 
 
