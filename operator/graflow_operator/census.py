@@ -102,7 +102,9 @@ class Census:
         oldest: dict[str, float] = {}
         for one, waiting_letters in driven:
             letters.append(waiting_letters)
-            waiting.update(one.waiting)
+            # Not `update`: it looks at what it is given for longer than this adds.
+            for reason, count in one.waiting.items():
+                waiting[reason] += count
             for reason, since in one.oldest.items():
                 oldest[reason] = min(since, oldest.get(reason, since))
             if one.held:

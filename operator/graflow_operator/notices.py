@@ -13,7 +13,6 @@ from graflow.api.feedback_status import FeedbackPhase
 from graflow.questions import FIELDS
 from graflow_operator import questions
 from graflow_operator.cluster import Object
-from graflow_operator.objects import seconds
 from graflow_operator.outbox import Entry
 
 TYPES: Mapping[str, str] = {
@@ -126,11 +125,6 @@ def delivery(request: Object, entry: Entry) -> str:
 def signature(key: bytes, at: int, body: bytes) -> str:
     """Return what shows that a body is ours, and that it was sent at that second."""
     return "sha256=" + hmac.new(key, b"%d." % at + body, hashlib.sha256).hexdigest()
-
-
-def age_s(request: Object, now: float) -> float:
-    """Return for how long a request has been there."""
-    return max(0.0, now - seconds(request["metadata"].get("creationTimestamp")))
 
 
 def _plain(text: str, most: int) -> Object:

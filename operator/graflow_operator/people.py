@@ -10,11 +10,11 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from graflow.api import names
 from graflow.api.feedback_status import FeedbackPhase
-from graflow_operator import metrics, notices, outbox, questions
+from graflow_operator import metrics, outbox, questions
 from graflow_operator.agenda import Agenda
 from graflow_operator.cluster import FEEDBACK_REQUESTS, WORKFLOWS, Object
 from graflow_operator.cluster_errors import (
@@ -27,7 +27,7 @@ from graflow_operator.cluster_errors import (
 from graflow_operator.deliveries import Deliveries
 from graflow_operator.hearing import Hearing
 from graflow_operator.letters import Answered
-from graflow_operator.objects import has_ended, is_leaving, version_of
+from graflow_operator.objects import has_ended, is_leaving, seconds, version_of
 from graflow_operator.parts import Parts
 
 AT_ONCE = 8
@@ -66,6 +66,20 @@ class Runs(Protocol):
         """Whether a run is driven now, or may be in a moment."""
 
 
+class Standing(NamedTuple):
+    """What is counted of a request for which something may be left to do."""
+
+    ends: str
+    """Whether it has a deadline, `set` or `none`; empty: it is decided."""
+
+    since: float
+    """When it was made, in seconds since the epoch."""
+
+    reminded: bool
+    notifications: int
+    """That were not delivered yet."""
+
+
 class People:
     """Looks after all questions of this installation."""
 
@@ -79,7 +93,10 @@ class People:
         self._known: dict[str, Object] = {}
         """Requests for which something may be left to do, by uid."""
 
-        self._phases: dict[str, tuple[int, FeedbackPhase]] = {}
+        self._standing: dict[str, Standing] = {}
+        """How these stand, as Prometheus is told twice a second."""
+
+        self._phases: dict[str, tuple[int, str]] = {}
         """Version and phase of every request there is, by uid."""
 
         self._of_run: dict[str, set[str]] = {}
@@ -125,17 +142,17 @@ class People:
         if self._closed:
             return
         phases = Counter({phase.value: 0 for phase in FeedbackPhase})
-        phases.update(phase.value for _, phase in self._phases.values())
+        phases.update(phase for _, phase in self._phases.values())
         metrics.FEEDBACK_REQUESTS.replace(phases)
         now = self._parts.clock()
-        ages, reminded = dict[str, float](), Counter[str]()
-        for request in filter(questions.is_open, self._known.values()):
-            ends = "set" if request["spec"].get("deadline") else "none"
-            ages[ends] = max(ages.get(ends, 0.0), notices.age_s(request, now))
-            reminded[ends] += "reminders" in (request.get("status") or {})
-        metrics.FEEDBACK_OLDEST.replace(ages)
+        oldest, reminded, waiting = dict[str, float](), Counter[str](), 0
+        for one in self._standing.values():
+            waiting += one.notifications
+            if one.ends:
+                oldest[one.ends] = min(oldest.get(one.ends, one.since), one.since)
+                reminded[one.ends] += one.reminded
+        metrics.FEEDBACK_OLDEST.replace({e: max(0.0, now - at) for e, at in oldest.items()})
         metrics.FEEDBACK_REMINDED.replace(reminded)
-        waiting = sum(len(outbox.pending(one)) for one in self._known.values())
         metrics.NOTIFICATIONS_PENDING.set(waiting)
 
     # -- life -------------------------------------------------------------------------------------
@@ -270,11 +287,12 @@ class People:
         self._tell(request)
         if version == known:
             return
-        self._phases[uid] = (version, questions.phase_of(request))
+        self._phases[uid] = (version, questions.phase_of(request).value)
         if not (questions.is_open(request) or outbox.pending(request)):
             self._drop(uid)
             return
         self._known[uid] = _light(request)
+        self._standing[uid] = _standing(request)
         self._of_run.setdefault(_run_of(request), set()).add(uid)
         self._look(uid)
 
@@ -297,6 +315,7 @@ class People:
     def _drop(self, uid: str) -> None:
         """Look at a request no more."""
         request = self._known.pop(uid, None)
+        self._standing.pop(uid, None)
         self._agenda.put(uid, None)
         self._over.pop(uid, None)
         self._refused.pop(uid, None)
@@ -402,6 +421,16 @@ def _light(request: Object) -> Object:
     metadata = {name: part for name, part in request["metadata"].items() if name != "managedFields"}
     spec = {name: part for name, part in request["spec"].items() if name != "payload"}
     return {**request, "metadata": metadata, "spec": spec}
+
+
+def _standing(request: Object) -> Standing:
+    ends = "set" if request["spec"].get("deadline") else "none"
+    return Standing(
+        ends if questions.is_open(request) else "",
+        seconds(request["metadata"].get("creationTimestamp")),
+        "reminders" in (request.get("status") or {}),
+        len(outbox.pending(request)),
+    )
 
 
 def _run_of(request: Object) -> str:

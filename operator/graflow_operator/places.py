@@ -70,9 +70,35 @@ class _Namespace:
     undriven: dict[str, PodFact] = field(default_factory=dict)
     """Pods, by uid, whose run nobody drives: it is over, or another operator's."""
 
+    hungry: dict[str, _Asker] = field(default_factory=dict)
+    """Those of the askers that want a place: most runs wait for people, and want none."""
+
+    driven: int = 0
+    """Pods of all askers."""
+
     @property
     def used(self) -> int:
-        return len(self.undriven) + sum(len(asker.has) for asker in self.askers.values())
+        return len(self.undriven) + self.driven
+
+    def enter(self, asker: _Asker) -> None:
+        """Take in who asks from now on."""
+        self.leave(asker.run.uid)
+        self.askers[asker.run.uid] = asker
+        self.driven += len(asker.has)
+
+    def leave(self, uid: str) -> None:
+        """Let go who asks no more."""
+        if (asker := self.askers.pop(uid, None)) is not None:
+            self.put(asker, frozenset(), 0)
+
+    def put(self, asker: _Asker, has: frozenset[AttemptRef], wants: int) -> None:
+        """Note what somebody has and wants now."""
+        self.driven += len(has) - len(asker.has)
+        asker.has, asker.wants = has, wants
+        if wants:
+            self.hungry[asker.run.uid] = asker
+        else:
+            self.hungry.pop(asker.run.uid, None)
 
 
 class Places:
@@ -98,7 +124,7 @@ class Places:
             for fact in own:
                 del space.undriven[fact.uid]
             has = frozenset(fact.attempt for fact in own)
-            space.askers[run.uid] = _Asker(run, (created, run.uid), ring, has)
+            space.enter(_Asker(run, (created, run.uid), ring, has))
 
     def take(
         self, run: RunRef, has: Collection[AttemptRef], wanted: Sequence[AttemptRef]
@@ -117,17 +143,17 @@ class Places:
         # What it was given before, and has not committed yet, stays its own.
         kept = [ref for ref in wanted if ref in asker.has]
         others = [ref for ref in wanted if ref not in asker.has]
-        asker.has, asker.wants, asker.offered_at = frozenset((*has, *kept)), len(others), None
+        asker.offered_at = None
+        space.put(asker, frozenset((*has, *kept)), len(others))
         given = others[: self._deal(space).get(run.uid, 0)]
-        asker.has |= frozenset(given)
-        asker.wants -= len(given)
+        space.put(asker, asker.has | frozenset(given), len(others) - len(given))
         self._offer(space)
         return frozenset((*kept, *given))
 
     def leave(self, run: RunRef, living: Iterable[PodFact]) -> None:
         """Take note that a run asks no more; pods of it that have not ended keep their places."""
         if self.limit:
-            self._of(run.namespace).askers.pop(run.uid, None)
+            self._of(run.namespace).leave(run.uid)
             for fact in living:
                 self.undriven(fact)
             self._settle(run.namespace)
@@ -188,14 +214,14 @@ class Places:
 
     def _deal(self, space: _Namespace) -> Mapping[str, int]:
         free = self.limit - space.used
-        if free <= 0:
+        if free <= 0 or not space.hungry:
             return {}
         late = self._clock() - OFFER_S
         return shares(
             free,
             (
                 Sharer(uid, asker.age, len(asker.has), asker.wants)
-                for uid, asker in space.askers.items()
+                for uid, asker in space.hungry.items()
                 if asker.offered_at is None or asker.offered_at > late
             ),
         )

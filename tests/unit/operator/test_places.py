@@ -4,6 +4,7 @@ import asyncio
 import time
 from contextlib import asynccontextmanager
 
+from graflow_operator import places
 from graflow_operator.cluster import PODS, WORKFLOWS
 from graflow_operator.engine import Engine
 from graflow_operator.facts import PodFact
@@ -66,6 +67,32 @@ def test_a_place_that_becomes_free_is_kept_for_the_run_whose_turn_it_is():
     assert room.places.take(OLD, refs(2), refs(3)) == frozenset()
     assert room.told == ["new"]
     assert room.places.take(NEW, [], refs(1)) == {*refs(1)}
+
+
+def test_runs_that_want_no_place_cost_nothing_to_those_that_do(monkeypatch):
+    """As thousands that wait for people, each of which is looked at every minute."""
+    room, looked_at = Room(2), []
+    monkeypatch.setattr(places, "Sharer", lambda *about: looked_at.append(about) or Sharer(*about))
+    for number in range(100):
+        run = RunRef(NAMESPACE, f"waits-{number}", f"uid-{number}")
+        room.enter(run, "0")
+        room.places.take(run, [], [])
+    assert looked_at == []
+    room.enter(OLD, "1")
+    assert room.places.take(OLD, [], refs(1, 2, 3)) == {*refs(1, 2)}
+    assert {uid for uid, *_ in looked_at} == {OLD.uid}
+
+
+def test_places_of_runs_that_have_left_are_free_again_and_none_is_counted_twice():
+    room = Room(3)
+    for _ in range(3):
+        room.enter(OLD, "1")
+        assert room.places.take(OLD, [], refs(1, 2)) == {*refs(1, 2)}
+    room.enter(NEW, "2")
+    assert room.places.take(NEW, [], refs(1, 2)) == {*refs(1)}
+    room.places.leave(OLD, [])
+    assert room.places.take(NEW, refs(1), refs(2, 3, 4)) == {*refs(2, 3)}
+    assert "has 3 of new" in room.places.words(NAMESPACE)
 
 
 def test_a_run_that_does_not_take_its_turn_loses_it_until_it_asks_again():
