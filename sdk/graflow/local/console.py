@@ -79,6 +79,7 @@ class Terminal:
             try:
                 return self._asked(request, check, left)
             except KeyboardInterrupt:
+                print(file=self._out)
                 raise LeftOpenError from None
             finally:
                 _shown.remove(self)

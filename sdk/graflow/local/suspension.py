@@ -41,8 +41,9 @@ def suspend(run: "LocalRun") -> None:
     )
     others = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
     _LOG.warning(
-        "the run waits for an answer to %r of task %r (%s)%s; once it is there, go on with "
-        "`graflow run --resume %s` and the program, or CheckpointManager.resume_from_checkpoint",
+        "the run waits for an answer to %r of task %r (%s)%s; once it is given, with "
+        "FeedbackManager().provide_feedback, go on with `graflow run --resume %s` and the program, "
+        "or CheckpointManager.resume_from_checkpoint",
         first.prompt,
         first.task_id,
         first.feedback_id,

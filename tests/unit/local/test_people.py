@@ -192,6 +192,15 @@ def test_a_suspended_run_says_what_it_waits_for_and_how_it_goes_on(caplog):
     assert f"graflow run --resume {context.last_checkpoint_path}" in caplog.text
 
 
+def test_whoever_waits_without_a_terminal_says_what_for_and_how_long(caplog):
+    run(two_questions, after)
+    (request,) = FeedbackManager().list_requests()
+    assert caplog.messages[0] == (
+        f"task 'two_questions' asks 'First?' ({request.feedback_id}) and waits for {SOON:g} s;"
+        " another process answers with FeedbackManager().provide_feedback"
+    )
+
+
 def test_two_questions_of_a_task_never_share_an_answer():
     _, context = run(two_questions, after)
     answer("First?", "one")
