@@ -21,7 +21,7 @@ GUIDES = sorted(page for kind in ("tutorial", "how-to") for page in (DOCS / kind
 PAGES = [ROOT / "README.md", *GUIDES, MEANING]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 MAIN = 'if __name__ == "__main__":\n'
-LOGGED = ("the run waits for an answer", "question ")
+LOGGED = ("task 'review' asks", "the run waits for an answer", "question ")
 """What a run says in the log, with ids of its own, when it waits for people."""
 
 NEEDS_NO_CLUSTER = re.compile(r"(\S*python|(?P<graph>graflow graph)) \S+\.py$")

@@ -105,6 +105,7 @@ class FeedbackManager:
             request.created_at = before.created_at if before else request.created_at
             request.status = "pending"
             self._backend.store_request(request)
+            _log_wait(request)
             tell(handler, "on_request_created", request)
             response = self._waited_for(request)
         if response is None:
@@ -253,6 +254,18 @@ class FeedbackManager:
         if request.write_to_channel and request.channel_key and self.channel_manager:
             self.channel_manager.set(request.channel_key, response.value)
             self.channel_manager.set(request.channel_key + RESPONSE, response.to_dict())
+
+
+def _log_wait(request: FeedbackRequest) -> None:
+    """Say what is waited for: else a program that waits looks like one that hangs."""
+    LOG.warning(
+        "task %r asks %r (%s) and waits %s; another process answers with "
+        "FeedbackManager().provide_feedback",
+        request.task_id,
+        request.prompt,
+        request.feedback_id,
+        "for ever" if request.timeout is None else f"for {request.timeout:g} s",
+    )
 
 
 def tell(handler: FeedbackHandler | None, what: str, *about: object) -> None:

@@ -1,9 +1,8 @@
 """How a question of this machine comes to its answer: at the terminal, or from outside."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from graflow.dsl.asking import Parked
 from graflow.dsl.feedback import (
@@ -21,8 +20,6 @@ from graflow.dsl.questions import Question
 from graflow.exceptions import FeedbackTimeoutError
 from graflow.local.console import LeftOpenError, Terminal, TooLateError, terminal
 from graflow.local.manager import FeedbackManager, check_fits, tell
-
-_LOG: Final = logging.getLogger("graflow.feedback")
 
 
 def wait_for(
@@ -67,15 +64,6 @@ def _response(
 ) -> FeedbackResponse:
     at = terminal()
     if at is None:
-        # Else a program that waits here looks like one that hangs.
-        _LOG.warning(
-            "task %r asks %r (%s) and waits %s; another process answers with "
-            "FeedbackManager().provide_feedback",
-            request.task_id,
-            request.prompt,
-            request.feedback_id,
-            "for ever" if request.timeout is None else f"for {request.timeout:g} s",
-        )
         return manager.answer_to(request, handler)
     tell(handler, "on_request_created", request)
     response = _typed(at, request, handler)

@@ -201,6 +201,16 @@ def test_whoever_waits_without_a_terminal_says_what_for_and_how_long(caplog):
     )
 
 
+def test_whoever_has_the_answer_already_does_not_say_that_it_waits(caplog):
+    _, context = run(two_questions, after)
+    answer("First?", "one")
+    caplog.clear()
+    goes_on(context)
+    assert [" asks 'Second?'" in said for said in caplog.messages if " and waits " in said] == [
+        True
+    ]
+
+
 def test_two_questions_of_a_task_never_share_an_answer():
     _, context = run(two_questions, after)
     answer("First?", "one")
