@@ -73,7 +73,8 @@ class Engine:
         """Runs whose actors have left and which are being looked at again."""
 
         self._left: dict[str, int] = {}
-        """Versions of the Workflows that actors knew when they left, by uid."""
+        """Versions of the Workflows that actors knew when they left since the last comparison, by
+        uid."""
 
     # -- news -------------------------------------------------------------------------------------
 
@@ -253,7 +254,8 @@ class Engine:
         for uid in self._ended - present:
             self._ended.discard(uid)
             self._retention.gone(uid)
-        self._left = {uid: version for uid, version in self._left.items() if uid in present}
+        # No longer: versions go back where a cluster is restored from a backup.
+        self._left.clear()
         for uid in known.keys() - present:
             actor = self._actors.get(uid)
             if actor is not None and actor.run.namespace not in self._shut:

@@ -186,6 +186,18 @@ async def test_late_news_of_a_run_that_has_ended_makes_nobody_begin_where_it_sto
     assert engine._actors == {}
 
 
+async def test_a_run_that_was_restored_from_a_backup_is_driven_after_the_next_comparisons(
+    world, engine
+):
+    uid = world.workflow["metadata"]["uid"]
+    engine._left[uid] = 10**9
+    await engine._begin()
+    assert engine._actors == {}
+    await engine._compare()
+    await engine._compare()
+    assert [*engine._actors] == [uid]
+
+
 async def test_once_its_term_is_over_no_news_makes_it_drive_again(world, engine):
     """What the next leader commits is told by watches that have not ended yet."""
     await engine._begin()
