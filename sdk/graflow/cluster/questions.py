@@ -29,6 +29,9 @@ from graflow.cluster.whoami import Ourselves
 from graflow.cluster.workflows import PATIENCE_S, RETRY_S, WATCH_S, Object, request
 from graflow.questions import FIELDS
 
+PAGE = 500
+"""Questions that the API server is asked for at one time."""
+
 WORDS = "answers go through the operator"
 
 
@@ -217,11 +220,24 @@ class Questions:
                 time.sleep(RETRY_S)
 
     def _listed(self, selector: str) -> tuple[list[Asked], str]:
-        query = {"labelSelector": selector} if selector else None
-        found = self._request("GET", self._path(), query=query)
-        asked = [Asked.of(one) for one in found["items"]]
-        asked.sort(key=lambda one: (one.since, one.namespace, one.name))
-        return asked, str(found.get("metadata", {}).get("resourceVersion", ""))
+        """Return all of them, asked for in pages, and the version that a watch goes on from."""
+        query = {"limit": str(PAGE)} | ({"labelSelector": selector} if selector else {})
+        asked: list[Asked] = []
+        while True:
+            try:
+                found = self._request("GET", self._path(), query=query)
+            except ConflictError:  # 410: the place has expired
+                if "continue" not in query:
+                    raise
+                del query["continue"]
+                asked.clear()
+                continue
+            asked += map(Asked.of, found["items"])
+            metadata = found.get("metadata") or {}
+            if not metadata.get("continue"):
+                asked.sort(key=lambda one: (one.since, one.namespace, one.name))
+                return asked, str(metadata.get("resourceVersion", ""))
+            query["continue"] = metadata["continue"]
 
     def _watch(self, selector: str, version: str) -> Iterator[Asked]:
         query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(WATCH_S)}

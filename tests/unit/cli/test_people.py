@@ -84,7 +84,7 @@ def test_the_inbox_has_what_is_open_oldest_first(fake: Any, runner: CliRunner) -
         ["first", "w", "t", "approval", "Well?", NEVER, "ann,", "group", "ops"],
         ["second", "w", "t", "text", "x" * 59 + "…", "none", "whoever", "may", "respond"],
     ]
-    assert fake.requests[0][1].endswith("/namespaces/team/feedbackrequests")
+    assert fake.requests[0][1].endswith("/namespaces/team/feedbackrequests?limit=500")
 
 
 def test_the_inbox_of_all_namespaces_gives_names_as_answer_takes_them(
@@ -93,7 +93,7 @@ def test_the_inbox_of_all_namespaces_gives_names_as_answer_takes_them(
     fake.answers = cluster(question("over", status=ANSWERED), question("open"))
     shown = run(runner, "inbox", "-A", "--all", "-o", "name", "-l", "a=b")
     assert shown.stdout.splitlines() == ["open -n team", "over -n team"]
-    path = "/apis/graflow.dev/v1alpha1/feedbackrequests?labelSelector=a%3Db"
+    path = "/apis/graflow.dev/v1alpha1/feedbackrequests?limit=500&labelSelector=a%3Db"
     assert fake.requests[0][1] == path
     assert run(runner, "inbox", "-A", "-n", "team").exit_code == 2
 

@@ -51,6 +51,22 @@ def test_watching_goes_on_over_breaks_and_tells_no_news_twice(
     assert seen == [("a", "1"), ("b", "1"), ("c", "1"), ("b", "2")]
 
 
+def test_many_questions_are_asked_for_in_pages_and_begun_again_when_their_place_expired(
+    fake: ScriptedServer, team: Questions
+) -> None:
+    more = {"resourceVersion": "9", "continue": "more"}
+    first = (200, {"metadata": more, "items": [question("b")]})
+    fake.answers = [first, (410, {"message": "expired"}), first, listed(question("a"))]
+    assert [one.name for one in team.all("a=b")] == ["a", "b"]
+    page = "feedbackrequests?limit=500&labelSelector=a%3Db"
+    assert [path.rpartition("/")[2] for _, path, _ in fake.requests] == [
+        page,
+        f"{page}&continue=more",
+        page,
+        f"{page}&continue=more",
+    ]
+
+
 def test_a_cluster_that_is_not_there_at_first_is_not_waited_for(
     fake: ScriptedServer, team: Questions
 ) -> None:
