@@ -34,6 +34,9 @@ _SINGLE = (
     *("items", "contains", "additionalProperties", "propertyNames", "not", "if", "then", "else"),
     "contentSchema",
 )
+_HERE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas")
+"""Schemas in a schema that are about the same value as it is."""
+
 _SLOW = "some expressions take hours to look for; use enum or maxLength, or check it in the task"
 _OUTDATED = "it is $defs, dependentRequired or dependentSchemas"
 _UNCOUNTED = "what is left over takes ever longer to find; use additionalProperties or items"
@@ -72,6 +75,7 @@ def schema_problems(schema: Mapping[str, Any], field: str) -> tuple[Problem, ...
         found = (*_outer(schema, field), *_inner(schema, field, schema.get("$defs")))
         if not found:
             Draft202012Validator.check_schema(schema)
+            found = tuple(_circles(schema, field))
     except RecursionError:
         return (Problem(field, "is nested too deeply"),)
     except SchemaError as error:
@@ -139,6 +143,40 @@ def _parts(schema: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     for keyword in _SINGLE:
         if keyword in schema:
             yield keyword, schema[keyword]
+
+
+def _circles(schema: Mapping[str, Any], field: str) -> Iterator[Problem]:
+    """Yield the references that lead back to themselves at one and the same place of the value.
+
+    One through `properties` or `items` ends with the value, as a tree does; a check of this one
+    would never end.
+    """
+    known = {f"#/$defs/{name}": part for name, part in (schema.get("$defs") or {}).items()}
+    known["#"] = schema
+    leads_to = {name: set(_references_here(part)) for name, part in known.items()}
+    for name in sorted(leads_to):
+        if _comes_back(name, leads_to):
+            words = f"{name!r} leads back to itself, and no further into the value; leave it out"
+            yield Problem(f"{field}.$ref", words)
+
+
+def _comes_back(name: str, leads_to: Mapping[str, set[str]]) -> bool:
+    seen, new = set[str](), leads_to[name]
+    while new:
+        seen |= new
+        new = set[str]().union(*(leads_to[one] for one in new)) - seen
+    return name in seen
+
+
+def _references_here(schema: object) -> Iterator[str]:
+    """Yield what a schema refers to for the very value that it is about."""
+    if not isinstance(schema, Mapping):
+        return
+    if "$ref" in schema:
+        yield schema["$ref"]
+    for path, part in _parts(schema):
+        if re.split(r"[.\[]", path)[0] in _HERE:
+            yield from _references_here(part)
 
 
 def _count(schema: object) -> int:
