@@ -20,7 +20,7 @@ from graflow.exceptions import (
 )
 from graflow.hitl.manager import FeedbackManager
 from graflow.hitl.types import AnswerWith, FeedbackHandler, FeedbackResponse, FeedbackType, GoTo
-from graflow.local import waits
+from graflow.local import deadline, waits
 from graflow.local.console import Terminal
 
 SOON = 0.02
@@ -335,14 +335,60 @@ def test_what_waits_for_people_keeps_nothing_else_from_running():
     assert context.last_checkpoint_path
 
 
-@task(inject_context=True, timeout=0.2, max_retries=0)
+class Clock:
+    """Time that passes for the limits of tasks when a test says so."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.running = []
+
+    def monotonic(self):
+        return self.now
+
+    def pass_by(self, seconds):
+        self.now += seconds
+        for alarm in [one for one in self.running if one.ends <= self.now]:
+            alarm.cancel()
+            alarm.call()
+
+
+class Alarm:
+    """A timer by such a clock."""
+
+    def __init__(self, clock, interval, call):
+        self.clock, self.interval, self.call = clock, interval, call
+
+    def start(self):
+        self.ends = self.clock.now + self.interval
+        self.clock.running.append(self)
+
+    def cancel(self):
+        if self in self.clock.running:
+            self.clock.running.remove(self)
+
+
+class Slow(FeedbackHandler):
+    """Somebody who has let an hour pass."""
+
+    clock = Clock()
+
+    def on_request_created(self, request):
+        self.clock.pass_by(3600)
+
+
+@task(inject_context=True, timeout=60, max_retries=0)
 def slow_person(ctx):
-    return ctx.request_text_input("Take your time?", timeout=0.5)
+    ran.append("begun")
+    return ctx.request_text_input("Take your time?", timeout=SOON, handler=Slow())
 
 
-def test_waiting_counts_neither_for_the_timeout_of_a_task_nor_as_a_retry():
+def test_waiting_counts_neither_for_the_timeout_of_a_task_nor_as_a_retry(monkeypatch):
+    monkeypatch.setattr(Slow, "clock", Clock())
+    monkeypatch.setattr(deadline, "time", Slow.clock)
+    monkeypatch.setattr(deadline.Deadline, "_timed", lambda of, s: Alarm(Slow.clock, s, of.stop))
     value, context = run(slow_person)
     assert (value, bool(context.last_checkpoint_path)) == (None, True)
+    assert (ran, Slow.clock.now) == (["begun"], 3600)
     answer("Take your time?", "yes")
     assert goes_on(context)[0] == "yes"
 
