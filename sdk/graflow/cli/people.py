@@ -31,7 +31,7 @@ def inbox(  # noqa: PLR0913 - one parameter for each option
     namespace: str | None,
     context: str | None,
 ) -> None:
-    """List the questions that wait for an answer on a cluster, the oldest first.
+    """List the questions that wait on a cluster, the oldest first.
 
     What a program on this machine asks is answered at its terminal, or with FeedbackManager.
 
@@ -97,7 +97,7 @@ def answer(  # noqa: PLR0913 - one parameter for each option
     context: str | None,
     **given: Any,  # noqa: ANN401 - the options that answer
 ) -> None:
-    """Answer a question of a task on a cluster, which then goes on.
+    """Answer a question of a task that waits on a cluster.
 
     Without an option that answers, the whole question is shown on the terminal, and you are asked.
     The first answer that decides counts; who comes later is told who was first. Your answer is for

@@ -71,6 +71,7 @@ class Reporter:
             if moved.sequence > self.moves:
                 self.moves = moved.sequence
                 say(_move_line(moved))
+        told = set()
         for task in status.tasks:
             key = (task.name, task.iteration or 0)
             now = (task.phase, task.attempt, task.reason)
@@ -78,13 +79,14 @@ class Reporter:
             if task.phase != "Pending" and self.seen.get(key) != now:
                 self.seen[key] = now
                 say(_task_line(task))
+                told.add((task.name, f"{task.reason}: {task.message}"))
         waits = {
             one.task or "the run": f"{one.reason}: {one.message}"
             for one in status.waiting
             if one.message and one.reason != reasons.HOLDING  # what holds it is told of itself
         }
         for task_name, why in waits.items():
-            if self.waiting.get(task_name) != why:
+            if self.waiting.get(task_name) != why and (task_name, why) not in told:
                 say(f"  {task_name} waits, {_short(why)}")
         self.waiting = waits
 

@@ -22,15 +22,14 @@ from graflow.cluster.workflows import Object
 from graflow.compile.bundle import size_text
 
 STYLES = {"Succeeded": "green", "Failed": "red", "Cancelled": "yellow", "Running": "cyan"}
-WIDE = 10_000  # into a pipe, no line is broken
+WIDE = 10_000  # no line is broken and no name cut off: a terminal wraps by itself, as with kubectl
 SHOWN_MOVES = 5
 FEW_SECONDS, MINUTE, HOUR, DAY = 10, 60, 3600, 86_400
 
 
 def console() -> Console:
     """Return where tables go: stdout, in colour only on a terminal."""
-    made = Console(highlight=False, soft_wrap=False)
-    return made if made.is_terminal else Console(highlight=False, width=WIDE)
+    return Console(highlight=False, width=WIDE)
 
 
 def show_status(
@@ -54,10 +53,10 @@ def show_status(
             out.print(Text(f"{title:<10}"), text, sep="", end="\n")
     if status.tasks:
         out.print()
-        _print(out, _tasks(status.tasks, wide=wide, now=now))
+        print_table(out, _tasks(status.tasks, wide=wide, now=now))
     if status.transitions:
         out.print()
-        _print(out, _moves(status.transitions[-SHOWN_MOVES:]))
+        print_table(out, _moves(status.transitions[-SHOWN_MOVES:]))
         if (more := status.transitions[-1].sequence - SHOWN_MOVES) > 0:
             out.print(Text(f"and {more} before; --transitions shows all"))
     _show_causes(out, f"graflow why {name} -n {namespace}", status, now)
@@ -93,7 +92,7 @@ def _show_causes(out: Console, more: str, status: WorkflowStatus, now: datetime)
 def show_transitions(moves: Sequence[Transition]) -> None:
     """Print what tasks have decided, the oldest first."""
     out = console()
-    _print(out, _moves(moves))
+    print_table(out, _moves(moves))
     if (missing := moves[0].sequence - 1) > 0:
         click.echo(f"{missing} before these are not known; with a store, all are kept", err=True)
 
@@ -105,7 +104,7 @@ def show_checkpoints(found: Iterable[CheckpointStatus]) -> None:
         metadata = json.dumps(one.metadata, ensure_ascii=False) if one.metadata else ""
         row = (str(one.seq), one.time, one.reason, one.task or "", one.path or "", metadata)
         shown.add_row(*(Text(" ".join(cell.split())) for cell in row))
-    _print(console(), shown)
+    print_table(console(), shown)
 
 
 def show_garbage(found: Iterable[Garbage]) -> None:
@@ -116,7 +115,7 @@ def show_garbage(found: Iterable[Garbage]) -> None:
         deleted = "yes" if one.deleted else ""
         row = (one.name or one.uid, one.why, str(one.objects), size_text(one.bytes), kinds, deleted)
         shown.add_row(*(Text(cell) for cell in row))
-    _print(console(), shown)
+    print_table(console(), shown)
 
 
 def _goes_on(status: WorkflowStatus) -> str:
@@ -150,10 +149,11 @@ def show_list(workflows: Iterable[Object], *, now: datetime) -> None:
             between(one["metadata"]["creationTimestamp"], None, now),
             ", ".join(dict.fromkeys(waiting.reason for waiting in status.waiting)),
         )
-    _print(console(), shown)
+    print_table(console(), shown)
 
 
-def _print(out: Console, table: Table) -> None:
+def print_table(out: Console, table: Table) -> None:
+    """Print a table without blanks at the ends of its lines."""
     with out.capture() as printed:
         out.print(table)
     for line in printed.get().splitlines():

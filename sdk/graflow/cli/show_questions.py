@@ -9,7 +9,7 @@ import click
 from rich.text import Text
 
 from graflow.api.feedback import People
-from graflow.cli.show import between, console, duration, table, utc_now
+from graflow.cli.show import between, console, duration, print_table, table, utc_now
 from graflow.cli.told import tell_list
 from graflow.cluster.questions import Asked
 from graflow.questions import FeedbackType
@@ -74,10 +74,7 @@ class Inbox:
             row += [_task(one), one.spec.type.value, *([one.phase.value] if phase else [])]
             row += [_cut(one.spec.prompt), _deadline(one, now, relative=out.is_terminal)]
             shown.add_row(*(Text(printable(cell)) for cell in (*row, people(one.people))))
-        with out.capture() as printed:
-            out.print(shown)
-        for line in printed.get().splitlines():
-            click.echo(line.rstrip(), color=True)
+        print_table(out, shown)
 
 
 def show_question(asked: Asked, payload: str, *, options: bool, now: datetime) -> None:

@@ -70,15 +70,23 @@ class UserApi:
                 f" signs in with a certificate; set {TOKEN_ENV} to the token of a service account"
                 f" that may do this (kubectl create token NAME)"
             )
-        with self.server.stream(
-            method,
-            f"/api/v1/namespaces/{quote(namespace)}/services/{service}/proxy{USER_PREFIX}{path}",
-            query=query,
-            body=body,
-            headers={HEADER_TOKEN: token, HEADER_CLIENT: CLIENT_CLI},
-            timeout_s=TIMEOUT_S,
-        ) as reply:
-            yield reply
+        try:
+            with self.server.stream(
+                method,
+                f"/api/v1/namespaces/{quote(namespace)}/services/{service}/proxy{USER_PREFIX}{path}",
+                query=query,
+                body=body,
+                headers={HEADER_TOKEN: token, HEADER_CLIENT: CLIENT_CLI},
+                timeout_s=TIMEOUT_S,
+            ) as reply:
+                yield reply
+        except ForbiddenError as error:
+            if "services/proxy" not in str(error):  # it is the operator that refuses
+                raise
+            raise ForbiddenError(
+                f"{error}; whoever installed Graflow lets you through with rbac.valueReaders of"
+                " the chart"
+            ) from error
 
     def _service(self, words: str) -> tuple[str, str]:
         """Return the namespace of the operator's Service, and the Service as a proxy is told it."""
@@ -96,7 +104,7 @@ class UserApi:
             found = self.server.request("GET", "/api/v1/services", query=query)["items"]
         except ForbiddenError as error:
             raise ValueLostError(
-                f"{words}, and you may not look for the operator that answers for it; {way_out}"
+                f"{words}, and you may not list Services to find it; {way_out}"
             ) from error
         if not found:
             raise ValueLostError(

@@ -370,8 +370,8 @@ class Run:
             self.why(task)  # a task that there is not is named with the nearest
             raise NotFoundError(
                 f"task {task!r} has no pod, and nothing of what it printed was kept: it has not "
-                f"begun, or its pods were deleted; `graflow why {self.name} {task} -n "
-                f"{self.namespace}` says more"
+                f"begun, it waits for a person, or its pods were deleted; `graflow why {self.name} "
+                f"{task} -n {self.namespace}` says more"
             )
 
     def cancel(self, reason: str | None = None) -> None:

@@ -87,6 +87,17 @@ def test_the_inbox_has_what_is_open_oldest_first(fake: Any, runner: CliRunner) -
     assert fake.requests[0][1].endswith("/namespaces/team/feedbackrequests?limit=500")
 
 
+def test_a_narrow_terminal_does_not_cut_off_the_name_to_answer_by(
+    fake: Any, runner: CliRunner
+) -> None:
+    name = "publishing-7f3k9-review-tiwncybu3r"
+    fake.answers = cluster(question(name))
+    shown = runner.invoke(cli, ["inbox"], env={"COLUMNS": "40", "FORCE_COLOR": "1"})
+    assert shown.stdout.splitlines()[1].split() == [
+        *[name, "w", "t", "approval", "Well?", "none", "whoever", "may", "respond"]
+    ]
+
+
 def test_the_inbox_of_all_namespaces_gives_names_as_answer_takes_them(
     fake: Any, runner: CliRunner
 ) -> None:

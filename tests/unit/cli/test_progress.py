@@ -56,3 +56,16 @@ def test_a_task_that_waits_for_what_it_made_is_told_once_and_what_that_waits_for
         "  a Running, Holding: waits for 't1'",
         "  t1 waits, Unschedulable: 0/1 nodes are available",
     ]
+
+
+def test_a_task_that_waits_is_told_once_though_it_stands_in_two_places(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report = Reporter()
+    why = {"reason": "WaitingForPerson", "message": "waits for an answer to q"}
+    waits = {"tasks": [{"name": "a", "phase": "Waiting", **why}], "waiting": [{"task": "a", **why}]}
+    for _ in range(2):
+        report(status(**waits))
+    assert capsys.readouterr().err.splitlines() == [
+        "  a Waiting, WaitingForPerson: waits for an answer to q",
+    ]

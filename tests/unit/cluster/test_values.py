@@ -130,7 +130,7 @@ def test_an_operator_that_speaks_plain_http_can_be_named_as_such(
 
 @pytest.mark.parametrize(
     ("answer", "words"),
-    [((200, {"items": []}), "no Service has the label"), ((403, {}), "may not look for")],
+    [((200, {"items": []}), "no Service has the label"), ((403, {}), "may not list Services")],
 )
 def test_an_operator_that_is_not_found_can_be_named(
     fake: Any, values: Values, monkeypatch: pytest.MonkeyPatch, answer: Any, words: str
@@ -138,6 +138,13 @@ def test_an_operator_that_is_not_found_can_be_named(
     monkeypatch.delenv("GRAFLOW_SERVICE")
     fake.answers = [answer]
     with pytest.raises(ValueLostError, match=f"{words}.*GRAFLOW_SERVICE"):
+        values.open(blob(b"1", "json"), unpickle=False)
+
+
+def test_who_may_not_reach_the_operator_is_told_who_can_let_them(fake: Any, values: Values) -> None:
+    refused = 'User "ann" cannot get resource "services/proxy" in the namespace "ops"'
+    fake.answers = [(403, {"message": refused})]
+    with pytest.raises(ValueLostError, match=rf"{refused}; .* rbac\.valueReaders"):
         values.open(blob(b"1", "json"), unpickle=False)
 
 
