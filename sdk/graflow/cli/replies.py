@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -21,6 +21,16 @@ from graflow.exceptions import AnswerRefusedError
 from graflow.local import console
 from graflow.questions import FIELDS, FeedbackType
 
+_FITS: Final = {
+    "approve": ("--approve", (FeedbackType.APPROVAL,)),
+    "reject": ("--reject", (FeedbackType.APPROVAL,)),
+    "text": ("--text", (FeedbackType.TEXT,)),
+    "select": ("--select", (FeedbackType.SELECTION, FeedbackType.MULTI_SELECTION)),
+    "nothing": ("--none", (FeedbackType.MULTI_SELECTION,)),
+    "custom": ("--json", (FeedbackType.CUSTOM,)),
+}
+"""By name of the parameter: the option, and the types of questions that it answers."""
+
 
 def reply(asked: Asked, given: Mapping[str, Any]) -> Content:
     """Return what options say to a question.
@@ -34,6 +44,14 @@ def reply(asked: Asked, given: Mapping[str, Any]) -> Content:
     """
     if given.get("approve") and given.get("reject"):
         raise click.UsageError("--approve and --reject do not go together; choose one")
+    kind = asked.spec.type
+    for name in given:
+        option, kinds = _FITS.get(name, ("", (kind,)))
+        if kind not in kinds:
+            raise click.UsageError(
+                f"{option} does not answer a question of type {kind.value}; answer with"
+                f" {OPTIONS[kind]}"
+            )
     said: dict[str, Any] = {}
     if given.get("approve") or given.get("reject"):
         said["approved"] = bool(given.get("approve"))
@@ -42,14 +60,14 @@ def reply(asked: Asked, given: Mapping[str, Any]) -> Content:
         chosen = [*given.get("select", ())]
         if chosen and given.get("nothing"):
             raise click.UsageError("--select and --none do not go together; choose one")
-        is_one = asked.spec.type is FeedbackType.SELECTION and len(chosen) == 1
+        is_one = kind is FeedbackType.SELECTION and len(chosen) == 1
         said |= {"selected": chosen[0]} if is_one else {"selectedMultiple": chosen}
     if "custom" in given:
         said["custom"] = _json(given["custom"])
     try:
         return _checked(asked, said)
     except AnswerRefusedError as error:
-        raise click.UsageError(f"{error}\nanswer with {OPTIONS[asked.spec.type]}") from None
+        raise click.UsageError(f"{error}\nanswer with {OPTIONS[kind]}") from None
 
 
 def typed(asked: Asked, show: Callable[[], None]) -> Content:

@@ -207,7 +207,16 @@ def test_a_custom_answer_may_be_in_a_file(fake: Any, runner: CliRunner, tmp_path
 @pytest.mark.parametrize(
     ("kind", "options", "words"),
     [
-        ("text", ["--approve"], "answer with --text TEXT"),
+        (
+            "text",
+            ["--approve"],
+            "--approve does not answer a question of type text; answer with --t",
+        ),
+        (
+            "selection",
+            ["--none"],
+            "--none does not answer a question of type selection; answer with",
+        ),
         ("text", ["--text", ""], 'text: is ""'),
         ("approval", ["--reason", "so"], "answer with --approve or --reject"),
         ("approval", ["--approve", "--reject"], "do not go together"),
