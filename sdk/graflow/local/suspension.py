@@ -40,14 +40,17 @@ def suspend(run: "LocalRun") -> None:
         }
     )
     others = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
+    # What was asked at a terminal is in no folder: nobody else can answer it.
+    is_kept = run.people.manager.get_request(first.feedback_id) is not None
     _LOG.warning(
-        "the run waits for an answer to %r of task %r (%s)%s; once it is given, with "
-        "FeedbackManager().provide_feedback, go on with `graflow run --resume %s` and the program, "
-        "or CheckpointManager.resume_from_checkpoint",
+        "the run waits for an answer to %r of task %r (%s)%s; %sgo on with `graflow run --resume "
+        "%s` and the program, or CheckpointManager.resume_from_checkpoint: what has no answer by "
+        "then is asked again",
         first.prompt,
         first.task_id,
         first.feedback_id,
         others,
+        "answer with FeedbackManager().provide_feedback, and " if is_kept else "",
         path,
     )
 

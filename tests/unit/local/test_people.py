@@ -190,6 +190,7 @@ def test_a_suspended_run_says_what_it_waits_for_and_how_it_goes_on(caplog):
     _, context = run(two_questions, after)
     assert "waits for an answer to 'First?' of task 'two_questions'" in caplog.text
     assert f"graflow run --resume {context.last_checkpoint_path}" in caplog.text
+    assert "answer with FeedbackManager().provide_feedback" in caplog.text
 
 
 def test_whoever_waits_without_a_terminal_says_what_for_and_how_long(caplog):
@@ -566,10 +567,24 @@ def test_a_terminal_asks_until_there_is_an_answer_of_the_kind(
     assert files() == []
 
 
-def test_the_end_of_the_input_leaves_the_question_open_and_suspends_the_run(at_terminal):
+def test_the_end_of_the_input_leaves_the_question_open_and_suspends_the_run(at_terminal, caplog):
     at_terminal("")
     assert asks("approval") is None
     assert files() == ["checkpoints"]
+    assert "FeedbackManager" not in caplog.text, "nobody else can answer what is in no folder"
+
+
+def test_ctrl_c_leaves_the_question_open_and_what_is_said_of_it_is_a_line_of_its_own(
+    at_terminal, monkeypatch
+):
+    def ctrl_c(*_args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("graflow.local.console.select.select", ctrl_c)
+    shown = waits.terminal()._out
+    assert asks("approval") is None
+    assert shown.getvalue().endswith("Approve? [y/n] \n")
+    at_terminal("")
 
 
 @task(inject_context=True)
