@@ -236,7 +236,7 @@ class Counts(StatusModel):
     """Run now."""
 
     waiting: int = Field(default=0, ge=0)
-    """Failed, and wait for the next attempt."""
+    """Have failed or asked a person, and wait for the next attempt."""
 
     holding: int = Field(default=0, ge=0)
     """Have succeeded, and go on when the tasks that they made have ended."""

@@ -156,12 +156,14 @@ def _sentence(seen: Seen, phase: str) -> str:
             return "It has not begun."
         case _:
             counts = status.counts
+            people = sum(one.reason == reasons.WAITING_FOR_PERSON for one in status.waiting)
             parts = [] if counts is None else [
                 f"{number} {word}"
                 for number, word in (
                     (counts.running, "running"),
                     (counts.starting + counts.pending, "waiting to run"),
-                    (counts.waiting, "waiting for the next attempt"),
+                    (people, "waiting for people"),
+                    (max(0, counts.waiting - people), "waiting for the next attempt"),
                     (counts.holding, "holding"),
                 )
                 if number

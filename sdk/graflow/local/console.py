@@ -106,7 +106,10 @@ class Terminal:
                 return response
 
     def _show(self, request: FeedbackRequest) -> None:
+        left = request.timeout
+        until = "" if left is None else f"answer within {round(left, 1):g} s; "
         print(f"\n{request.task_id} asks: {request.prompt}", file=self._out)
+        print(f"  ({until}Ctrl-C leaves it open)", file=self._out)
         for text in (request.payload or {}).values():
             print(text, file=self._out)
         for number, option in enumerate(request.options or (), 1):

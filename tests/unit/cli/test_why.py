@@ -268,3 +268,13 @@ def test_logs_of_a_misspelt_task_name_the_nearest(fake: Any, runner: CliRunner) 
     shown = run(runner, "logs", "etl", "trasform")
     assert shown.exit_code == 4
     assert "did you mean 'transform'?" in shown.stderr
+
+
+def test_who_waits_for_people_does_not_count_as_one_that_is_tried_again(
+    fake: Any, runner: CliRunner
+) -> None:
+    asked = {"task": "transform", "activation": 2, "since": SINCE, "message": "waits for q"}
+    waits = [{**asked, "reason": "WaitingForPerson"}, {**asked, "reason": "BackOff"}]
+    fake.answers = [(200, workflow(running(counts={"waiting": 2}, waiting=waits, waitingCount=2)))]
+    told = runner.invoke(cli, ["why", "etl"])
+    assert "It goes on: 1 waiting for people, 1 waiting for the next attempt;" in told.stdout

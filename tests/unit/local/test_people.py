@@ -583,7 +583,9 @@ def test_ctrl_c_leaves_the_question_open_and_what_is_said_of_it_is_a_line_of_its
     monkeypatch.setattr("graflow.local.console.select.select", ctrl_c)
     shown = waits.terminal()._out
     assert asks("approval") is None
-    assert shown.getvalue().endswith("Approve? [y/n] \n")
+    assert shown.getvalue() == (
+        "\nask asks: Well?\n  (answer within 180 s; Ctrl-C leaves it open)\nApprove? [y/n] \n"
+    )
     at_terminal("")
 
 
