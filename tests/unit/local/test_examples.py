@@ -34,6 +34,13 @@ PRINTED = {
     "19-fail-and-go-on": "failed after read\n512.50 in all, read 1 time",
     "20-ask-a-person": "10 % of the users, north first: We are making things better.",
 }
+WAITS = "another process answers with FeedbackManager"
+"""In what a program says on stderr while it waits for people."""
+
+
+def complaints(err):
+    """Return what is on stderr and should not be."""
+    return [line for line in err.splitlines() if WAITS not in line]
 
 
 @pytest.mark.parametrize("name", PRINTED)
@@ -46,7 +53,7 @@ def test_an_example_prints_its_result(name, tmp_path):
         text=True,
     )
     assert done.stdout == PRINTED[name] + "\n"
-    assert done.stderr == ""
+    assert complaints(done.stderr) == []
 
 
 def test_the_example_that_asks_goes_on_with_what_people_say(tmp_path):
@@ -59,7 +66,7 @@ def test_the_example_that_asks_goes_on_with_what_people_say(tmp_path):
             out, err = running.communicate()
         finally:
             running.kill()
-    assert (out.decode(), err) == (answered_example.PRINTED + "\n", b"")
+    assert (out.decode(), complaints(err.decode())) == (answered_example.PRINTED + "\n", [])
     assert said == ["approve", "approve", "where", "words"]
 
 
