@@ -194,7 +194,7 @@ def closed(spec: FeedbackRequestSpec, status: FeedbackRequestStatus, now: float)
     if status.phase not in (None, FeedbackPhase.PENDING):
         return _closed(status.phase, status.message, status.decided_at)
     if (decision := decide(spec, status.responses)) is not None:
-        return _closed(decision.phase, decision.message, decision.answer.responded_at)
+        return _closed(decision.phase, decision.message, None)
     ends = deadline(spec, status)
     if ends is not None and now >= seconds_of(ends):
         return _closed(FeedbackPhase.EXPIRED, "the deadline has passed", ends)
@@ -219,7 +219,7 @@ def seconds_of(time: str) -> float:
 
 def _decision(response: Response, people: tuple[str, ...]) -> Decision:
     said = {name: getattr(response, name) for name in Content.model_fields}
-    answer = Answer(**said, responded_by=people, responded_at=response.at)
+    answer = Answer(**said, responded_by=people)
     verb = {True: "approved", False: "rejected", None: "answered"}[response.approved]
     why = f": {cut.cut(response.reason, _MOST_REASON)}" if response.reason else ""
     return Decision(FeedbackPhase.ANSWERED, answer, f"{verb} by {_and(people)}{why}")

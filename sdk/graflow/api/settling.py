@@ -30,7 +30,9 @@ def settled(
     decision = decide(spec, status.responses) if _is_open(status) else None
     if decision is None:
         return None
-    return _final(status, now, decision.phase, decision.message, decision.answer)
+    # A response that comes by a patch says of itself when it was given, and may say anything.
+    answer = decision.answer.model_copy(update={"responded_at": rfc3339(now)})
+    return _final(status, now, decision.phase, decision.message, answer)
 
 
 def at_deadline(

@@ -117,6 +117,12 @@ def test_a_response_that_was_patched_in_is_judged():
     assert found["status"]["answer"]["respondedBy"] == ["alice"]
 
 
+def test_when_a_patch_was_made_is_for_the_operator_to_say():
+    found, _ = stepped(request({"responses": [response(how="Patch", approved=True)]}), 5)
+    assert found["status"]["responses"][0]["at"] != at(5)
+    assert found["status"]["answer"]["respondedAt"] == at(5)
+
+
 def test_a_response_that_was_written_before_the_expiry_counts_even_when_seen_after_it():
     found = request({"responses": [response(approved=True)]}, deadline=at(60))
     assert stepped(found, 90)[0]["status"]["phase"] == "Answered"
