@@ -13,8 +13,8 @@ from graflow_operator.cluster import Object
 from graflow_operator.outbox import Entry, Tried
 from graflow_operator.parts import Parts
 
-AT_ONCE = 16
-"""Tries that are under way at one time."""
+AT_ONCE = 4
+"""Tries of one target that are under way at one time: a slow one keeps no other waiting."""
 
 _OUTCOMES = {outbox.DELIVERED: "delivered", outbox.PENDING: "failed", outbox.GIVEN_UP: "given_up"}
 
@@ -37,7 +37,7 @@ class Deliveries:
 
         self._targets = {one.name: one for one in parts.settings.notifications}
         self._under_way: dict[tuple[str, Entry], asyncio.Task[None]] = {}
-        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._turns = {name: asyncio.Semaphore(AT_ONCE) for name in self._targets}
 
     def tried(self, uid: str) -> Mapping[Entry, Tried]:
         """Return what came of tries of a request that may not be recorded yet."""
@@ -78,8 +78,7 @@ class Deliveries:
         uid = request["metadata"]["uid"]
         before = tried.attempts if tried else outbox.attempts_of(request, entry)
         try:
-            async with self._turn:
-                refusal = await self._refusal(request, entry)
+            refusal = await self._refusal(request, entry)
         finally:
             del self._under_way[uid, entry]
         last = entry.target not in self._targets
@@ -97,6 +96,7 @@ class Deliveries:
         if target is None:
             return "there is no such target any more"
         try:
-            return await self._parts.courier.deliver(target, request, entry)
+            async with self._turns[target.name]:
+                return await self._parts.courier.deliver(target, request, entry)
         except Exception as error:  # noqa: BLE001 - its words may hold the address
             return f"it could not be asked: {type(error).__name__}"

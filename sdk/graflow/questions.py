@@ -25,6 +25,9 @@ MAX_QUESTION_BYTES: Final = 128 * 1024
 MAX_QUESTIONS: Final = 100
 """Of one activation; each is an object that stays as long as its run."""
 
+MAX_STEPS: Final = 1000
+"""Values that one activation keeps for its later attempts; each of them has all in its order."""
+
 MOST_RESPONSES: Final = 50
 MOST_NAMED: Final = 100
 """Users, and groups, that one question names."""

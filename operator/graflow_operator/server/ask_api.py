@@ -65,6 +65,8 @@ async def keep(request: web.Request) -> web.Response:
     replica, caller = replica_of(request), await caller_of(request)
     body = object_in(caller.body)
     key = _key(body)
+    _, _, activation = caller.actor.holder(caller.attempt, caller.claim)
+    _check_steps(activation, key)
     try:
         value = await _settled(replica, caller, values.check(body.get("value")))
     except values.BadValueError as error:
@@ -80,6 +82,16 @@ def _check_number(activation: Activation, key: str) -> None:
     if key not in asked and len(asked) >= questions.MAX_QUESTIONS:
         words = f"this task has asked {len(asked)} questions, and may ask {questions.MAX_QUESTIONS}"
         raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, reasons.INVALID, f"{words}; ask in others")
+
+
+def _check_steps(activation: Activation, key: str) -> None:
+    """Refuse to keep more for a task than it may have kept."""
+    kept = {known for known, _ in activation.kept}
+    if key not in kept and len(kept) >= questions.MAX_STEPS:
+        words = f"this task has kept {len(kept)} steps, and may keep {questions.MAX_STEPS}"
+        raise Refusal(
+            HTTPStatus.UNPROCESSABLE_ENTITY, reasons.INVALID, f"{words}; keep a list in one of them"
+        )
 
 
 async def _settled(replica: Replica, caller: Caller, value: values.ValueRef) -> values.ValueRef:

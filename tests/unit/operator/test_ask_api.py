@@ -65,6 +65,16 @@ def test_a_task_asks_so_many_questions_and_no_more(served, monkeypatch):
     assert [ask(served, key)[0] for key in ("one", "two", "three", "two")] == [200, 200, 422, 200]
 
 
+def test_a_task_keeps_so_many_steps_and_no_more(served, monkeypatch):
+    monkeypatch.setattr(questions, "MAX_STEPS", 2)
+    found = [
+        call(served, "keep", {"key": key, "value": {"json": 1}})
+        for key in ("one", "two", "three", "two")
+    ]
+    assert [status for status, _ in found] == [200, 200, 422, 200]
+    assert "has kept 2 steps, and may keep 2; keep a list" in found[2][1]["message"]
+
+
 def test_what_is_kept_is_a_value_of_a_known_form(served):
     assert call(served, "keep", {"key": "draft", "value": {"json": 1}}) == (
         200,

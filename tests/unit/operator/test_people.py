@@ -370,6 +370,24 @@ async def test_a_target_that_hangs_does_not_keep_an_answer_from_a_run():
         assert [answer["approved"] for answer in town.runs.answers] == [True]
 
 
+async def test_a_target_that_hangs_keeps_no_other_target_waiting():
+    async with Town(OPS, Target("room", "slack")) as town:
+        delivered = []
+
+        async def deliver(target, request, _):
+            if target.name == "ops":
+                await asyncio.Event().wait()
+            delivered.append(request["metadata"]["name"])
+            return ""
+
+        town.courier.deliver = deliver
+        asked = [f"q{number}" for number in range(40)]
+        for name in asked:
+            await town.ask(name)
+        await town.rest()
+        assert sorted(delivered) == sorted(asked)
+
+
 # -- together -------------------------------------------------------------------------------------
 
 
