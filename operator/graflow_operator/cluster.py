@@ -100,6 +100,18 @@ class Cluster(Protocol):
     ) -> list[Object]:
         """Return the objects of one namespace, or of all, that match selectors."""
 
+    async def page(  # noqa: PLR0913 - the parts of such a request
+        self,
+        kind: Kind,
+        namespace: str | None,
+        selector: str = "",
+        *,
+        fields: str = "",
+        most: int = LIST_CHUNK,
+        place: str = "",
+    ) -> tuple[list[Object], str]:
+        """Return some of what `find` does, and the place to go on from; "" after the last."""
+
     async def create(self, kind: Kind, namespace: str | None, body: Object) -> Object:
         """Make an object and return it as the API server keeps it."""
 
@@ -164,25 +176,42 @@ class ApiServer:
     ) -> list[Object]:
         """Return matching objects, asked for in chunks."""
         found: list[Object] = []
-        query = {"limit": str(LIST_CHUNK)}
-        if selector:
-            query["labelSelector"] = selector
-        if fields:
-            query["fieldSelector"] = fields
+        place = ""
         while True:
             try:
-                page = await self._ask("GET", kind, kind.path(namespace), query=query)
+                items, after = await self.page(
+                    kind, namespace, selector, fields=fields, place=place
+                )
             except GoneError:
-                if "continue" not in query:
+                if not place:
                     raise
-                del query["continue"]
+                place = ""
                 found.clear()
                 continue
-            found += _items(page)
-            place = page.get("metadata", {}).get("continue")
-            if not place:
+            found += items
+            if not after:
                 return found
-            query["continue"] = place
+            place = after
+
+    async def page(  # noqa: PLR0913 - the parts of such a request
+        self,
+        kind: Kind,
+        namespace: str | None,
+        selector: str = "",
+        *,
+        fields: str = "",
+        most: int = LIST_CHUNK,
+        place: str = "",
+    ) -> tuple[list[Object], str]:
+        """Return some of the matching objects, and the place to go on from.
+
+        Raises:
+            GoneError: If that place has expired; begin again.
+        """
+        given = {"labelSelector": selector, "fieldSelector": fields, "continue": place}
+        query = {"limit": str(most)} | {name: value for name, value in given.items() if value}
+        found = await self._ask("GET", kind, kind.path(namespace), query=query)
+        return _items(found), (found.get("metadata") or {}).get("continue") or ""
 
     async def create(self, kind: Kind, namespace: str | None, body: Object) -> Object:
         """Make an object and return it as the API server keeps it."""

@@ -64,6 +64,12 @@ class FakeCluster:
             and all(selects(found["metadata"].get("labels", {}), *term) for term in terms)
         ]
 
+    async def page(self, kind, namespace, selector="", *, most=500, place=""):
+        found = await self.find(kind, namespace, selector)
+        first = int(place or 0)
+        after = first + most
+        return found[first:after], str(after) if after < len(found) else ""
+
     async def create(self, kind, namespace, body):
         if kind.plural == "tokenreviews":
             user = self.users.get(body["spec"]["token"])

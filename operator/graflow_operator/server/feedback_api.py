@@ -4,6 +4,9 @@ The base of a client of Graflow becomes /user/v1/namespaces/NAMESPACE. Who answe
 belongs to, whatever a body says; GET changes nothing, and nothing but POST answers.
 """
 
+import re
+from collections.abc import Callable
+from heapq import nsmallest
 from http import HTTPStatus
 from typing import Any
 
@@ -13,7 +16,8 @@ from graflow.api import names
 from graflow.questions import FIELDS
 from graflow_operator import notices, questions, strictjson
 from graflow_operator.cluster import FEEDBACK_REQUESTS, Object
-from graflow_operator.cluster_errors import InvalidError, NotFoundError
+from graflow_operator.cluster_errors import GoneError, InvalidError, NotFoundError
+from graflow_operator.parts import Parts
 from graflow_operator.people import selector
 from graflow_operator.questions import NotAskedError, NotOpenError, NotTakenError
 from graflow_operator.responding import Person, Reply, respond, withdraw
@@ -30,27 +34,32 @@ _ONE = f"{_ALL}/{{name}}"
 MOST_BODY_BYTES = 128 * 1024
 """A text of 32 KiB, each letter of it escaped."""
 
+MOST_LISTED = 100
+"""Questions in one answer: with all that is shown, one of them has up to 200 KiB."""
+
 PASSED_OVER = ("responded_by", "feedback_id", "response_type", "responded_at")
 """What clients of Graflow send along and is known better here."""
 
 
 @ROUTES.get(_ALL)
 async def list_open(request: web.Request) -> web.Response:
-    """List the questions of a namespace that wait for an answer; of one run, by `session_id`."""
+    """List the questions of a namespace that wait for an answer; of one run, by `session_id`.
+
+    The oldest first, so many as `limit` says; with `continue` those behind the ones told before.
+    """
     namespace = served_namespace(request)
     await _check(request, "list", namespace)
-    parts = replica_of(request).parts
-    found = await parts.cluster.find(
-        FEEDBACK_REQUESTS, namespace, selector(parts.settings.instance)
-    )
+    limit, after = _limit(request), _after(request)
     session = request.query.get("session_id")
-    wanted = [
-        one
-        for one in found
-        if questions.is_open(one) and session in (None, *one["spec"]["workflow"].values())
-    ]
-    wanted.sort(key=lambda one: (one["metadata"]["creationTimestamp"], one["metadata"]["name"]))
-    return web.json_response({"count": len(wanted), "requests": [_told(one) for one in wanted]})
+
+    def is_wanted(one: Object) -> bool:
+        is_of_it = session in (None, *one["spec"]["workflow"].values())
+        return is_of_it and _age(one) > after and questions.is_open(one)
+
+    found = await _oldest(replica_of(request).parts, namespace, limit + 1, is_wanted)
+    told = [_told(one) for one in found[:limit]]
+    more = {"continue": "/".join(_age(found[limit - 1]))} if len(found) > limit else {}
+    return web.json_response({"count": len(told), "requests": told, **more})
 
 
 @ROUTES.get(_ONE)
@@ -109,6 +118,49 @@ async def _check(request: web.Request, verb: str, namespace: str, name: str = ""
     """Return who asks, if that one may."""
     user = await access.check(request, verb, namespace, name, resource=names.FEEDBACK_REQUESTS)
     return Person(str(user.get("username")), tuple(user.get("groups") or ()))
+
+
+async def _oldest(
+    parts: Parts, namespace: str, most: int, is_wanted: Callable[[Object], bool]
+) -> list[Object]:
+    """Return the oldest questions of a namespace that are wanted, and hold no more than a page."""
+    selects = selector(parts.settings.instance)
+    found: list[Object] = []
+    place = ""
+    while True:
+        try:
+            page, after = await parts.cluster.page(
+                FEEDBACK_REQUESTS, namespace, selects, most=MOST_LISTED, place=place
+            )
+        except GoneError:
+            if not place:
+                raise
+            found, place = [], ""
+            continue
+        found = nsmallest(most, (*found, *filter(is_wanted, page)), key=_age)
+        if not after:
+            return found
+        place = after
+
+
+def _age(request: Object) -> tuple[str, str]:
+    """Return what questions are put in order by, and `continue` names."""
+    return request["metadata"]["creationTimestamp"], request["metadata"]["name"]
+
+
+def _limit(request: web.Request) -> int:
+    given = request.query.get("limit", str(MOST_LISTED))
+    if not (re.fullmatch("[0-9]{1,9}", given) and 0 < int(given) <= MOST_LISTED):
+        raise bad(f"limit is {given[:100]!r}; it is a number from 1 to {MOST_LISTED}")
+    return int(given)
+
+
+def _after(request: web.Request) -> tuple[str, str]:
+    given = request.query.get("continue", "/")
+    if given.count("/") != 1:
+        raise bad(f"continue is {given[:100]!r}; it is what the answer before this one had there")
+    since, _, name = given.partition("/")
+    return since, name
 
 
 def _reply(request: web.Request, person: Person, body: bytes) -> Reply:

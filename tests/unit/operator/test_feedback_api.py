@@ -8,8 +8,9 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from graflow_operator.cluster import FEEDBACK_REQUESTS
-from graflow_operator.cluster_errors import ConflictError, InvalidError, UnavailableError
+from graflow_operator.cluster_errors import ConflictError, GoneError, InvalidError, UnavailableError
 from graflow_operator.lease import Candidate, LeaseKeeper
+from graflow_operator.server import feedback_api
 from graflow_operator.server.app import _route, application
 from graflow_operator.server.replica import Replica
 from graflow_operator.targets import Target
@@ -271,6 +272,64 @@ async def test_questions_that_wait_are_listed_for_who_may_list_them():
         await api.respond(approved=True)
         _, found = await api.ask("GET")
         assert [one["feedback_id"] for one in found["requests"]] == ["other"]
+
+
+async def told_in_pages(api, query=""):
+    """Return the names of all questions that wait, page by page."""
+    pages, place = [], ""
+    while True:
+        status, found = await api.ask("GET", f"?limit=2{query}{place}")
+        assert (status, found["count"]) == (200, len(found["requests"]))
+        pages.append([one["feedback_id"] for one in found["requests"]])
+        if "continue" not in found:
+            return pages
+        place = f"&continue={found['continue']}"
+
+
+async def test_many_questions_are_listed_in_pages_the_oldest_first(monkeypatch):
+    monkeypatch.setattr(feedback_api, "MOST_LISTED", 3)
+    async with served() as api:
+        for name in ("a", "b", "c", "d"):
+            await api.town.ask(name)
+        api.town.request("d")["metadata"]["creationTimestamp"] = "2025-12-31T00:00:00Z"
+        api.town.patch("b", phase="Withdrawn")
+        assert await told_in_pages(api) == [["d", "a"], ["c", "q"]]
+        await api.town.ask("r", workflow={"name": "second", "uid": "uid-2"})
+        assert await told_in_pages(api) == [["d", "a"], ["c", "q"], ["r"]]
+        assert await told_in_pages(api, "&session_id=uid-2") == [["r"]]
+        _, found = await api.ask("GET")
+        assert [one["feedback_id"] for one in found["requests"]] == ["d", "a", "c"]
+        assert found["continue"] == "2026-01-01T00:00:00Z/c"
+
+
+async def test_a_place_in_the_list_that_has_expired_is_no_reason_to_bother_anybody(monkeypatch):
+    monkeypatch.setattr(feedback_api, "MOST_LISTED", 1)
+    async with served() as api:
+        await api.town.ask("other")
+        whole, asked = api.town.client.page, []
+
+        async def page(*arguments, place, **options):
+            asked.append(place)
+            if len(asked) == 2:
+                raise GoneError("the continue token has expired")
+            return await whole(*arguments, place=place, **options)
+
+        api.town.client.page = page
+        _, found = await api.ask("GET")
+        assert [one["feedback_id"] for one in found["requests"]] == ["other"]
+        assert asked == ["", "1", "", "1"]
+
+
+@pytest.mark.parametrize(
+    ("query", "word"),
+    [(f"limit={n}", n) for n in ("0", "-1", "101", "x", "0000000001", "٣", "")]
+    + [("continue=q", "what the answer before"), ("continue=a/b/c", "'a/b/c'")],
+)
+async def test_a_page_that_cannot_be_is_refused_in_words(query, word):
+    async with served() as api:
+        status, refusal = await api.ask("GET", f"?{query}")
+        assert (status, refusal["reason"]) == (400, "BadRequest")
+        assert word in refusal["message"]
 
 
 async def test_one_question_is_told_with_what_came_of_it():
