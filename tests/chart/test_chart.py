@@ -206,6 +206,9 @@ def test_whoever_creates_workflows_or_profiles_is_asked_for_more_than_that(rende
     assert "hostPath" not in str(found)
     kept = [t for t in render() if t["kind"] == "ValidatingAdmissionPolicyBinding"]
     assert [t["spec"]["validationActions"] for t in kept] == [["Deny"]] * 4
+    there = [t for t in render() if t["kind"] == "ValidatingAdmissionPolicy"]
+    bound = sorted(t["spec"]["policyName"] for t in kept)
+    assert bound == sorted(t["metadata"]["name"] for t in there)
 
 
 def test_policies_hold_in_the_namespaces_whose_workflows_are_run(render):
